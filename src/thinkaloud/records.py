@@ -1,0 +1,99 @@
+"""The records that travel through the house: a task, its completion, its score.
+
+`Task` rows are what `data/` curates; `Completion` is what `rollout/` returns; `Score` is what `rewards/` pays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+DOMAINS = (
+    "math",
+    "coding",
+    "science",
+    "logic",
+    "creative_writing",
+    "creative_ideation",
+    "summarization",
+)
+"""The seven domains, in the order of every table and chart."""
+
+SPLITS = ("train", "validation", "test")
+
+
+class Finish(StrEnum):
+    """Why a completion ended: at a stop token, or at the token limit."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class Status(StrEnum):
+    """What became of a completion. Each is a state of its own in metrics too."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    GRADED = "graded"
+    NO_ANSWER = "no_answer"
+    BAD_FORMAT = "bad_format"
+    TRUNCATED = "truncated"
+    UNSCORABLE = "unscorable"
+    SANDBOX_ERROR = "sandbox_error"
+
+    @property
+    def masked(self) -> bool:
+        """True where no reward could be formed: left out of the loss, never paid 0."""
+        return self in (Status.UNSCORABLE, Status.SANDBOX_ERROR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task, as shown to the model (`question`) and as checked (`answer`, `tests`, `choices`)."""
+
+    id: str
+    domain: str
+    source: str
+    question: str
+    answer: str
+    rationale: str = ""
+    tests: tuple[str, ...] = ()
+    setup: str = ""
+    choices: tuple[str, ...] = ()
+    license: str = ""
+    split: str = "train"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One sampled answer.
+
+    `token_ids` holds the completion's tokens, the end-of-turn token included when `finish` is `stop`; `logprobs` the
+    log-probability (nats) of each under the sampling policy at the sampling temperature; `text` the decoded tokens
+    without the end-of-turn token.
+    """
+
+    task_id: str
+    text: str
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    finish: Finish = Finish.STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a completion earned, and why. `reward` lies in [0, 1]; `reason` names a failure of the format, if any."""
+
+    reward: float
+    status: Status
+    reason: str | None = None
+    components: dict[str, float] = field(default_factory=dict)
+    explanation: str = ""
+
+
+def task_id(domain: str, question: str, choices: tuple[str, ...] = ()) -> str:
+    """Content hash of a task: 16 hex digits over the domain, the NFC question and its choices."""
+    text = "\x1f".join([domain, unicodedata.normalize("NFC", question), *choices])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
