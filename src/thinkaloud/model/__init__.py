@@ -1,0 +1,6 @@
+"""The model: its configuration, its weights on disk and in memory, its forward pass, its adapters.
+
+Read in this order: `config` (what a model looks like, in one record), `hf_config` (that record from and to a Hugging
+Face `config.json`), `gguf_reader` and `checkpoint` (weights in, weights out, as numpy arrays), `architecture` (the
+forward pass in JAX), and what builds on it. This file imports nothing, so that a configuration can be read without JAX.
+"""
