@@ -1,0 +1,39 @@
+"""A recipe: one TOML file that says everything about a run.
+
+`load_recipe(path, overrides)` reads and validates it; `recipe.resolved()` is what a run directory records. The fields,
+their units and their defaults stand in `recipe.py`; adding one there is all it takes.
+"""
+
+from thinkaloud.config.load import RECIPES_HELP, load_recipe, parse_duration
+from thinkaloud.config.recipe import (
+    CheckpointConfig,
+    ColdStartConfig,
+    DataConfig,
+    EvaluateConfig,
+    GrpoConfig,
+    LoraConfig,
+    MixtureConfig,
+    ModelSource,
+    PromptConfig,
+    Recipe,
+    RewardConfig,
+    RolloutConfig,
+)
+
+__all__ = [
+    "RECIPES_HELP",
+    "CheckpointConfig",
+    "ColdStartConfig",
+    "DataConfig",
+    "EvaluateConfig",
+    "GrpoConfig",
+    "LoraConfig",
+    "MixtureConfig",
+    "ModelSource",
+    "PromptConfig",
+    "Recipe",
+    "RewardConfig",
+    "RolloutConfig",
+    "load_recipe",
+    "parse_duration",
+]

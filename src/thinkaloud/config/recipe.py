@@ -1,0 +1,212 @@
+"""The fields of a recipe: units in the names, defaults from the original write-up (design, section 6).
+
+Every section is frozen and refuses unknown keys. Cross-field rules are validators that name the conflict, the reason
+and the alternative.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from thinkaloud.records import DOMAINS
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+NotNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys and silently converted types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelSource(Section):
+    """Where the base model comes from."""
+
+    source: str = Field(min_length=1)
+    """A known name (`smollm2-135m`, `gemma3-270m`, `gemma3-1b`, `tiny`), a directory, a .gguf file or `hub:org/name`."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32."""
+    frame: Literal["auto", "gemma", "smollm2", "chatml"] = "auto"
+    """The chat frame of the prompt contract; `auto` takes the model's own."""
+
+
+class DataConfig(Section):
+    """Which tasks there are."""
+
+    source: Literal["starter"] = "starter"
+    domains: tuple[str, ...] = DOMAINS
+    generated: dict[str, NotNegative] = Field(default_factory=dict)
+    """Extra training tasks made by the procedural generators: `{math = 100, logic = 50}`."""
+
+    @model_validator(mode="after")
+    def _known_domains(self) -> Self:
+        if not self.domains:
+            raise ValueError("domains is empty: name at least one of " + ", ".join(DOMAINS))
+        if len(set(self.domains)) != len(self.domains):
+            raise ValueError("domains names one twice; each may stand once")
+        for name in self.generated:
+            if name not in ("math", "logic"):
+                raise ValueError(f"there is no generator for {name!r} (there are: math, logic)")
+            if name not in self.domains:
+                raise ValueError(f"generated names {name!r}, which domains leaves out; add it there or drop it here")
+        return self
+
+
+class PromptConfig(Section):
+    """The prompt contract (design, section 3)."""
+
+    variant: Literal["default", "original"] = "default"
+    outside_text: Literal["reject", "allow"] = "reject"
+
+
+class MixtureConfig(Section):
+    """P(domain) proportional to count ** exponent: 1 keeps the natural mix, 0 is uniform."""
+
+    exponent: Share = 0.5
+
+
+class LoraConfig(Section):
+    """LoRA (arXiv 2106.09685): W + (alpha / rank) A B, A normal, B zero; always float32."""
+
+    rank: Positive = 16
+    alpha: PositiveFloat = 32.0
+    targets: tuple[Target, ...] = ("q", "k", "v", "o", "gate", "up", "down")
+
+    @model_validator(mode="after")
+    def _some_targets(self) -> Self:
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise ValueError("targets must name at least one projection, and each once: q, k, v, o, gate, up, down")
+        return self
+
+
+class ColdStartConfig(Section):
+    """A short supervised stage on rationales in the contract's format; `max_steps = 0` leaves it out."""
+
+    max_steps: NotNegative = 0
+    batch_size: Positive = 8
+    learning_rate: PositiveFloat = 1e-3
+    warmup_steps: NotNegative = 2
+    stop_at_format_rate: Rate = 0.7
+    """Stop as soon as the sampled format rate of a probe reaches this; too far, and groups have no signal left."""
+    probe_every: Positive = 4
+    """Steps between probes."""
+    probe_from: Positive = 4
+    """The first step after which a probe is taken."""
+    probe_tasks: Positive = 28
+    """Training tasks a probe samples one completion of."""
+
+
+class RolloutConfig(Section):
+    """How groups of completions are sampled."""
+
+    prompts_per_step: Positive = 4
+    group_size: Annotated[int, Field(ge=2)] = 4
+    max_prompt_tokens: Positive = 1024
+    max_new_tokens: Positive = 512
+    temperature: PositiveFloat = 0.7
+    top_p: Rate = 0.95
+    top_k: NotNegative = 50
+    """0 keeps every token."""
+
+
+class RewardConfig(Section):
+    """How completions are paid (design, section 4)."""
+
+    truncated: Literal["penalize", "mask"] = "penalize"
+    """A completion cut at the token limit earns 0, or is left out of the loss."""
+    allow_unsandboxed: bool = False
+    sandbox_workers: NotNegative = 0
+    """0: as many as cores."""
+
+
+class GrpoConfig(Section):
+    """GRPO (arXiv 2402.03300) and its named variants."""
+
+    max_steps: NotNegative = 100
+    inner_iterations: Positive = 4
+    minibatches: Positive = 1
+    """Into how many updates a step's prompts are split, each inner iteration."""
+    beta: NotNegativeFloat = 0.04
+    """Weight of the KL penalty (k3) towards the policy as GRPO begins; 0 leaves out its pass altogether."""
+    epsilon: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    epsilon_high: Annotated[float, Field(gt=0.0)] | None = None
+    """The upper clip bound (DAPO, arXiv 2503.14476); the same as epsilon when absent."""
+    ratio: Literal["token", "sequence"] = "token"
+    """`sequence`: the length-normalised sequence ratio of GSPO (arXiv 2507.18071)."""
+    loss: Literal["sequence_mean", "token_mean", "constant_length"] = "sequence_mean"
+    scale_by_std: bool = True
+    """False leaves out the division by the group's deviation (Dr. GRPO, arXiv 2503.20783)."""
+    learning_rate: PositiveFloat = 3e-6
+    warmup_fraction: Share = 0.1
+    schedule: Literal["cosine", "constant"] = "cosine"
+    adam_b1: Share = 0.9
+    adam_b2: Share = 0.99
+    weight_decay: NotNegativeFloat = 0.1
+    max_grad_norm: PositiveFloat = 0.1
+    dead_step_limit: Positive = 200
+    """So many steps in a row without any signal end the run with an error."""
+
+
+class EvaluateConfig(Section):
+    """Greedy decoding on held-out tasks."""
+
+    split: Literal["validation", "test", "train"] = "test"
+    tasks_per_domain: Positive = 10
+    max_new_tokens: Positive | None = None
+    """The rollout's limit when absent."""
+    batch_size: Positive = 32
+    stages: tuple[Literal["base", "cold_start", "trained"], ...] = ("base", "cold_start", "trained")
+
+
+class CheckpointConfig(Section):
+    """When training state is saved."""
+
+    every_steps: Positive = 10
+    keep: Positive = 2
+
+
+class Recipe(Section):
+    """One run: model, data, prompt, cold start, GRPO, evaluation."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: NotNegative = 0
+    model: ModelSource
+    data: DataConfig = DataConfig()
+    prompt: PromptConfig = PromptConfig()
+    mixture: MixtureConfig = MixtureConfig()
+    lora: LoraConfig = LoraConfig()
+    cold_start: ColdStartConfig = ColdStartConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    rewards: RewardConfig = RewardConfig()
+    grpo: GrpoConfig = GrpoConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_by_name(cls, values: Any) -> Any:
+        """`model = "gemma3-270m"` is short for `[model] source = "gemma3-270m"`."""
+        if isinstance(values, dict) and isinstance(values.get("model"), str):
+            return {**values, "model": {"source": values["model"]}}
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.grpo.minibatches > self.rollout.prompts_per_step:
+            raise ValueError(
+                f"grpo.minibatches is {self.grpo.minibatches}, but a step has only rollout.prompts_per_step = "
+                f"{self.rollout.prompts_per_step} prompts, and a group is never split; lower the one or raise the other"
+            )
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """Every field with its value, defaults included: JSON-ready."""
+        return self.model_dump(mode="json")
