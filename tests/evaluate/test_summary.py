@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.summary import (
+    Row,
+    build_summary,
+    compare,
+    percent,
+    percent_range,
+    read_rows,
+    read_summary,
+    summarize,
+    summary_table,
+    write_rows,
+    write_summary,
+)
+from thinkaloud.records import Completion, Finish, Score, Status, Task
+
+
+def row(task_id: str = "t", domain: str = "math", status: str = "correct", **changes: Any) -> Row:
+    values: dict[str, Any] = {
+        "task_id": task_id,
+        "domain": domain,
+        "source": "starter",
+        "question": "2 + 2?",
+        "gold": "4",
+        "text": "<reasoning>two and two</reasoning><answer>4</answer>",
+        "finish": "stop",
+        "num_tokens": 20,
+        "reward": 1.0 if status == "correct" else 0.2,
+        "status": status,
+        "reason": None,
+        "components": "{}",
+        "explanation": "",
+    }
+    return Row(**{**values, **changes})
+
+
+def ten_rows() -> list[Row]:
+    """Math: 3 correct, 1 wrong, 1 bad format, 1 truncated, 1 masked. Writing: 2 graded, 1 bad format."""
+    return [
+        row("a"),
+        row("b"),
+        row("c", num_tokens=50),
+        row("d", status="wrong"),
+        row("e", status="bad_format", reason="missing_answer", reward=0.0),
+        row("f", status="truncated", reason="truncated", reward=0.0, finish="length"),
+        row("g", status="sandbox_error", reward=0.0),
+        row("h", "creative_writing", "graded", reward=0.7),
+        row("i", "creative_writing", "graded", reward=0.5),
+        row("j", "creative_writing", "bad_format", reason="text_outside", reward=0.0),
+    ]
+
+
+def test_rates_counted_by_hand() -> None:
+    summary = summarize(ten_rows())
+    math, writing, overall = summary["domains"]["math"], summary["domains"]["creative_writing"], summary["overall"]
+    assert (math["n"], math["masked"]) == (6, 1)
+    assert math["format_rate"] == 4 / 6
+    assert math["accuracy"] == 3 / 6
+    assert math["mean_reward"] == pytest.approx(3.2 / 6)
+    assert math["truncated_rate"] == 1 / 6
+    assert math["mean_tokens"] == 150 / 6
+    assert math["reasons"] == {"missing_answer": 1, "truncated": 1}
+    assert math["statuses"] == {"correct": 3, "wrong": 1, "bad_format": 1, "truncated": 1, "sandbox_error": 1}
+    assert (writing["n"], writing["accuracy"], writing["accuracy_interval"]) == (3, None, None)
+    assert writing["mean_reward"] == pytest.approx(0.4)
+    assert (overall["n"], overall["masked"]) == (9, 1)
+    assert overall["format_rate"] == 6 / 9
+    assert overall["accuracy"] == 3 / 6, "graded domains are no part of the accuracy"
+    assert overall["format_interval"] == pytest.approx([0.354202, 0.879416], abs=1e-6)  # Wilson of 6/9
+
+
+def test_a_masked_completion_changes_no_rate() -> None:
+    rows = ten_rows()
+    without = summarize([r for r in rows if r.task_id != "g"])["domains"]["math"]
+    with_it = summarize(rows)["domains"]["math"]
+    for key in ("n", "format_rate", "accuracy", "mean_reward", "truncated_rate", "reward_interval", "mean_tokens"):
+        assert with_it[key] == without[key]
+
+
+def test_no_scored_completion_gives_null_not_zero() -> None:
+    only_masked = summarize([row(status="unscorable")])["overall"]
+    assert (only_masked["n"], only_masked["masked"], only_masked["format_interval"]) == (0, 1, [0.0, 1.0])
+    for key in ("format_rate", "accuracy", "mean_reward", "truncated_rate", "mean_tokens"):
+        assert only_masked[key] is None
+    assert summarize([])["domains"] == {}
+
+
+def test_domains_stand_in_the_usual_order() -> None:
+    rows = [row(str(n), name) for n, name in enumerate(["zoology", "logic", "math", "summarization", "algebra"])]
+    assert list(summarize(rows)["domains"]) == ["math", "logic", "summarization", "algebra", "zoology"]
+
+
+def test_a_domain_can_be_declared_graded() -> None:
+    assert summarize([row(domain="poetry")])["overall"]["accuracy"] == 1.0
+    assert summarize([row(domain="poetry")], graded={"poetry"})["overall"]["accuracy"] is None
+
+
+def test_row_of_keeps_what_was_scored() -> None:
+    task = Task(id="x", domain="math", source="starter", question="2 + 2?", answer="4")
+    completion = Completion(task_id="x", text="<answer>", token_ids=(1, 2, 3), finish=Finish.LENGTH)
+    score = Score(reward=0.0, status=Status.TRUNCATED, reason="truncated", components={"format": 0.0})
+    made = Row.of(task, completion, score)
+    assert (made.finish, made.num_tokens, made.status, made.reason) == ("length", 3, "truncated", "truncated")
+    assert (json.loads(made.components), made.gold, made.masked, made.keeps_format) == (
+        {"format": 0.0},
+        "4",
+        False,
+        False,
+    )
+
+
+def test_compare_pairs_the_tasks_scored_in_both() -> None:
+    before = [row(name, status="bad_format") for name in "abcdef"] + [row("g"), row("only before")]
+    after = [row(name) for name in "abcde"] + [row("f", status="sandbox_error"), row("g", status="truncated")]
+    assert compare(before, after) == {"n": 6, "gained": 5, "lost": 1, "p_value": 2 * (1 + 6) / 64}
+
+
+def test_build_summary_puts_stages_in_order_and_compares_with_the_first() -> None:
+    rows = ten_rows()
+    summary = build_summary("test", {"trained": rows, "base": [row("e")]})
+    assert list(summary["stages"]) == ["base", "trained"]
+    assert summary["format_change"] == {"base -> trained": {"n": 1, "gained": 0, "lost": 1, "p_value": 1.0}}
+    assert summary["split"] == "test"
+
+
+def test_rows_survive_parquet(tmp_path: Path) -> None:
+    hostile = row("h", text="null \x00, smile \U0001f600, <script>", explanation="a\r\nb", reason="text_outside")
+    path = tmp_path / "eval" / "base.parquet"
+    write_rows(path, [row(), hostile])
+    assert read_rows(path) == [row(), hostile]
+    write_rows(path, [])
+    assert read_rows(path) == []
+    assert os.listdir(path.parent) == ["base.parquet"]
+
+
+def test_text_that_is_not_unicode_is_mended_not_fatal(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    write_rows(path, [row(text="lone \ud800 end, pair \ud83d\ude00")])
+    assert read_rows(path)[0].text == "lone \ufffd end, pair \U0001f600"
+
+
+def test_unreadable_rows_say_how_to_mend(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    with pytest.raises(UserError, match="thinkaloud eval"):
+        read_rows(path)
+    path.write_bytes(b"PAR1 not parquet")
+    with pytest.raises(UserError, match="as Parquet"):
+        read_rows(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"task_id": ["a"]}), path)
+    with pytest.raises(UserError, match="lacks the columns domain"):
+        read_rows(path)
+
+
+def test_summary_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "eval" / "summary.json"
+    summary = build_summary("test", {"base": ten_rows()})
+    write_summary(path, summary)
+    assert read_summary(path) == summary
+    with pytest.raises(ValueError, match="Out of range"):
+        write_summary(path, {"stages": {}, "bad": float("nan")})
+    assert read_summary(path) == summary
+    assert os.listdir(path.parent) == ["summary.json"]
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        write_summary(tmp_path / "file" / "summary.json", {"stages": {}})
+
+
+def test_unreadable_summary_is_the_users_error(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    for text, found in (("{", "not JSON"), ("[]", "holds no evaluation"), ('{"stages": 3}', "holds no evaluation")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=found):
+            read_summary(path)
+    with pytest.raises(UserError, match="cannot read"):
+        read_summary(tmp_path / "absent.json")
+
+
+def test_table_fits_80_columns_and_shows_every_stage() -> None:
+    rows = [*ten_rows(), row("k", "creative_ideation", "unscorable"), row("l", "coding", "wrong")]
+    summary = build_summary("test", {"base": rows, "cold_start": rows, "trained": rows})
+    out = io.StringIO()
+    Console(file=out, width=80).print(summary_table(summary))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in out.getvalue(), "nothing is cut"
+    text = " ".join(out.getvalue().split())
+    assert "math base 6+1 67 % [30, 90] 50 % 0.533 17 %" in text
+    assert "creative_ideation base 0+1 - [0, 100] - - -" in text
+    assert text.count("cold start") == 5
+    assert "could not be scored" in text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(None, "-"), (0.0, "0 %"), (1.0, "100 %"), (0.998, "99.8 %"), (0.004, "0.4 %"), (0.9643, "96 %")],
+)
+def test_percent_never_rounds_to_all_or_nothing(rate: float | None, text: str) -> None:
+    assert percent(rate) == text
+
+
+def test_percent_range() -> None:
+    assert percent_range([0.902, 0.9951]) == "[90, 100]"
+    assert percent_range(None) == ""
