@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,9 @@ def test_unreadable_rows_say_how_to_mend(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    write_rows(path, [replace(row(), status="excellent")])
+    with pytest.raises(UserError, match="'excellent' is not a valid Status"):
+        read_rows(path)
     pq.write_table(pa.table({"task_id": ["a"]}), path)
     with pytest.raises(UserError, match="lacks the columns domain"):
         read_rows(path)

@@ -47,7 +47,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
 
 def bootstrap_interval(
-    values: Sequence[float], *, seed: int = 0, resamples: int = 2000, confidence: float = 0.95
+    values: Sequence[float | int], *, seed: int = 0, resamples: int = 2000, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean; the same values and seed give the same interval.
 

@@ -211,8 +211,9 @@ def read_rows(path: Path) -> list[Row]:
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}; run `thinkaloud eval` again")
+    table = table.select(columns)
     try:
-        return [Row(**values) for values in table.select(columns).to_pylist()]
+        return [Row(**{**values, "status": Status(values["status"]).value}) for values in table.to_pylist()]
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} is not an evaluation's rows ({error}); run `thinkaloud eval` again") from error
 
@@ -290,7 +291,7 @@ def _cells(rates: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def percent(rate: float | None) -> str:
+def percent(rate: float | int | None) -> str:
     """`97 %`; `99.8 %` where whole per cents would call a rate 0 or 100 that is neither; `-` where there is none."""
     if rate is None:
         return "-"
@@ -299,6 +300,6 @@ def percent(rate: float | None) -> str:
     return f"{whole} %" if exact else f"{100 * rate:.1f} %"
 
 
-def percent_range(interval: Sequence[float] | None) -> str:
+def percent_range(interval: Sequence[float | int] | None) -> str:
     """`[90, 99]`, in per cent; empty where there is none."""
     return "" if interval is None else f"[{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"

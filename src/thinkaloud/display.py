@@ -1,0 +1,264 @@
+"""What a long command shows while it works: a live panel on a terminal, plain lines elsewhere.
+
+Everything goes to stderr, so that stdout carries results only. A display must not end a night's training: odd metrics
+(None, NaN, text) show as absent, and once the terminal is gone the display falls silent.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import TYPE_CHECKING, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.live import Live
+
+_RECENT_STEPS = 20
+"""Steps whose median time predicts the rest: long enough to forget a compilation, short enough to follow a change."""
+_PROGRESS_SECONDS = 20.0
+"""Between two plain progress lines."""
+_LABELS = {"cold_start": "cold start", "grpo": "GRPO", "evaluate": "evaluation"}
+_NUMBERS = (("loss", "loss", ".3f"), ("reward", "reward", ".3f"), ("format_rate", "format", ".0%"))
+
+
+class Display:
+    """The progress of one command, stage by stage.
+
+        with Display() as display:
+            display.stage("grpo", total_steps=30)
+            display.progress(12, 32, "completions sampled")
+            display.step(metrics_row)
+            display.note("checkpoint saved")
+
+    Args:
+        stream: where to write; stderr when absent. A panel is drawn only if it is a terminal that can move its cursor.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, stream: TextIO | io.TextIOBase | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = cast(TextIO, sys.stderr if stream is None else stream)
+        self._clock = clock
+        self._live: Live | None = None
+        self._console: Console | None = None
+        self._silent = False
+        self._begun = clock()
+        self._stage = ""
+        self._total = 0
+        self._done = 0
+        self._last_step = clock()
+        self._step_seconds: deque[float] = deque(maxlen=_RECENT_STEPS)
+        self._metrics: Mapping[str, object] = {}
+        self._progress = ""
+        self._said = self._begun
+        if _is_screen(self._stream):
+            self._try(self._open_panel)
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def stage(self, name: str, total_steps: int, done: int = 0) -> None:
+        """Begin a stage of `total_steps` steps, `done` of them taken before (a resumed run); 0 where there are none."""
+        self._keep_last_step()
+        self._stage, self._total, self._done = name, total_steps, done
+        self._metrics, self._progress = {}, ""
+        self._step_seconds.clear()
+        self._last_step = self._clock()
+        steps = f": {total_steps - done} steps" if total_steps > done else ""
+        self._say(f"{_label(name)}{steps}{f' from step {done}' if done else ''}")
+
+    def step(self, metrics: Mapping[str, object]) -> None:
+        """One more step is done; `metrics` is its row of metrics.jsonl."""
+        now = self._clock()
+        self._step_seconds.append(now - self._last_step)
+        self._last_step = now
+        self._done += 1
+        self._metrics, self._progress = metrics, ""
+        if self._live is None:
+            self._say(self._line())
+        else:
+            self._refresh()
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """`done` of `total` within a step or an evaluation.
+
+        Plain output shows one in twenty seconds, and the last in a stage without steps, where no step's line follows.
+        """
+        self._progress = f"{what} {done}/{total}"
+        if self._live is not None:
+            self._refresh()
+            return
+        now = self._clock()
+        if now - self._said >= _PROGRESS_SECONDS or (done >= total and self._total == 0):
+            self._say(f"  {self._progress}")
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._say(text)
+
+    def close(self) -> None:
+        """Take the panel away; what was said stays. May be called twice."""
+        self._keep_last_step()
+        live, self._live = self._live, None
+        if live is not None:
+            self._try(live.stop)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Steps left times the median of the recent step times; None before the first step of a stage."""
+        if not self._step_seconds or self._total <= 0:
+            return None
+        return median(self._step_seconds) * max(0, self._total - self._done)
+
+    def _line(self) -> str:
+        """The plain line of a step."""
+        metrics = self._metrics
+        parts = [f"{_label(self._stage)} {self._done}/{self._total}"]
+        parts += _headline(metrics)
+        rates = _domain_rates(metrics)
+        if rates:
+            parts.append("by domain " + " ".join(f"{name} {rate:.0%}" for name, rate in rates.items()))
+        if (speed := _tokens_per_second(metrics)) is not None:
+            parts.append(f"{speed:,.0f} tokens/s")
+        if (left := self.seconds_left) is not None:
+            parts.append(f"{duration(left)} left")
+        return " | ".join(parts)
+
+    def _keep_last_step(self) -> None:
+        """The panel is wiped when it goes; a stage's last numbers stay in the scroll-back."""
+        if self._live is not None and self._step_seconds:
+            self._say(self._line())
+
+    def _say(self, text: str) -> None:
+        clean = "".join(c if c.isprintable() else " " for c in text)
+        self._said = self._clock()
+        console = self._console
+        if console is not None and self._live is not None:
+            self._try(lambda: console.print(clean, markup=False, highlight=False, soft_wrap=True))
+        else:
+            self._try(lambda: print(clean, file=self._stream, flush=True))
+
+    def _open_panel(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(file=self._stream, force_terminal=True)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._panel,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=self._stream is sys.stderr,
+        )
+        self._live.start()
+
+    def _refresh(self) -> None:
+        if self._live is not None:
+            self._try(self._live.refresh)
+
+    def _panel(self) -> Group:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        speed, left = _tokens_per_second(self._metrics), self.seconds_left
+        step = f"step {self._done}/{self._total}" if self._total else ""
+        head = [_label(self._stage) or "starting", step, *_headline(self._metrics)]
+        foot = [
+            f"{duration(self._clock() - self._begun)} so far",
+            f"{duration(left)} left in this stage" if left is not None else "",
+            f"{speed:,.0f} tokens/s" if speed is not None else "",
+            self._progress,
+        ]
+        bars = Table.grid(padding=(0, 2))
+        done = self._done / self._total if self._total else 0.0
+        for name, share, text in [
+            ("steps", done, f"{done:.0%}"),
+            *((name, rate, f"format {rate:.0%}") for name, rate in _domain_rates(self._metrics).items()),
+        ]:
+            bar = ProgressBar(1.0, min(1.0, share), width=30, complete_style="cyan", finished_style="cyan")
+            bars.add_row(name, bar, text)
+        return Group(
+            Text("  ".join(filter(None, head)), style="bold", no_wrap=True, overflow="ellipsis"),
+            bars,
+            Text("  ".join(filter(None, foot)), style="dim", no_wrap=True, overflow="ellipsis"),
+        )
+
+    def _try(self, write: Callable[[], object]) -> None:
+        """Write; a terminal that went away (hang-up, closed pipe) silences the display and harms nothing else."""
+        if self._silent:
+            return
+        try:
+            write()
+        except UnicodeError:
+            pass
+        except (OSError, ValueError):
+            self._silent = True
+
+
+def duration(seconds: float | int) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 07 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _is_screen(stream: TextIO | io.TextIOBase) -> bool:
+    try:
+        return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    except ValueError:
+        return False
+
+
+def _label(stage: str) -> str:
+    return _LABELS.get(stage, stage)
+
+
+def _number(metrics: Mapping[str, object], key: str) -> float | None:
+    """The finite number under `key`, whatever numeric type it has; None for anything else."""
+    value = metrics.get(key)
+    if value is None or isinstance(value, bool | str | bytes):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _headline(metrics: Mapping[str, object]) -> list[str]:
+    numbers = ((label, form, _number(metrics, key)) for key, label, form in _NUMBERS)
+    return [f"{label} {value:{form}}" for label, form, value in numbers if value is not None]
+
+
+def _domain_rates(metrics: Mapping[str, object]) -> dict[str, float]:
+    """Format rate by domain, where the row has one."""
+    domains = metrics.get("domains")
+    if not isinstance(domains, Mapping):
+        return {}
+    rates = {str(name): _number(entry, "format_rate") for name, entry in domains.items() if isinstance(entry, Mapping)}
+    return {name: min(1.0, max(0.0, rate)) for name, rate in rates.items() if rate is not None}
+
+
+def _tokens_per_second(metrics: Mapping[str, object]) -> float | None:
+    """Completion tokens (all tokens in the cold start) by the whole step's seconds, sampling and update together."""
+    tokens, seconds = metrics.get("tokens"), metrics.get("seconds")
+    count = _number(tokens, "completion") if isinstance(tokens, Mapping) else _number(metrics, "tokens")
+    spent = _number(seconds, "total") if isinstance(seconds, Mapping) else _number(metrics, "seconds")
+    return count / spent if count is not None and spent is not None and spent > 0 else None
