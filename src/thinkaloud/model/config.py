@@ -78,7 +78,15 @@ class ModelConfig:
     max_position: int
 
     def __post_init__(self) -> None:
-        sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads", "head_dim")
+        sizes = (
+            "vocab_size",
+            "hidden_size",
+            "intermediate_size",
+            "num_layers",
+            "num_heads",
+            "num_kv_heads",
+            "head_dim",
+        )
         for name in (*sizes, "max_position", "norm_eps", "rope_theta", "query_scale", "embedding_scale"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
