@@ -1,0 +1,210 @@
+"""One transformer block for Gemma 3, Llama and Qwen, on packed tokens; what differs is a field of `ModelConfig`.
+
+Dense work (projections, MLP, norms) sees only real tokens, laid end to end as [tokens, hidden]. How tokens attend to
+each other is the caller's: `block` is given an `attend` function. `run_layers` scans the stacked layers.
+
+Precision: matrix products in the base's dtype, norms, rotations and softmax in float32, adapters in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Bool, Float, Int
+
+from thinkaloud.model.config import ModelConfig
+
+Params = dict[str, Any]
+Layer = dict[str, Any]
+
+SAVED_IN_BACKWARD = ("query", "key", "value", "attended", "attention_out", "gate", "up", "mlp_out", "lora_in")
+"""What the backward pass keeps of each layer: products of matrices. The cheap rest is computed again."""
+
+
+class Rotation(NamedTuple):
+    """Cosines and sines of rotary angles, one row a token, for global and for sliding-window layers."""
+
+    cos: Float[Array, "*tokens half"]
+    sin: Float[Array, "*tokens half"]
+    local_cos: Float[Array, "*tokens half"]
+    local_sin: Float[Array, "*tokens half"]
+
+
+Attend = Callable[
+    [Float[Array, "tokens heads dim"], Float[Array, "tokens kv dim"], Float[Array, "tokens kv dim"], Any],
+    tuple[Float[Array, "tokens heads dim"], Any],
+]
+"""(queries, keys, values, whether the layer slides) -> (attended values, anything to collect a layer)."""
+
+
+def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], config: ModelConfig) -> Array:
+    """RMSNorm (arXiv 1910.07467) in float32; Gemma's weight is an offset from one."""
+    wide = x.astype(jnp.float32)
+    normed = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + np.float32(config.norm_eps))
+    factor = weight.astype(jnp.float32) + (np.float32(1.0) if config.norm_plus_one else np.float32(0.0))
+    return (normed * factor).astype(x.dtype)
+
+
+def rope_frequencies(config: ModelConfig, *, local: bool) -> np.ndarray:
+    """Angular frequencies [head_dim / 2] (radians a position), scaled as the checkpoint says."""
+    theta = config.rope_local_theta if local and config.rope_local_theta is not None else config.rope_theta
+    half = config.head_dim // 2
+    frequencies = theta ** (-np.arange(half, dtype=np.float64) / half)
+    scaling = config.rope_scaling
+    if scaling is None or (local and config.rope_local_theta is not None):
+        return frequencies.astype(np.float32)
+    if scaling.kind == "linear":
+        return (frequencies / scaling.factor).astype(np.float32)
+    wavelength = 2 * np.pi / frequencies
+    low = scaling.original_max_position / scaling.low_freq_factor
+    high = scaling.original_max_position / scaling.high_freq_factor
+    blend = (scaling.original_max_position / wavelength - scaling.low_freq_factor) / (
+        scaling.high_freq_factor - scaling.low_freq_factor
+    )
+    between = (1 - blend) * frequencies / scaling.factor + blend * frequencies
+    scaled = np.where(wavelength > low, frequencies / scaling.factor, np.where(wavelength < high, frequencies, between))
+    return scaled.astype(np.float32)
+
+
+def rotation(config: ModelConfig, positions: Int[Array, "*tokens"]) -> Rotation:
+    """The rotary table (arXiv 2104.09864) of these positions."""
+    wide = positions.astype(jnp.float32)[..., None]
+    angles = wide * rope_frequencies(config, local=False)
+    local = wide * rope_frequencies(config, local=True)
+    return Rotation(jnp.cos(angles), jnp.sin(angles), jnp.cos(local), jnp.sin(local))
+
+
+def rotate(x: Float[Array, "*tokens heads dim"], cos: Array, sin: Array) -> Array:
+    """Rotate each head; pairs are (i, i + dim / 2), as Hugging Face checkpoints expect."""
+    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    cos, sin = cos[..., None, :], sin[..., None, :]
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
+
+
+def project(x: Float[Array, "*rows width"], layer: Layer, adapter: Layer, name: str, scale: float) -> Array:
+    """x W + bias + scale (x A) B, the adapter's part in float32."""
+    y = x @ layer[name]
+    if f"{name}_bias" in layer:
+        y = y + layer[f"{name}_bias"]
+    if name in adapter:
+        low = checkpoint_name(x.astype(jnp.float32) @ adapter[name]["a"], "lora_in")
+        y = y + (np.float32(scale) * (low @ adapter[name]["b"])).astype(y.dtype)
+    return y
+
+
+def activate(gate: Float[Array, "*rows inner"], config: ModelConfig) -> Array:
+    """The gate's nonlinearity."""
+    return jax.nn.gelu(gate, approximate=True) if config.activation == "gelu_tanh" else jax.nn.silu(gate)
+
+
+def queries_keys_values(
+    x: Float[Array, "*rows width"],
+    layer: Layer,
+    adapter: Layer,
+    scale: float,
+    config: ModelConfig,
+    turn: Rotation,
+    sliding: Any,
+) -> tuple[Array, Array, Array]:
+    """Normed, projected, head-split and rotated: queries [rows, heads, dim], keys and values [rows, kv, dim]."""
+    normed = rms_norm(x, layer["attn_norm"], config)
+    heads = (*x.shape[:-1], -1, config.head_dim)
+    query = project(normed, layer, adapter, "q", scale).reshape(heads)
+    key = project(normed, layer, adapter, "k", scale).reshape(heads)
+    value = project(normed, layer, adapter, "v", scale).reshape(heads)
+    if config.qk_norm:
+        query = rms_norm(query, layer["q_norm"], config)
+        key = rms_norm(key, layer["k_norm"], config)
+    cos = jnp.where(sliding, turn.local_cos, turn.cos)
+    sin = jnp.where(sliding, turn.local_sin, turn.sin)
+    query = checkpoint_name(rotate(query, cos, sin), "query")
+    key = checkpoint_name(rotate(key, cos, sin), "key")
+    return query, key, checkpoint_name(value, "value")
+
+
+def finish_block(
+    x: Float[Array, "*rows width"], attended: Array, layer: Layer, adapter: Layer, scale: float, config: ModelConfig
+) -> Array:
+    """Output projection, residual and MLP: the part of a block after attention."""
+    attended = checkpoint_name(attended.reshape(*x.shape[:-1], -1), "attended")
+    out = checkpoint_name(project(attended, layer, adapter, "o", scale), "attention_out")
+    if config.sandwich_norms:
+        out = rms_norm(out, layer["post_attn_norm"], config)
+    x = x + out
+    normed = rms_norm(x, layer["mlp_norm"], config)
+    gate = checkpoint_name(project(normed, layer, adapter, "gate", scale), "gate")
+    up = checkpoint_name(project(normed, layer, adapter, "up", scale), "up")
+    out = checkpoint_name(project(activate(gate, config) * up, layer, adapter, "down", scale), "mlp_out")
+    if config.sandwich_norms:
+        out = rms_norm(out, layer["post_mlp_norm"], config)
+    return x + out
+
+
+def block(
+    x: Float[Array, "tokens width"],
+    layer: Layer,
+    adapter: Layer,
+    sliding: Bool[Array, ""],
+    turn: Rotation,
+    attend: Attend,
+    config: ModelConfig,
+    scale: float,
+) -> tuple[Float[Array, "tokens width"], Any]:
+    """One layer; returns the new hidden states and what `attend` collected."""
+    query, key, value = queries_keys_values(x, layer, adapter, scale, config, turn, sliding)
+    attended, collected = attend(query, key, value, sliding)
+    return finish_block(x, attended, layer, adapter, scale, config), collected
+
+
+def embed(params: Params, tokens: Int[Array, "*tokens"], config: ModelConfig) -> Array:
+    """Token embeddings, scaled as Gemma does."""
+    x = params["embed"][tokens]
+    return x * jnp.asarray(config.embedding_scale, x.dtype) if config.embedding_scale != 1.0 else x
+
+
+def run_layers(
+    params: Params,
+    adapter: dict[str, Any],
+    tokens: Int[Array, " tokens"],
+    positions: Int[Array, " tokens"],
+    attend: Attend,
+    config: ModelConfig,
+    scale: float,
+) -> tuple[Float[Array, "tokens width"], Any]:
+    """Embed packed tokens and run every layer and the final norm.
+
+    Args:
+        params: The base's parameters, layers stacked.
+        adapter: LoRA pairs, layers stacked; {} for none.
+        tokens: Token ids, packed.
+        positions: Position of each token in its own sequence.
+        attend: How tokens see each other; see `Attend`.
+        scale: LoRA's alpha / rank.
+
+    Returns:
+        Final hidden states, and what `attend` collected, stacked over layers.
+    """
+    turn = rotation(config, positions)
+    sliding = jnp.asarray(config.sliding_layers)
+
+    def body(x: Array, scanned: Any) -> tuple[Array, Any]:
+        layer, pairs, slides = scanned
+        return block(x, layer, pairs, slides, turn, attend, config, scale)
+
+    policy = jax.checkpoint_policies.save_only_these_names(*SAVED_IN_BACKWARD)
+    x, collected = jax.lax.scan(
+        jax.checkpoint(body, policy=policy, prevent_cse=False),
+        embed(params, tokens, config),
+        (params["layers"], adapter, sliding),
+    )
+    return rms_norm(x, params["final_norm"], config), collected
+
+
+def head_weight(params: Params) -> Float[Array, "vocab width"]:
+    """The output head, one row a token: the embedding where they are tied."""
+    return params["head"].T if "head" in params else params["embed"]

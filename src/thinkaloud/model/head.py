@@ -1,0 +1,82 @@
+"""Log-probabilities of chosen tokens, without ever holding [tokens, vocabulary].
+
+The head runs in chunks of tokens, where a completion token is predicted and nowhere else. The head is frozen, so the
+only gradient is the hidden state's, and that is known in the forward pass:
+
+    d log p(t) / d h = (E[t] - sum_v p(v) E[v]) / temperature
+
+It is kept ([targets, width]) and scaled in the backward pass: two products with the head a token, where recomputing
+the logits would take three.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+CHUNK_BYTES = 64 * 2**20
+"""About the largest array of logits that is ever held, in float32."""
+
+
+def chunk_size(vocab_size: int, num_targets: int) -> int:
+    """How many targets go through the head at once: a divisor of `num_targets`, at most CHUNK_BYTES of logits."""
+    limit = max(1, min(num_targets, CHUNK_BYTES // (4 * vocab_size)))
+    return next(size for size in range(limit, 0, -1) if num_targets % size == 0)
+
+
+def token_logprobs(
+    head: Float[Array, "vocab width"],
+    hidden: Float[Array, "targets width"],
+    targets: Int[Array, " targets"],
+    temperature: float,
+) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
+    """Log-probability of each target and the entropy of its distribution, both at `temperature`, in nats, float32.
+
+    The entropy is a metric; no gradient flows through it, and none into the head.
+    """
+    return _token_logprobs(head, hidden, targets, temperature)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _token_logprobs(head: Array, hidden: Array, targets: Array, temperature: float) -> tuple[Array, Array]:
+    logprobs, entropies, _ = _chunked(head, hidden, targets, temperature, with_gradient=False)
+    return logprobs, entropies
+
+
+def _forward(head: Array, hidden: Array, targets: Array, temperature: float) -> tuple[tuple[Array, Array], Array]:
+    logprobs, entropies, gradient = _chunked(head, hidden, targets, temperature, with_gradient=True)
+    return (logprobs, entropies), gradient
+
+
+def _backward(temperature: float, gradient: Array, cotangents: tuple[Array, Array]) -> tuple[None, Array, None]:
+    return None, (gradient.astype(jnp.float32) * cotangents[0][:, None]).astype(gradient.dtype), None
+
+
+_token_logprobs.defvjp(_forward, _backward)
+
+
+def _chunked(
+    head: Array, hidden: Array, targets: Array, temperature: float, *, with_gradient: bool
+) -> tuple[Array, Array, Array]:
+    size = chunk_size(head.shape[0], hidden.shape[0])
+    inverse = np.float32(1.0 / temperature)
+
+    def one(chunk: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+        rows, wanted = chunk
+        logits = jnp.einsum("td,vd->tv", rows, head, preferred_element_type=jnp.float32) * inverse
+        total = jax.nn.logsumexp(logits, axis=-1)
+        logprobs = jnp.take_along_axis(logits, wanted[:, None], axis=-1)[:, 0] - total
+        probabilities = jnp.exp(logits - total[:, None])
+        entropies = total - jnp.sum(probabilities * logits, axis=-1)
+        if not with_gradient:
+            return logprobs, entropies, jnp.zeros((rows.shape[0], 0), rows.dtype)
+        mean = jnp.einsum("tv,vd->td", probabilities.astype(head.dtype), head, preferred_element_type=jnp.float32)
+        return logprobs, entropies, ((head[wanted].astype(jnp.float32) - mean) * inverse).astype(rows.dtype)
+
+    chunks = (hidden.reshape(-1, size, hidden.shape[1]), targets.reshape(-1, size))
+    logprobs, entropies, gradient = jax.lax.map(one, chunks)
+    return logprobs.reshape(-1), entropies.reshape(-1), gradient.reshape(hidden.shape[0], gradient.shape[-1])

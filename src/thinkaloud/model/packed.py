@@ -1,0 +1,214 @@
+"""Prompts and their groups of completions, laid end to end: dense work never sees padding.
+
+`pack` (host, NumPy) lays out the tokens and every index that the device needs; `forward` runs the model on it. Each
+prompt stands once, however many completions share it. The last token of a completion is only ever a target, so it is
+not fed in. Padding exists in two places only: up to a bucket at the end of the packed tokens (few compilations), and
+inside attention, where prompts and completions become rectangles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from thinkaloud.model.architecture import Params, run_layers
+from thinkaloud.model.attention import self_attention, shared_prefix_attention
+from thinkaloud.model.config import ModelConfig
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=[
+        "tokens",
+        "positions",
+        "slot_tokens",
+        "slot_valid",
+        "token_slots",
+        "token_valid",
+        "prompt_lengths",
+        "input_lengths",
+        "predictors",
+        "targets",
+        "target_rows",
+        "target_valid",
+    ],
+    meta_fields=["prompt_length", "input_length"],
+)
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """The layout of one batch; arrays are NumPy on the host, JAX on the device."""
+
+    tokens: Int[Any, " tokens"]
+    positions: Int[Any, " tokens"]
+    slot_tokens: Int[Any, " slots"]
+    """Packed index of the token in each slot of the attention rectangles (all prompts first, then completions)."""
+    slot_valid: Bool[Any, " slots"]
+    token_slots: Int[Any, " tokens"]
+    """Slot of each packed token: the inverse of `slot_tokens`."""
+    token_valid: Bool[Any, " tokens"]
+    prompt_lengths: Int[Any, " prompts"]
+    input_lengths: Int[Any, "prompts group"]
+    """Tokens of each completion that are fed in: all but its last."""
+    predictors: Int[Any, " targets"]
+    """Packed index whose hidden state predicts each target."""
+    targets: Int[Any, " targets"]
+    target_rows: Int[Any, " targets"]
+    """prompt * group + member, for each target."""
+    target_valid: Bool[Any, " targets"]
+    prompt_length: int = field(metadata={"static": True})
+    input_length: int = field(metadata={"static": True})
+
+
+def round_up(count: int, multiple: int) -> int:
+    """The least multiple that is not below `count`; at least one multiple."""
+    return max(1, -(-count // multiple)) * multiple
+
+
+def pack(
+    prompts: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[Sequence[int]]],
+    *,
+    token_bucket: int = 128,
+    prompt_bucket: int = 64,
+    completion_bucket: int = 64,
+    target_bucket: int = 128,
+) -> Packed:
+    """Lay out prompts with their completions.
+
+    Args:
+        prompts: Token ids, each prompt at least one.
+        groups: For each prompt the same number of completions (0 for a prefill); an empty one takes no part.
+        token_bucket, prompt_bucket, completion_bucket, target_bucket: Sizes are rounded up to multiples of these.
+
+    Returns:
+        The layout, in NumPy arrays.
+    """
+    group = len(groups[0]) if groups else 0
+    assert len(prompts) == len(groups)
+    assert all(len(members) == group for members in groups)
+    prompt_length = round_up(max(map(len, prompts)), prompt_bucket)
+    longest = max((len(member) - 1 for members in groups for member in members), default=0)
+    input_length = round_up(longest, completion_bucket) if group else 0
+    num_tokens = sum(map(len, prompts)) + sum(max(0, len(c) - 1) for members in groups for c in members)
+    num_targets = sum(len(c) for members in groups for c in members)
+    size, target_size = round_up(num_tokens, token_bucket), round_up(num_targets, target_bucket) if group else 0
+    num_slots = len(prompts) * (prompt_length + group * input_length)
+
+    tokens, positions = np.zeros(size, np.int32), np.zeros(size, np.int32)
+    token_slots, token_valid = np.zeros(size, np.int32), np.zeros(size, bool)
+    slot_tokens, slot_valid = np.zeros(num_slots, np.int32), np.zeros(num_slots, bool)
+    predictors, targets = np.zeros(target_size, np.int32), np.zeros(target_size, np.int32)
+    target_rows, target_valid = np.zeros(target_size, np.int32), np.zeros(target_size, bool)
+    input_lengths = np.zeros((len(prompts), group), np.int32)
+    at, target_at = 0, 0
+
+    def place(ids: Sequence[int], first_position: int, first_slot: int) -> slice:
+        nonlocal at
+        here = slice(at, at + len(ids))
+        tokens[here] = ids
+        positions[here] = np.arange(first_position, first_position + len(ids))
+        token_slots[here] = np.arange(first_slot, first_slot + len(ids))
+        token_valid[here] = True
+        slot_tokens[first_slot : first_slot + len(ids)] = np.arange(at, at + len(ids))
+        slot_valid[first_slot : first_slot + len(ids)] = True
+        at += len(ids)
+        return here
+
+    for row, (prompt, members) in enumerate(zip(prompts, groups, strict=True)):
+        last_of_prompt = place(prompt, 0, row * prompt_length).stop - 1
+        for member, completion in enumerate(members):
+            if not len(completion):
+                continue
+            flat = row * group + member
+            first_slot = len(prompts) * prompt_length + flat * input_length
+            here = place(completion[:-1], len(prompt), first_slot)
+            input_lengths[row, member] = len(completion) - 1
+            spots = slice(target_at, target_at + len(completion))
+            predictors[spots] = [last_of_prompt, *range(here.start, here.stop)]
+            targets[spots] = completion
+            target_rows[spots] = flat
+            target_valid[spots] = True
+            target_at += len(completion)
+    return Packed(
+        tokens=tokens,
+        positions=positions,
+        slot_tokens=slot_tokens,
+        slot_valid=slot_valid,
+        token_slots=token_slots,
+        token_valid=token_valid,
+        prompt_lengths=np.asarray([len(prompt) for prompt in prompts], np.int32),
+        input_lengths=input_lengths,
+        predictors=predictors,
+        targets=targets,
+        target_rows=target_rows,
+        target_valid=target_valid,
+        prompt_length=prompt_length,
+        input_length=input_length,
+    )
+
+
+@jax.custom_vjp
+def _rearrange(x: Array, there: Array, there_valid: Array, back: Array, back_valid: Array) -> Array:
+    """x[there], zero where not valid. `back` is the inverse, so that the gradient is a gather too, not a scatter."""
+    return jnp.where(there_valid.reshape(-1, *[1] * (x.ndim - 1)), x[there], jnp.zeros((), x.dtype))
+
+
+def _rearrange_forward(x: Array, *indices: Array) -> tuple[Array, tuple[Array, ...]]:
+    return _rearrange(x, *indices), indices
+
+
+def _rearrange_backward(indices: tuple[Array, ...], gradient: Array) -> tuple[Array | None, ...]:
+    there, there_valid, back, back_valid = indices
+    return _rearrange(gradient, back, back_valid, there, there_valid), None, None, None, None
+
+
+_rearrange.defvjp(_rearrange_forward, _rearrange_backward)
+
+
+def forward(
+    params: Params, adapter: dict[str, Any], packed: Packed, config: ModelConfig, scale: float, *, collect: bool = False
+) -> tuple[Float[Array, "tokens width"], Any]:
+    """Final hidden states of the packed tokens.
+
+    Returns:
+        Hidden states after the final norm; and, if `collect`, the prompts' keys and values, each
+        [layers, prompts, kv, prompt_length, dim] (else None).
+    """
+    prompts, group = packed.input_lengths.shape
+    border = prompts * packed.prompt_length
+
+    def attend(query: Array, key: Array, value: Array, sliding: Array) -> tuple[Array, Any]:
+        padded = [
+            _rearrange(x, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
+            for x in (query, key, value)
+        ]
+        rows = [x[:border].reshape(prompts, packed.prompt_length, *x.shape[1:]) for x in padded]
+        keys, values = (jnp.swapaxes(x, 1, 2) for x in rows[1:])
+        attended = self_attention(rows[0], keys, values, packed.prompt_lengths, sliding, config)
+        attended = attended.reshape(border, *query.shape[1:])
+        if group:
+            own = [x[border:].reshape(prompts, group, packed.input_length, *x.shape[1:]) for x in padded]
+            completions = shared_prefix_attention(
+                own[0],
+                keys,
+                values,
+                jnp.moveaxis(own[1], 3, 1),
+                jnp.moveaxis(own[2], 3, 1),
+                packed.prompt_lengths,
+                packed.input_lengths,
+                jnp.arange(packed.input_length),
+                sliding,
+                config,
+            )
+            attended = jnp.concatenate([attended, completions.reshape(-1, *query.shape[1:])])
+        back = _rearrange(attended, packed.token_slots, packed.token_valid, packed.slot_tokens, packed.slot_valid)
+        return back, (keys, values) if collect else None
+
+    return run_layers(params, adapter, packed.tokens, packed.positions, attend, config, scale)

@@ -1,0 +1,212 @@
+"""What runs on the device while completions are sampled.
+
+Prompts go through the model once (`prefill`); their keys and values are shared by the group. Adapters are merged into
+a copy of the weights (`decoding_weights`), with layers apart, so that no layer is ever copied out of a stack. `decode`
+is one loop over positions; every completion starts at its own slot 0, whatever its prompt's length, so there is no
+ragged indexing. The loop ends when all rows are done, or when so few are left that the host packs them closer.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from thinkaloud.model.architecture import (
+    Params,
+    embed,
+    finish_block,
+    head_weight,
+    queries_keys_values,
+    rms_norm,
+    rotation,
+)
+from thinkaloud.model.attention import shared_prefix_attention
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.lora import Adapter, merge_adapter
+from thinkaloud.model.packed import Packed, forward
+from thinkaloud.rollout.sampling import Sampling, row_keys, sample
+
+
+Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
+"""Keys and values, one array a layer, heads first: prompts [prompts, kv, length, dim], completions
+[prompts, kv, group, slots, dim]."""
+
+
+class State(NamedTuple):
+    """Where decoding stands. `step` is the slot of the last token sampled."""
+
+    step: Int[Array, ""]
+    tokens: Int[Array, "prompts group slots"]
+    logprobs: Float[Array, "prompts group slots"]
+    done: Bool[Array, "prompts group"]
+    rows: Int[Array, "prompts group"]
+    """Which row of the whole rollout this is: the label of its noise."""
+    prompt_lengths: Int[Array, " prompts"]
+
+
+@partial(jax.jit, static_argnames=("config", "scale"))
+def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> dict[str, Any]:
+    """The weights with the adapter merged in, one dict a layer."""
+    layers = []
+    for index in range(config.num_layers):
+        layer, pairs = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
+        layers.append(merge_adapter(layer, pairs, scale))
+    return {"layers": layers}
+
+
+@partial(jax.jit, static_argnames=("config", "scale"))
+def prefill(
+    params: Params, adapter: Adapter, packed: Packed, last: Int[Array, " prompts"], config: ModelConfig, scale: float
+) -> tuple[Float[Array, "prompts vocab"], Cache]:
+    """Logits (float32) after each prompt's last token, and the prompts' keys and values by layer."""
+    hidden, (keys, values) = forward(params, adapter, packed, config, scale, collect=True)
+    return _logits(params, hidden[last]), (tuple(keys), tuple(values))
+
+
+@partial(jax.jit, static_argnames=("slots", "sampling", "stop_ids"))
+def start(
+    logits: Float[Array, "prompts vocab"],
+    live: Bool[Array, " prompts"],
+    prompt_lengths: Int[Array, " prompts"],
+    rows: Int[Array, "prompts group"],
+    key: Array,
+    *,
+    slots: int,
+    sampling: Sampling,
+    stop_ids: tuple[int, ...],
+) -> State:
+    """Sample every completion's first token. Prompts that are not `live` fill the batch up and are done at once."""
+    shape, empty = rows.shape, (*rows.shape, slots)
+    tokens, logprobs = sample(jnp.repeat(logits, rows.shape[1], axis=0), row_keys(key, rows.reshape(-1), 0), sampling)
+    done = _is_stop(tokens, stop_ids).reshape(shape) | ~live[:, None]
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        tokens=jnp.zeros(empty, jnp.int32).at[:, :, 0].set(tokens.reshape(shape)),
+        logprobs=jnp.zeros(empty, jnp.float32).at[:, :, 0].set(logprobs.reshape(shape)),
+        done=done,
+        rows=rows,
+        prompt_lengths=prompt_lengths,
+    )
+
+
+@partial(jax.jit, static_argnames=("config", "sampling", "stop_ids"), donate_argnums=(2, 3))
+def decode(
+    params: Params,
+    weights: dict[str, Any],
+    own: Cache,
+    state: State,
+    prompt: Cache,
+    key: Array,
+    limit: Int[Array, ""],
+    enough: Int[Array, ""],
+    *,
+    config: ModelConfig,
+    sampling: Sampling,
+    stop_ids: tuple[int, ...],
+) -> tuple[Cache, State]:
+    """Feed and sample until `limit` tokens, or until at most `enough` rows are live.
+
+    Args:
+        params: The base's parameters (embedding, final norm and head are used).
+        weights: From `decoding_weights`.
+        own: Keys and values of the completions so far, by layer. Donated.
+        state: Donated.
+        prompt: Keys and values of the prompts, by layer.
+    """
+    prompts, group = state.done.shape
+
+    def more(carry: tuple[Any, State]) -> Array:
+        now = carry[1]
+        return (now.step + 1 < limit) & (jnp.sum(~now.done) > enough)
+
+    def advance(carry: tuple[Any, State]) -> tuple[Any, State]:
+        (own_keys, own_values), now = carry
+        last = jax.lax.dynamic_index_in_dim(now.tokens, now.step, axis=2, keepdims=False).reshape(-1)
+        positions = jnp.repeat(now.prompt_lengths + now.step, group)
+        turn = rotation(config, positions)
+        x = embed(params, last, config)
+        keys, values = list(own_keys), list(own_values)
+        for index, layer in enumerate(weights["layers"]):
+            sliding = config.sliding_layers[index]
+            query, key_now, value_now = queries_keys_values(x, layer, {}, 1.0, config, turn, sliding)
+            keys[index] = _store(keys[index], key_now, now.step)
+            values[index] = _store(values[index], value_now, now.step)
+            attended = shared_prefix_attention(
+                query.reshape(prompts, group, 1, *query.shape[1:]),
+                prompt[0][index],
+                prompt[1][index],
+                keys[index],
+                values[index],
+                now.prompt_lengths,
+                jnp.full((prompts, group), now.step + 1),
+                now.step[None],
+                sliding,
+                config,
+            )
+            x = finish_block(x, attended.reshape(query.shape), layer, {}, 1.0, config)
+        logits = _logits(params, rms_norm(x, params["final_norm"], config))
+        step = now.step + 1
+        tokens, logprobs = sample(logits, row_keys(key, now.rows.reshape(-1), step), sampling)
+        tokens = jnp.where(now.done, 0, tokens.reshape(now.done.shape))
+        logprobs = jnp.where(now.done, 0.0, logprobs.reshape(now.done.shape))
+        return (tuple(keys), tuple(values)), now._replace(
+            step=step,
+            tokens=jax.lax.dynamic_update_index_in_dim(now.tokens, tokens, step, axis=2),
+            logprobs=jax.lax.dynamic_update_index_in_dim(now.logprobs, logprobs, step, axis=2),
+            done=now.done | _is_stop(tokens, stop_ids),
+        )
+
+    return jax.lax.while_loop(more, advance, (own, state))
+
+
+def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, dtype: Any) -> Cache:
+    """Keys and values of completions that have not begun."""
+    shape = (prompts, config.num_kv_heads, group, slots, config.head_dim)
+    return (
+        tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
+        tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
+    )
+
+
+@jax.jit
+def pack_rows(
+    own: Cache,
+    state: State,
+    prompt: Cache,
+    flat: Int[Array, " rows"],
+    live: Bool[Array, " rows"],
+) -> tuple[Any, State, Any]:
+    """Keep the rows `flat` (prompt * group + member), each with a copy of its prompt; a group of one each."""
+    group = state.done.shape[1]
+    of_prompt, member = flat // group, flat % group
+
+    def take_own(x: Array) -> Array:
+        return x[of_prompt, :, member][:, :, None]
+
+    packed = State(
+        step=state.step,
+        tokens=state.tokens[of_prompt, member][:, None],
+        logprobs=state.logprobs[of_prompt, member][:, None],
+        done=(state.done[of_prompt, member] | ~live)[:, None],
+        rows=state.rows[of_prompt, member][:, None],
+        prompt_lengths=state.prompt_lengths[of_prompt],
+    )
+    return jax.tree.map(take_own, own), packed, jax.tree.map(lambda x: x[of_prompt], prompt)
+
+
+def _logits(params: Params, hidden: Float[Array, "rows width"]) -> Float[Array, "rows vocab"]:
+    return jnp.einsum("rd,vd->rv", hidden, head_weight(params), preferred_element_type=jnp.float32)
+
+
+def _is_stop(tokens: Int[Array, "*rows"], stop_ids: tuple[int, ...]) -> Bool[Array, "*rows"]:
+    return jnp.isin(tokens, jnp.asarray(stop_ids, jnp.int32))
+
+
+def _store(cache: Array, new: Float[Array, "rows kv dim"], step: Array) -> Array:
+    prompts, kv, group, _, dim = cache.shape
+    entry = jnp.moveaxis(new.reshape(prompts, group, kv, dim), 1, 2)[:, :, :, None]
+    return jax.lax.dynamic_update_slice_in_dim(cache, entry.astype(cache.dtype), step, axis=3)

@@ -1,0 +1,169 @@
+"""Groups of completions for a list of prompts: batches, buckets, and closer packing as rows finish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thinkaloud.model.load import Model
+from thinkaloud.model.lora import Adapter
+from thinkaloud.model.packed import pack
+from thinkaloud.records import Finish
+from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, pack_rows, prefill, start
+from thinkaloud.rollout.sampling import Sampling, key_of
+
+FEWEST_ROWS = 4
+"""Below this, packing rows closer saves less than it costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One completion in tokens; the end-of-turn token is the last one where `finish` is `stop`."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: Finish
+
+
+def generate(
+    model: Model,
+    adapter: Adapter,
+    prompts: Sequence[Sequence[int]],
+    *,
+    group_size: int,
+    max_new_tokens: int,
+    sampling: Sampling,
+    stop_ids: Sequence[int],
+    seed: int,
+    scale: float = 1.0,
+    batch_prompts: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[Sampled]]:
+    """Sample `group_size` completions of each prompt.
+
+    Args:
+        model: The base.
+        adapter: LoRA pairs, merged for decoding; {} for the base itself.
+        prompts: Token ids; one prompt at least.
+        max_new_tokens: Limit a completion, the end-of-turn token included.
+        stop_ids: Tokens that end a completion.
+        seed: Of the noise; derive it from (seed, step). Member m of prompt i has noise of its own at every position,
+            the same however the prompts are batched.
+        scale: LoRA's alpha / rank.
+        batch_prompts: Prompts decoded at once; all when None. Batches are filled by length, results keep the order.
+        progress: Called with (prompts done, all prompts).
+
+    Returns:
+        For each prompt, its completions.
+    """
+    batch = min(batch_prompts or len(prompts), len(prompts))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i])) if batch < len(prompts) else range(len(prompts))
+    weights = decoding_weights(model.params, adapter, model.config, scale)
+    results: dict[int, list[Sampled]] = {}
+    for first in range(0, len(prompts), batch):
+        chosen = list(order)[first : first + batch]
+        groups = _generate_batch(
+            model,
+            weights,
+            adapter,
+            [prompts[i] for i in chosen],
+            group_size,
+            max_new_tokens,
+            sampling,
+            tuple(sorted(stop_ids)),
+            seed,
+            scale,
+            rows=chosen,
+        )
+        results.update(zip(chosen, groups, strict=True))
+        if progress:
+            progress(min(first + batch, len(prompts)), len(prompts))
+    return [results[i] for i in range(len(prompts))]
+
+
+def _generate_batch(
+    model: Model,
+    weights: dict[str, Any],
+    adapter: Adapter,
+    prompts: list[Sequence[int]],
+    group: int,
+    limit: int,
+    sampling: Sampling,
+    stop_ids: tuple[int, ...],
+    seed: int,
+    scale: float,
+    rows: list[int],
+) -> list[list[Sampled]]:
+    config, key = model.config, key_of(seed)
+    filled = _power_of_two(len(prompts))
+    live = np.arange(filled) < len(prompts)
+    padded = [*prompts, *[[0]] * (filled - len(prompts))]
+    packed = pack(padded, [[]] * filled)
+    last = np.cumsum([len(prompt) for prompt in padded]) - 1
+    logits, prompt_cache = prefill(model.params, adapter, packed, last, config, scale)
+    labels = np.asarray([*rows, *[0] * (filled - len(rows))])[:, None] * group + np.arange(group)
+    state = start(
+        logits,
+        jnp.asarray(live),
+        jnp.asarray(packed.prompt_lengths),
+        jnp.asarray(labels, jnp.int32),
+        key,
+        slots=limit,
+        sampling=sampling,
+        stop_ids=stop_ids,
+    )
+    cache = empty_cache(config, filled, group, limit, model.params["embed"].dtype)
+    taken = np.broadcast_to(live[:, None], labels.shape)  # cells whose outcome is still to be read
+    places = {int(label): divmod(i, group) for i, label in enumerate(labels[: len(prompts)].reshape(-1))}
+    results: list[list[Sampled | None]] = [[None] * group for _ in prompts]
+    while True:
+        cells = taken.size
+        enough = cells // 2 if cells // 2 >= FEWEST_ROWS else 0
+        cache, state = decode(
+            model.params,
+            weights,
+            cache,
+            state,
+            prompt_cache,
+            key,
+            jnp.asarray(limit, jnp.int32),
+            jnp.asarray(enough, jnp.int32),
+            config=config,
+            sampling=sampling,
+            stop_ids=stop_ids,
+        )
+        step, tokens, logprobs, done, row_labels = jax.device_get(
+            (state.step, state.tokens, state.logprobs, state.done, state.rows)
+        )
+        ended = taken & (done | (step + 1 >= limit))
+        for cell in zip(*np.nonzero(ended), strict=True):
+            place = places[int(row_labels[cell])]
+            results[place[0]][place[1]] = _read(tokens[cell][: step + 1], logprobs[cell], bool(done[cell]), stop_ids)
+        left = np.flatnonzero((taken & ~ended).reshape(-1))
+        if not len(left):
+            break
+        filled = _power_of_two(len(left))
+        flat = np.resize(left, filled)
+        cache, state, prompt_cache = pack_rows(
+            cache, state, prompt_cache, jnp.asarray(flat), jnp.asarray(np.arange(filled) < len(left))
+        )
+        taken = (np.arange(filled) < len(left))[:, None]
+    return [[sampled for sampled in group_results if sampled is not None] for group_results in results]
+
+
+def _read(tokens: np.ndarray, logprobs: np.ndarray, done: bool, stop_ids: tuple[int, ...]) -> Sampled:
+    """Cut a row at its stop token, which belongs to the completion."""
+    end = len(tokens)
+    if done:
+        end = int(np.flatnonzero(np.isin(tokens, stop_ids))[0]) + 1
+    finish = Finish.STOP if done else Finish.LENGTH
+    return Sampled(tuple(tokens[:end].tolist()), tuple(logprobs[:end].tolist()), finish)
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << (count - 1).bit_length()

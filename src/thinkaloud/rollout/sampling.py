@@ -1,0 +1,70 @@
+"""How the next token is chosen: temperature, then top-k, then top-p, with noise that depends on (seed, row, position)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Sampling parameters.
+
+    `temperature` 0 is greedy. `top_k` 0 keeps every token; `top_p` is applied to what top-k left, renormalised, as in
+    transformers' warpers.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 50
+    top_p: float = 0.95
+
+
+GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0)
+
+
+def key_of(seed: int) -> Array:
+    """A threefry key from all 64 bits of a derived seed."""
+    words = np.asarray([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
+    return jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
+
+
+def row_keys(key: Array, rows: Int[Array, " rows"], position: Int[Array, ""] | int) -> Array:
+    """One key a row and position: the same whatever the batch looks like, never the same twice."""
+    return jax.vmap(lambda row: jax.random.fold_in(jax.random.fold_in(key, row), position))(rows)
+
+
+def sample(
+    logits: Float[Array, "rows vocab"], keys: Array, sampling: Sampling
+) -> tuple[Int[Array, " rows"], Float[Array, " rows"]]:
+    """Choose one token a row.
+
+    Args:
+        logits: Float32.
+        keys: One key a row, from `row_keys`.
+
+    Returns:
+        Tokens, and their log-probabilities (nats) under the whole distribution at this temperature (at 1 when
+        greedy): what the trainer computes, before top-k and top-p cut anything.
+    """
+    scaled = logits / np.float32(sampling.temperature) if sampling.temperature > 0 else logits
+    if sampling.temperature == 0:
+        chosen = jnp.argmax(scaled, axis=-1)
+    else:
+        kept = min(sampling.top_k, logits.shape[-1]) if sampling.top_k else logits.shape[-1]
+        if kept == logits.shape[-1] and sampling.top_p >= 1:
+            values, tokens = scaled, jnp.broadcast_to(jnp.arange(kept), scaled.shape)
+        else:
+            values, tokens = jax.lax.top_k(scaled, kept)
+        if sampling.top_p < 1:
+            probabilities = jax.nn.softmax(values, axis=-1)
+            before = jnp.cumsum(probabilities, axis=-1) - probabilities
+            values = jnp.where(before < np.float32(sampling.top_p), values, -jnp.inf)
+        noise = jax.vmap(lambda key: jax.random.gumbel(key, (kept,), jnp.float32))(keys)
+        chosen = jnp.take_along_axis(tokens, jnp.argmax(values + noise, axis=-1)[:, None], axis=-1)[:, 0]
+    total = jax.nn.logsumexp(scaled, axis=-1)
+    logprobs = jnp.take_along_axis(scaled, chosen[:, None], axis=-1)[:, 0] - total
+    return chosen.astype(jnp.int32), logprobs
