@@ -1,0 +1,256 @@
+"""Text to token ids and back, with nothing added: no begin-of-sequence token, no clean-up of spaces.
+
+Two ways to encode: `encode` turns special tokens written in the text into their ids, for frames that the program
+writes; `encode_plain` never does, for text that comes from elsewhere (a task's question must not be able to close the
+turn). What a model was trained with is taken from its `tokenizer.json`, or rebuilt from GGUF metadata.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thinkaloud.errors import UserError
+from thinkaloud.fetch import ModelFiles, models_cache
+
+if TYPE_CHECKING:
+    import tokenizers
+
+CACHE_VERSION = 1
+"""Raised when `gguf_tokenizer` makes another table from the same file."""
+
+BYTE_SPECIALS = ("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>")
+
+
+class Tokenizer:
+    """A tokenizer of the `tokenizers` library with the settings of its model.
+
+    Args:
+        backend: the library's tokenizer.
+        config: the fields of `tokenizer_config.json`: special tokens by role, chat template.
+        identity_file: where the identity is remembered, as it takes a second to compute for large vocabularies.
+    """
+
+    def __init__(
+        self, backend: tokenizers.Tokenizer, config: dict[str, Any], identity_file: Path | None = None
+    ) -> None:
+        from tokenizers import AddedToken, Tokenizer
+
+        self._backend = backend
+        self._config = config
+        self._identity_file = identity_file
+        backend.no_padding()
+        backend.no_truncation()
+        named = [self._named(role) for role in ("bos", "eos", "pad", "unk")]
+        known = [
+            AddedToken(token, special=True, normalized=False)
+            for token in named
+            if token and self.token_id(token) is not None
+        ]
+        backend.add_special_tokens(known)
+        self._plain = Tokenizer(backend.model)  # shares the model; differs only in what it looks for in the text
+        for part in ("normalizer", "pre_tokenizer", "decoder"):
+            if (value := getattr(backend, part)) is not None:
+                setattr(self._plain, part, value)
+        added = backend.get_added_tokens_decoder()
+        self._plain.add_tokens([token for _, token in sorted(added.items()) if not token.special])
+        self._special = {index: token.content for index, token in added.items() if token.special}
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; special tokens written in the text become their ids, and nothing is added."""
+        return list(self._backend.encode(_well_formed(text), add_special_tokens=False).ids)
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids of text from elsewhere: a special token's name in it is spelled out, never the token itself."""
+        ids = list(self._plain.encode(_well_formed(text), add_special_tokens=False).ids)
+        assert self._special.keys().isdisjoint(ids), "a special token can be spelled out of plain text"
+        return ids
+
+    def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
+        """The text of token ids; bytes that are not UTF-8 become U+FFFD, ids outside the vocabulary nothing."""
+        return str(self._backend.decode(list(ids), skip_special_tokens=not keep_special))
+
+    def token_id(self, text: str) -> int | None:
+        """The id of a token by its exact content, or None."""
+        index = self._backend.token_to_id(text)
+        return None if index is None else int(index)
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens, added ones included; the model's embedding may have more rows."""
+        return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def bos(self) -> str | None:
+        """The begin-of-sequence token."""
+        return self._named("bos")
+
+    @property
+    def eos(self) -> str | None:
+        """The end-of-sequence token."""
+        return self._named("eos")
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids that `encode_plain` never yields, and that `decode` leaves out."""
+        return frozenset(self._special)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's own Jinja template, where it has one."""
+        template = self._config.get("chat_template")
+        if isinstance(template, list):  # named templates: the default one
+            template = next((item["template"] for item in template if item.get("name") == "default"), None)
+        return template if isinstance(template, str) else None
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 (hex) over what decides the ids: vocabulary, merges, added tokens, normalizer, words, decoder.
+
+        The same tokenizer has the same identity whether it comes from a GGUF file, a `tokenizer.json`, or an export.
+        """
+        if self._identity_file is not None:
+            with contextlib.suppress(OSError):
+                if len(found := self._identity_file.read_text("ascii").strip()) == 64:
+                    return found
+        content = json.loads(self._backend.to_str())
+        parts = {key: content.get(key) for key in ("normalizer", "pre_tokenizer", "decoder", "model", "added_tokens")}
+        canonical = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        identity = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        if self._identity_file is not None:
+            _keep(self._identity_file, identity)
+        return identity
+
+    def files(self, *, chat_template: str | None = None) -> dict[str, str]:
+        """The files that transformers loads this tokenizer from, name to text; `chat_template` replaces its own."""
+        config = dict(self._config)
+        if chat_template is not None:
+            config["chat_template"] = chat_template
+        return {
+            "tokenizer.json": self._backend.to_str(pretty=True),
+            "tokenizer_config.json": json.dumps(config, indent=2, ensure_ascii=False) + "\n",
+        }
+
+    def _named(self, role: str) -> str | None:
+        token = self._config.get(f"{role}_token")
+        if isinstance(token, dict):
+            token = token.get("content")
+        return token if isinstance(token, str) else None
+
+
+def load_tokenizer(files: ModelFiles) -> Tokenizer:
+    """The tokenizer of a model; one rebuilt from a GGUF file is kept in the cache, so that it is rebuilt once.
+
+    Raises:
+        UserError: no tokenizer, or one that is damaged or of an unknown kind.
+    """
+    if files.kind == "tiny":
+        return byte_tokenizer()
+    if files.directory is not None:
+        return _from_directory(files.directory)
+    path = files.weights[0]
+    if files.sha256 is not None:
+        kept = path.parent / f"tokenizer-v{CACHE_VERSION}"
+    else:
+        status = path.stat()
+        key = hashlib.sha256(f"{path}\n{status.st_size}\n{status.st_mtime_ns}\n{CACHE_VERSION}".encode()).hexdigest()
+        kept = models_cache() / "tokenizers" / key[:32]
+    if (kept / "tokenizer_config.json").is_file():
+        with contextlib.suppress(UserError):  # damaged: rebuilt below
+            return _from_directory(kept)
+    from thinkaloud.gguf_header import read_gguf_header
+    from thinkaloud.prompt.gguf_tokenizer import tokenizer_from_gguf
+
+    backend, config = tokenizer_from_gguf(read_gguf_header(path))
+    text = _compact(backend)
+    _keep(kept / "tokenizer.json", text)
+    _keep(kept / "tokenizer_config.json", json.dumps(config, ensure_ascii=False))
+    return Tokenizer(backend, config, _identity_file(text.encode("utf-8")))
+
+
+def byte_tokenizer() -> Tokenizer:
+    """The tokenizer of the tiny model: ids 0 to 4 are `BYTE_SPECIALS`, 5 + b is the byte b of the text's UTF-8."""
+    from tokenizers import AddedToken, decoders, models
+    from tokenizers import Tokenizer as Backend
+
+    names = [*BYTE_SPECIALS, *(f"<0x{byte:02X}>" for byte in range(256))]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    backend = Backend(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    backend.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in BYTE_SPECIALS])
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "pad_token": "<pad>",
+        "eos_token": "<eos>",
+        "bos_token": "<bos>",
+    }
+    return Tokenizer(backend, config)
+
+
+def _from_directory(directory: Path) -> Tokenizer:
+    """`tokenizer.json` with `tokenizer_config.json` and `chat_template.jinja`, where they are there."""
+    from tokenizers import Tokenizer as Backend
+
+    path = directory / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(
+            f"{directory}: expected tokenizer.json; make it with transformers: "
+            "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+        )
+    content = path.read_bytes()
+    try:
+        backend = Backend.from_str(content.decode("utf-8"))
+    except Exception as error:  # the library raises a bare Exception
+        raise UserError(f"{path} is not a tokenizer: {str(error)[:200]}; fetch the model again") from error
+    config: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (directory / name).is_file():
+            try:
+                config.update(json.loads((directory / name).read_text("utf-8")))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{directory / name} is not a JSON object: {error}; fetch the model again") from error
+    if (template := directory / "chat_template.jinja").is_file():
+        config["chat_template"] = template.read_text("utf-8")
+    return Tokenizer(backend, config, _identity_file(content))
+
+
+def _compact(backend: tokenizers.Tokenizer) -> str:
+    """`tokenizer.json` without white space, merges as single strings: a third of the size, and loads faster."""
+    content = json.loads(backend.to_str())
+    merges = content["model"]["merges"]
+    if not any(" " in piece for merge in merges for piece in merge):
+        content["model"]["merges"] = [" ".join(merge) for merge in merges]
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _well_formed(text: str) -> str:
+    """The text with lone surrogates, which have no UTF-8 form, replaced by U+FFFD."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _identity_file(content: bytes) -> Path:
+    return models_cache() / "tokenizers" / f"{hashlib.sha256(content).hexdigest()[:32]}.identity"
+
+
+def _keep(path: Path, text: str) -> None:
+    """Writes a cache file, atomically; a cache that cannot be written is no error, only slower."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, "utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
