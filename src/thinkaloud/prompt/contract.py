@@ -257,7 +257,8 @@ class PromptContract:
         try:
             fields = dict(saved["contract"], tokenizer_identity=tokenizer.identity, tokenizer=tokenizer)
             pieces: dict[str, Any] = saved["contract"]["frame"]
-            fields["frame"] = Frame(**{name: tuple(v) if isinstance(v, list) else v for name, v in pieces.items()})
+            pieces = {name: tuple(v) if isinstance(v, list) else v for name, v in pieces.items()}
+            fields["frame"] = Frame(**pieces)
             fields["tags"] = Tags(**saved["contract"]["tags"])
             contract = cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
@@ -284,6 +285,8 @@ class PromptContract:
             return
         diff = diff_records(record, self.record())
         parts = [line[:-1] for line in diff.splitlines() if line.endswith(":") and not line.startswith(" ")]
+        if len(parts) > 3:
+            parts = [*parts[:2], f"{len(parts) - 2} more places"]
         raise ContractMismatch(
             f"expected the prompt contract {str(record.get('fingerprint'))[:12]} of {where}, found "
             f"{self.fingerprint[:12]}, which differs in {', '.join(parts) or 'its fingerprint'}; use the tokenizer "

@@ -1,0 +1,161 @@
+"""The measure of the graded domains: length, lexical diversity, relevance, and guards against made-for-measure text.
+
+    value = (0.3 length + 0.25 diversity + 0.25 relevance) x guard
+
+Length: reasoning of 20 to 500 words, answer of 10 to 300, half each, falling off linearly outside.
+Diversity: MATTR (Covington and McFall 2010, doi:10.1080/09296171003643098), the mean type-token ratio of a window
+that moves over the answer; full from 0.70, none below 0.35. Differs from the paper: the window is 25 words, not 50 to
+500, so that answers of 25 words are measured like long ones; shorter answers are one window, and below ten words the
+measure shrinks with their number.
+Relevance: distinct content stems of the question that the answer uses; full at half of them, or six. The system prompt
+counts for nothing.
+Guard: the weakest guard of the answer, times the mean of 1 and the weakest guard of the reasoning (`guards`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from thinkaloud.domains import guards
+from thinkaloud.domains.base import DomainScore
+from thinkaloud.domains.guards import Ngrams, ramp
+from thinkaloud.domains.wording import FUNCTION_WORDS, count_words, question_stems, split_words, stem
+from thinkaloud.prompt.frames import SYSTEM, TASK_TEMPLATE
+from thinkaloud.records import Status
+
+LENGTH, DIVERSITY, RELEVANCE = 0.3, 0.25, 0.25
+REASONING_WORDS = (20, 500)
+ANSWER_WORDS = (10, 300)
+WINDOW = 25
+MAX_STEMS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """What sets one graded domain apart.
+
+    Args:
+        copy: share of the answer's word 5-grams found in the question at which the guard reaches 0, and up to which
+            it is 1.
+        function: share of function words in the answer at which the guard is 0, and from which it is 1.
+        shorter: the answer must be shorter than the question: a share of its words at which the guard is 0, and up to
+            which it is 1; None where length relative to the question says nothing.
+    """
+
+    copy: tuple[float, float] = (0.8, 0.4)
+    function: tuple[float, float] = (0.08, 0.22)
+    shorter: tuple[float, float] | None = None
+
+
+def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> DomainScore:
+    """The score of a completion in a graded domain.
+
+    Args:
+        spec: the domain's parameters.
+        question: the task's question, the source text included where there is one.
+        reasoning: the text between the reasoning tags.
+        answer: the text between the answer tags.
+
+    Returns:
+        A value in [0, 0.8] with its components `length`, `diversity` and `relevance`, the guard worked in.
+    """
+    thought, said = split_words(reasoning), split_words(answer)
+    num_thought, num_said = count_words(reasoning), count_words(answer)
+    measures = {
+        "length": LENGTH * (in_range(num_thought, *REASONING_WORDS) + in_range(num_said, *ANSWER_WORDS)) / 2,
+        "diversity": DIVERSITY * diversity(said),
+        "relevance": RELEVANCE * relevance(said, question_stems(question)),
+    }
+    answer_guards = _answer_guards(spec, question, said, num_said)
+    thought_guards = _thought_guards(question, thought, said)
+    guard = min(answer_guards.values()) * (1.0 + min(thought_guards.values())) / 2.0
+    components = {name: value * guard for name, value in measures.items()}
+    weak = [f"{name} {value:.2f}" for name, value in (answer_guards | thought_guards).items() if value < 1.0]
+    explanation = f"reasoning {num_thought} words, answer {num_said} words" + (
+        f"; held down by {', '.join(weak)}" if weak else ""
+    )
+    return DomainScore(
+        value=sum(components.values()), status=Status.GRADED, components=components, explanation=explanation
+    )
+
+
+def in_range(count: int, low: int, high: int) -> float:
+    """1 from `low` to `high`, falling linearly to 0 at nothing and at twice `high`."""
+    return count / low if count < low else max(0.0, min(1.0, 2.0 - count / high))
+
+
+def diversity(words: list[str]) -> float:
+    """MATTR over `WINDOW` words, 0.35 to 0.70 stretched over [0, 1]; below ten words it shrinks with their number."""
+    if not words:
+        return 0.0
+    width = min(WINDOW, len(words))
+    counts: dict[str, int] = {}
+    types = 0
+    for i, word in enumerate(words):
+        counts[word] = counts.get(word, 0) + 1
+        if i >= width:
+            gone = words[i - width]
+            counts[gone] -= 1
+            if not counts[gone]:
+                del counts[gone]
+        if i >= width - 1:
+            types += len(counts)
+    mattr = types / (width * (len(words) - width + 1))
+    return ramp(mattr, 0.35, 0.70) * min(1.0, len(words) / 10)
+
+
+def relevance(words: list[str], stems: frozenset[str]) -> float:
+    """Distinct question stems used, against half of them or six.
+
+    Four or more of them in a row, function words apart or not, are a list of keywords and count as one.
+    """
+    if not stems:
+        return 1.0
+    used: set[str] = set()
+    run: list[str] = []
+    for word in [*words, ""]:
+        found = stem(word) if word not in FUNCTION_WORDS else ""
+        if found in stems:
+            run.append(found)
+            continue
+        used.update(run if len(run) < 4 else run[:1])
+        run = []
+    needed = max(1, min(len(stems) // 2, MAX_STEMS))
+    return min(1.0, len(used) / needed)
+
+
+def _answer_guards(spec: Graded, question: str, words: list[str], num_words: int) -> dict[str, float]:
+    found = _text_guards(words, spec.function)
+    share = max(
+        guards.copied_share(words, _grams(question)), guards.copied_share(words, _grams(SYSTEM + TASK_TEMPLATE))
+    )
+    found["copies the prompt"] = ramp(share, *spec.copy)
+    if spec.shorter is not None:
+        num_question = max(1, count_words(question))
+        found["as long as its source"] = ramp(num_words / num_question, *spec.shorter)
+    return found
+
+
+def _thought_guards(question: str, thought: list[str], said: list[str]) -> dict[str, float]:
+    found = _text_guards(thought, (0.05, 0.18))
+    copied = max(
+        guards.copied_share(thought, _grams(question)), guards.copied_share(thought, _grams(SYSTEM + TASK_TEMPLATE))
+    )
+    found["copies the prompt"] = ramp(copied, 0.8, 0.4)
+    found["copies the answer"] = ramp(guards.copied_share(thought, guards.ngrams(said)), 0.9, 0.6)
+    return {f"reasoning: {name}": value for name, value in found.items()}
+
+
+def _text_guards(words: list[str], function: tuple[float, float]) -> dict[str, float]:
+    return {
+        "repetition": guards.repetition(words),
+        "grammar": guards.grammar(words),
+        "function words": guards.function_words(words, *function),
+        "spelling": guards.spelling(words),
+    }
+
+
+@lru_cache(maxsize=256)
+def _grams(text: str) -> Ngrams:
+    return guards.ngrams(split_words(text))

@@ -1,0 +1,77 @@
+"""Gold answers as completions, and the check that each scores full marks with its own verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thinkaloud.domains import domain
+from thinkaloud.domains.base import CodeRunner
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.records import Completion, Score, Task
+from thinkaloud.rewards.scoring import score_batch
+
+NO_RATIONALE = "The task gives all that is needed, and the answer follows from it."
+"""The reasoning of a gold completion whose task comes without a rationale."""
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldCheck:
+    """Whether a task's own answer passes; `reason` names the failure, for the count of dropped tasks."""
+
+    passed: bool
+    score: Score
+    reason: str | None = None
+
+
+def gold_completion(task: Task) -> Completion:
+    """The completion that the cold start trains on: the rationale and the gold answer, in the default tags."""
+    reasoning = task.rationale.strip() or NO_RATIONALE
+    text = f"<reasoning>{reasoning}</reasoning>\n<answer>{task.answer.strip()}</answer>"
+    return Completion(task_id=task.id, text=text)
+
+
+def check_gold(
+    task: Task,
+    *,
+    contract: PromptContract | None = None,
+    sandbox: CodeRunner | None = None,
+    minimum: float | None = None,
+) -> GoldCheck:
+    """Whether a task's gold answer earns what it should; see `check_golds`."""
+    return check_golds([task], contract=contract, sandbox=sandbox, minimum=minimum)[0]
+
+
+def check_golds(
+    tasks: Sequence[Task],
+    *,
+    contract: PromptContract | None = None,
+    sandbox: CodeRunner | None = None,
+    minimum: float | None = None,
+) -> list[GoldCheck]:
+    """Whether the gold answers of tasks earn what they should.
+
+    Args:
+        tasks: what to check; coding tasks run as one batch.
+        contract: whose tags and rule for outside text to parse by.
+        sandbox: where reference code is run.
+        minimum: the reward to reach; unless given, 1 in verifiable domains, and in graded ones any valid format,
+            because there a gold answer is an example and not a truth.
+
+    Returns:
+        One check each; the reason of a failure is the score's status (`wrong`, `bad_format`, ...) or `below_minimum`.
+    """
+    scores = score_batch(tasks, [gold_completion(task) for task in tasks], contract=contract, sandbox=sandbox)
+    checks = []
+    for task, score in zip(tasks, scores, strict=True):
+        wanted = minimum if minimum is not None else 1.0 if domain(task.domain).kind == "verifiable" else 0.0
+        if score.status.masked or score.reason is not None:
+            reason: str | None = str(score.status)
+        elif score.reward < wanted - _TOLERANCE:
+            reason = "below_minimum" if score.status == "graded" else str(score.status)
+        else:
+            reason = None
+        checks.append(GoldCheck(passed=reason is None, score=score, reason=reason))
+    return checks

@@ -1,0 +1,139 @@
+"""JSON lines of completions in, scores out: what `thinkaloud score` reads and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from thinkaloud.domains import domain
+from thinkaloud.domains.base import CodeRunner
+from thinkaloud.errors import UserError, nearest
+from thinkaloud.prompt.parse import OutsideText
+from thinkaloud.records import Completion, Finish, Score, Task, task_id
+from thinkaloud.rewards.scoring import score_batch
+
+BATCH = 256
+"""Lines scored at once: programs of a batch run side by side, results stream out batch by batch."""
+
+REQUIRED = ("domain", "question", "answer", "completion")
+OPTIONAL = ("tests", "setup", "choices", "finish")
+
+
+def score_lines(
+    lines: Iterable[str], *, outside_text: OutsideText = "reject", sandbox: CodeRunner | None = None
+) -> Iterator[dict[str, Any]]:
+    """Score JSON lines, in order.
+
+    Args:
+        lines: objects with `domain`, `question`, `answer` and `completion`, and where the task has them `tests` (list
+            of strings), `setup`, `choices` (list of strings; the question may be the bare stem) and `finish`
+            (`"stop"`, or `"length"` for a completion that was cut off). Blank lines are skipped, further keys ignored.
+        outside_text: the parsing rule for text outside the tags.
+        sandbox: where code is run.
+
+    Yields:
+        For each line `{"reward", "status", "reason", "components", "explanation"}`, or for a bad one
+        `{"error", "line"}` with its number, from 1; the other lines are scored all the same.
+    """
+    batch: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            batch.append((number, line))
+        if len(batch) == BATCH:
+            yield from _score_batch(batch, outside_text, sandbox)
+            batch = []
+    yield from _score_batch(batch, outside_text, sandbox)
+
+
+def _score_batch(
+    batch: list[tuple[int, str]], outside_text: OutsideText, sandbox: CodeRunner | None
+) -> Iterator[dict[str, Any]]:
+    errors: dict[int, str] = {}
+    rows: dict[int, tuple[Task, Completion]] = {}
+    for number, line in batch:
+        try:
+            rows[number] = read_row(line)
+        except UserError as error:
+            errors[number] = str(error)
+    tasks, completions = [row[0] for row in rows.values()], [row[1] for row in rows.values()]
+    scores = score_batch(tasks, completions, outside_text=outside_text, sandbox=sandbox)
+    by_number = dict(zip(rows, scores, strict=True))
+    for number, _ in batch:
+        yield {"error": errors[number], "line": number} if number in errors else as_dict(by_number[number])
+
+
+def as_dict(score: Score) -> dict[str, Any]:
+    """A score as the object that is printed; numbers rounded to nine digits."""
+    return {
+        "reward": round(score.reward, 9),
+        "status": str(score.status),
+        "reason": score.reason,
+        "components": {name: round(value, 9) for name, value in score.components.items()},
+        "explanation": score.explanation,
+    }
+
+
+def read_row(line: str) -> tuple[Task, Completion]:
+    """The task and the completion of one line.
+
+    Raises:
+        UserError: the line is not JSON, a key is missing or misspelt, or a value is of another type.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"expected a JSON object, found {error or 'one nested too deeply'}") from None
+    if not isinstance(row, dict):
+        raise UserError(f"expected a JSON object, found {_kind(row)}")
+    for key in row:
+        hint = nearest(key, [*REQUIRED, *OPTIONAL])
+        if key not in (*REQUIRED, *OPTIONAL) and "did you mean" in hint:
+            raise UserError(f"expected known keys, found {key!r}{hint}")
+    missing = [key for key in REQUIRED if key not in row]
+    if missing:
+        raise UserError(f"expected the keys {', '.join(REQUIRED)}, found none called {', '.join(map(repr, missing))}")
+    name = _string(row, "domain")
+    domain(name)
+    question = _string(row, "question")
+    choices = _strings(row, "choices")
+    if row.get("finish", "stop") not in tuple(Finish):
+        raise UserError(f"expected 'finish' to be 'stop' or 'length', found {row['finish']!r}")
+    task = Task(
+        id=task_id(name, question, choices),
+        domain=name,
+        source="lines",
+        question=question,
+        answer=_string(row, "answer"),
+        tests=_strings(row, "tests"),
+        setup=_string(row, "setup") if row.get("setup") is not None else "",
+        choices=choices,
+    )
+    finish = Finish(row.get("finish", "stop"))
+    return task, Completion(task_id=task.id, text=_string(row, "completion"), finish=finish)
+
+
+def _string(row: dict[str, Any], key: str) -> str:
+    value = row[key]
+    if key == "answer" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise UserError(f"expected a string in {key!r}, found {_kind(value)}")
+    return _encodable(value)
+
+
+def _strings(row: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = row.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise UserError(f"expected a list of strings in {key!r}, found {_kind(value)}")
+    return tuple(_encodable(entry) for entry in value)
+
+
+def _encodable(text: str) -> str:
+    """`text` with lone surrogates, which JSON can spell and UTF-8 cannot, as question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

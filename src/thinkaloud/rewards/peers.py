@@ -1,0 +1,140 @@
+"""The rewards as one function with the signature that TRL and Tunix expect.
+
+Both call `reward_fn(prompts=..., completions=..., **columns)` with one entry a completion in every column. Columns may
+be lists, tuples or NumPy arrays (Tunix), prompts and completions strings or chat messages (TRL).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thinkaloud.errors import UserError
+from thinkaloud.prompt.frames import FRAMES, QUESTION_SLOT, TASK_TEMPLATE
+from thinkaloud.records import Completion, Task, task_id
+from thinkaloud.rewards.scoring import score_batch
+
+_BEFORE_QUESTION = TASK_TEMPLATE.partition(QUESTION_SLOT)[0]
+
+
+def reward_fn(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
+    """Rewards in [0, 1], one a completion.
+
+    Args:
+        prompts: prompt texts, or lists of chat messages; the question is taken from them unless a column `question`
+            gives it.
+        completions: completion texts, or lists of chat messages of which the last counts.
+        **columns: `domain` and `answer` always; `question`, `tests`, `setup` and `choices` where the domain needs
+            them; others are ignored. A list column may also hold JSON text.
+
+    Returns:
+        The rewards. Where none could be formed (a sandbox failure, a task that cannot be checked), the mean of the
+        other completions of the same prompt: group-relative methods then give that completion no gradient, which is
+        the nearest that this interface comes to masking it.
+
+    Raises:
+        UserError: a needed column is missing, or a column's length or content is wrong.
+    """
+    number = len(completions)
+    for name in ("domain", "answer"):
+        if name not in columns:
+            raise UserError(f"expected a column {name!r} beside prompts and completions, found {sorted(columns)}")
+    given = {"prompts": prompts} | {name: columns[name] for name in _KNOWN if columns.get(name) is not None}
+    for name, column in given.items():
+        if isinstance(column, str) or not hasattr(column, "__len__") or len(column) != number:
+            raise UserError(f"expected {number} entries in {name!r}, one a completion, found {_what(column)}")
+    tasks = [
+        _task(prompts[i], {name: column[i] for name, column in given.items() if name != "prompts"})
+        for i in range(number)
+    ]
+    texts = [Completion(task_id=task.id, text=_text(c)) for task, c in zip(tasks, completions, strict=True)]
+    scores = score_batch(tasks, texts)
+    groups: dict[str, list[float]] = {}
+    keys = [json.dumps(_plain(prompt), default=str, sort_keys=True) for prompt in prompts]
+    for key, score in zip(keys, scores, strict=True):
+        groups.setdefault(key, []).extend([] if score.status.masked else [score.reward])
+    return [
+        score.reward if not score.status.masked else sum(groups[key]) / max(1, len(groups[key]))
+        for key, score in zip(keys, scores, strict=True)
+    ]
+
+
+_KNOWN = ("domain", "answer", "question", "tests", "setup", "choices")
+
+
+def _task(prompt: Any, row: Mapping[str, Any]) -> Task:
+    name = _string(row["domain"])
+    question = _string(row["question"]) if "question" in row else question_of(_text(prompt))
+    choices = _strings(row.get("choices"), "choices")
+    return Task(
+        id=task_id(name, question, choices),
+        domain=name,
+        source="column",
+        question=question,
+        answer=_string(row["answer"]),
+        tests=_strings(row.get("tests"), "tests"),
+        setup=_string(row.get("setup") or ""),
+        choices=choices,
+    )
+
+
+def question_of(prompt: str) -> str:
+    """The question inside a prompt that the default task template made, or the whole prompt where another did."""
+    _, found, question = prompt.rpartition(_BEFORE_QUESTION)
+    if not found:
+        return prompt
+    for frame in FRAMES.values():
+        for suffix in (frame.suffix, frame.suffix.rstrip("\n")):
+            if question.endswith(suffix):
+                return question[: -len(suffix)]
+    return question
+
+
+def _text(value: Any) -> str:
+    """A string, or the content of the last of a list of chat messages."""
+    value = _plain(value)
+    if isinstance(value, list) and value:
+        value = value[-1]
+    if isinstance(value, dict):
+        value = value.get("content")
+    if isinstance(value, list):  # content in parts
+        value = "".join(part.get("text", "") for part in value if isinstance(part, dict))
+    return _string(value)
+
+
+def _strings(value: Any, name: str) -> tuple[str, ...]:
+    value = _plain(value)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise UserError(f"expected a list of strings in {name!r}, found other text: {value[:40]!r}") from None
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list):
+        raise UserError(f"expected a list of strings in {name!r}, found {_what(value)}")
+    return tuple(_string(entry) for entry in value)
+
+
+def _string(value: Any) -> str:
+    value = _plain(value)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UserError(f"expected a string, found {_what(value)}")
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays as Python objects, tuples as lists."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _what(value: Any) -> str:
+    size = f" of {len(value)}" if hasattr(value, "__len__") and not isinstance(value, str | bytes) else ""
+    return f"{type(value).__name__}{size}"

@@ -1,0 +1,102 @@
+"""Completion -> score: the format gate, then the domain.
+
+reward = 0                     where the format is invalid, or the completion was cut off
+reward = 0.2 + domain score    otherwise, the domain score in [0, 0.8]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from thinkaloud.domains import REGISTRY, DomainScore, domain
+from thinkaloud.domains.base import CodeRunner, Item
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.parse import OutsideText, Parsed, Reason, parse_completion
+from thinkaloud.records import Completion, Finish, Score, Status, Task
+
+FORMAT = 0.2
+"""The reward of a valid format, whatever it holds."""
+
+
+def score(
+    task: Task,
+    completion: Completion,
+    *,
+    contract: PromptContract | None = None,
+    outside_text: OutsideText | None = None,
+    sandbox: CodeRunner | None = None,
+) -> Score:
+    """The score of one completion; see `score_batch`, which is faster for many."""
+    return score_batch([task], [completion], contract=contract, outside_text=outside_text, sandbox=sandbox)[0]
+
+
+def score_batch(
+    tasks: Sequence[Task],
+    completions: Sequence[Completion],
+    *,
+    contract: PromptContract | None = None,
+    outside_text: OutsideText | None = None,
+    sandbox: CodeRunner | None = None,
+) -> list[Score]:
+    """Scores of completions, in order; those of coding run as one batch in the sandbox.
+
+    Args:
+        tasks: the task of each completion (a group repeats its task).
+        completions: what the model wrote; `finish` tells whether it was cut off.
+        contract: whose tags and rule for outside text to parse by; the default ones without it.
+        outside_text: a rule that goes before the contract's, for reporting rates under both.
+        sandbox: where code is run; without one, a sandbox of this process is started when code has to be run.
+
+    Returns:
+        One score each. Its components sum to its reward.
+
+    Raises:
+        UserError: a task's domain is unknown.
+        ValueError: the lengths differ.
+    """
+    if len(tasks) != len(completions):
+        raise ValueError(f"expected as many completions as tasks, found {len(completions)} and {len(tasks)}")
+    scores: list[Score | None] = [None] * len(tasks)
+    items: dict[str, list[tuple[int, Item]]] = {}
+    for index, (task, completion) in enumerate(zip(tasks, completions, strict=True)):
+        name = domain(task.domain).name
+        parsed = _parse(completion, contract, outside_text)
+        if parsed.reasoning is None or parsed.answer is None:
+            scores[index] = _invalid(parsed)
+        else:
+            items.setdefault(name, []).append((index, (task, parsed.reasoning, parsed.answer)))
+    for name, entries in items.items():
+        found = REGISTRY[name].score_batch([item for _, item in entries], sandbox)
+        for (index, _), domain_score in zip(entries, found, strict=True):
+            scores[index] = _valid(domain_score)
+    return [found for found in scores if found is not None]
+
+
+def _parse(completion: Completion, contract: PromptContract | None, outside_text: OutsideText | None) -> Parsed:
+    return parse_completion(
+        completion.text,
+        truncated=completion.finish == Finish.LENGTH,
+        outside_text=outside_text or (contract.outside_text if contract else "reject"),
+        tags=contract.tags if contract else None,
+    )
+
+
+def _invalid(parsed: Parsed) -> Score:
+    truncated = parsed.reason == Reason.TRUNCATED
+    return Score(
+        reward=0.0,
+        status=Status.TRUNCATED if truncated else Status.BAD_FORMAT,
+        reason=str(parsed.reason),
+        explanation="cut off at the token limit" if truncated else f"format: {str(parsed.reason).replace('_', ' ')}",
+    )
+
+
+def _valid(found: DomainScore) -> Score:
+    if found.status.masked:
+        return Score(reward=0.0, status=found.status, explanation=found.explanation)
+    return Score(
+        reward=FORMAT + found.value,
+        status=found.status,
+        components={"format": FORMAT, **found.components},
+        explanation=found.explanation,
+    )
