@@ -1,7 +1,7 @@
 """The starter tasks of the three graded domains: counts, limits, form, and no copying of any kind.
 
-The stems and the diversity here are computed on purpose without the package's own scorer, so that a gold answer is
-judged twice, by two different measures.
+Stems and diversity are computed here on purpose without the package's own scorer, so that a gold answer is judged
+twice, by two different measures; the last test asks the scorer itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import thinkaloud
-from thinkaloud.records import task_id
+from thinkaloud.records import Status, Task, task_id
+from thinkaloud.rewards import check_golds
 
 CREATIVE = ("creative_writing", "creative_ideation")
 GRADED = (*CREATIVE, "summarization")
@@ -221,3 +222,11 @@ def test_summaries_stay_with_their_source_and_draw_on_all_of_it() -> None:
         assert drawn >= min(3, len(parts)), (drawn, summary)
         figures = set(re.findall(r"\d+", summary))
         assert figures <= set(re.findall(r"\d+", text)), summary
+
+
+@pytest.mark.parametrize("domain", GRADED)
+def test_every_gold_earns_at_least_95_percent_of_the_full_reward(domain: str) -> None:
+    tasks = [Task(id=task_id(domain, row["question"]), domain=domain, source="starter", **row) for row in load(domain)]
+    for task, check in zip(tasks, check_golds(tasks, minimum=0.95), strict=True):
+        assert check.score.status is Status.GRADED
+        assert check.passed, (check.score, task.answer)
