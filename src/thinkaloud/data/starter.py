@@ -1,0 +1,46 @@
+"""The starter pool: original tasks that ship in the package, so that everything runs without a hub.
+
+One JSON lines file a domain; `choices` are rendered into the question here, by the one function that does so.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+from thinkaloud.domains.choices import with_options
+from thinkaloud.errors import UserError
+from thinkaloud.records import DOMAINS, Task, task_id
+
+LICENSE = "Apache-2.0"
+
+
+def load_starter(domain: str) -> list[Task]:
+    """The starter tasks of one domain, in file order.
+
+    Raises:
+        UserError: There are no starter tasks for this domain.
+    """
+    if domain not in DOMAINS:
+        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(DOMAINS)})")
+    text = resources.files("thinkaloud.data").joinpath("starter", f"{domain}.jsonl").read_text(encoding="utf-8")
+    return [_task(domain, json.loads(line)) for line in text.splitlines()]
+
+
+def _task(domain: str, row: dict[str, object]) -> Task:
+    choices = tuple(row.get("choices", ()))  # type: ignore[call-overload]
+    question = str(row["question"])
+    question = with_options(question, choices) if choices else question
+    return Task(
+        id=task_id(domain, question, choices),
+        domain=domain,
+        source="starter",
+        question=question,
+        answer=str(row["answer"]),
+        rationale=str(row["rationale"]),
+        tests=tuple(row.get("tests", ())),  # type: ignore[call-overload]
+        setup=str(row.get("setup", "")),
+        choices=choices,
+        license=LICENSE,
+        split=str(row["split"]),
+    )
