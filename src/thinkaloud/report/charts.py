@@ -1,0 +1,229 @@
+"""How each chart is drawn: a title, a text alternative, and a function that draws on given axes.
+
+The palette is Okabe and Ito's (distinct for colour-blind readers); the order of bars and the printed values say the
+same as the colours. Each colour here is a custom property on the page (`COLORS`), so that charts follow its dark mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from thinkaloud.evaluate.summary import percent
+from thinkaloud.records import DOMAINS
+from thinkaloud.report.course import samples_of, trained_domains, windows
+from thinkaloud.report.rundir import Metrics, Run, number
+from thinkaloud.report.tables import interval, label, plain_text
+
+INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
+GRAY, ORANGE, BLUE = "#87919d", "#d55e00", "#0072b2"
+COLORS = {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "gray": GRAY, "orange": ORANGE, "blue": BLUE}
+"""Names of the page's custom properties, and the colours that they replace."""
+
+STAGE_COLORS = {"base": GRAY, "cold_start": ORANGE, "trained": BLUE}
+_OTHER_STAGES = (MUTED, INK)
+
+_CURVES: tuple[tuple[str, str, str], ...] = (
+    ("reward", "Sampled reward", "share"),
+    ("format_rate", "Format rate, sampled", "rate"),
+    ("accuracy", "Accuracy, sampled", "rate"),
+    ("loss", "Loss", "number"),
+    ("kl", "KL to the start of GRPO", "number"),
+    ("entropy", "Entropy (nats per token)", "number"),
+    ("grad_norm", "Gradient norm", "number"),
+    ("learning_rate", "Learning rate", "number"),
+    ("dead_groups", "Groups without signal", "rate"),
+)
+_COLD_CURVES: tuple[tuple[str, str, str], ...] = (
+    ("loss", "Cold start: loss", "number"),
+    ("format_rate", "Cold start: format rate, probes", "rate"),
+    ("learning_rate", "Cold start: learning rate", "number"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One chart: `draw` takes Matplotlib axes; `size` is in inches; `text` is the alternative for who cannot see it.
+
+    `note` says under the chart how to read it.
+    """
+
+    title: str
+    text: str
+    draw: Callable[[Any], None]
+    size: tuple[float, float] = (4.2, 2.5)
+    note: str = ""
+
+
+def compliance(run: Run) -> Chart | None:
+    """Format rate by domain and stage, with intervals."""
+    stages = run.stages
+    names = {name for stage in stages.values() for name in stage["domains"]}
+    groups = [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS)) + ["overall"]
+
+    def rates(stage: str, group: str) -> Any:
+        return stages[stage]["overall"] if group == "overall" else stages[stage]["domains"].get(group)
+
+    spoken = [
+        f"{group}: "
+        + ", ".join(f"{label(stage)} {percent(number(rates(stage, group), 'format_rate'))}" for stage in stages)
+        for group in groups
+    ]
+    if all(number(rates(stage, group), "format_rate") is None for stage in stages for group in groups):
+        return None
+
+    counts = sorted({int(number(rates(stage, group), "n") or 0) for stage in stages for group in groups[:-1]})
+    counted = (
+        f"Tasks scored in each domain: {' to '.join(str(n) for n in sorted({counts[0], counts[-1]}))}."
+        if counts
+        else ""
+    )
+
+    def draw(ax: Any) -> None:
+        thick = 0.8 / len(stages)
+        for position, stage in enumerate(stages):
+            color = STAGE_COLORS.get(stage, _OTHER_STAGES[position % 2])
+            ax.barh([0], [0], color=color, label=label(stage))
+            for row, group in enumerate(groups):
+                rate = number(rates(stage, group), "format_rate")
+                if rate is None:
+                    continue
+                y = row + (position - (len(stages) - 1) / 2) * thick
+                low, high = interval(rates(stage, group), "format_interval") or (rate, rate)
+                ax.barh(y, rate, height=0.88 * thick, color=color, zorder=2)
+                ax.plot([low, high], [y, y], color=PAPER, linewidth=3.2, solid_capstyle="butt", zorder=3)
+                ax.plot([low, high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt", zorder=3)
+                ax.text(max(high, rate) + 0.012, y, percent(rate), va="center", color=INK)
+        ax.set_yticks(range(len(groups)), [group.replace("_", " ") for group in groups])
+        ax.get_yticklabels()[-1].set_fontweight("bold")
+        ax.set_ylim(len(groups) - 0.5, -0.5)
+        ax.axhline(len(groups) - 1.5, color=MUTED, linewidth=0.8)
+        ax.set_xlim(0, 1.14)
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        ax.tick_params(axis="y", length=0, labelsize=10)
+        ax.grid(axis="x", color=GRID, linewidth=0.8)
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(stages), frameon=False, borderpad=0)
+
+    return Chart(
+        title=f"Format compliance by domain, held-out tasks ({run.summary.get('split', 'unknown')} split)",
+        text="Bar chart of the format rate by domain and stage, with 95 % intervals. " + "; ".join(spoken) + ".",
+        draw=draw,
+        note=f"Lines: 95 % intervals (Wilson). {counted}",
+        size=(5.4, 0.9 + 0.23 * len(groups) * max(2, len(stages))),
+    )
+
+
+def training_curves(run: Run) -> list[Chart]:
+    """GRPO's metrics by step; the means of the first and the last five steps are marked."""
+    return [chart for curve in _CURVES if (chart := _curve(run.grpo, *curve, color=BLUE, marks=True)) is not None]
+
+
+def cold_start_curves(run: Run) -> list[Chart]:
+    """The cold start's loss, probes and learning rate by step."""
+    return [chart for curve in _COLD_CURVES if (chart := _curve(run.cold_start, *curve, color=ORANGE)) is not None]
+
+
+def domain_curves(run: Run) -> list[Chart]:
+    """GRPO's sampled reward by step, one chart a domain."""
+    found = [
+        _curve(run.grpo, "reward", f"{name.replace('_', ' ')}: reward", "share", color=BLUE, marks=True, domain=name)
+        for name in trained_domains(run)
+    ]
+    return [chart for chart in found if chart is not None]
+
+
+def mixture(run: Run) -> Chart | None:
+    """How many completions of each domain GRPO sampled."""
+    counts = {name: samples_of(run, name) for name in trained_domains(run)}
+    total = sum(counts.values())
+    if not total:
+        return None
+
+    def draw(ax: Any) -> None:
+        ax.barh(range(len(counts)), list(counts.values()), height=0.66, color=BLUE, zorder=2)
+        for row, count in enumerate(counts.values()):
+            ax.text(
+                count + 0.01 * max(counts.values()),
+                row,
+                f"{count:,} ({percent(count / total)})",
+                va="center",
+                color=INK,
+            )
+        ax.set_yticks(range(len(counts)), [name.replace("_", " ") for name in counts])
+        ax.set_ylim(len(counts) - 0.5, -0.5)
+        ax.set_xlim(0, 1.32 * max(counts.values()))
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x", color=GRID, linewidth=0.8)
+
+    spoken = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return Chart(
+        title="Mixture: completions sampled in GRPO, by domain",
+        text=f"Bar chart of {total} completions by domain: {spoken}.",
+        draw=draw,
+        size=(5.4, 0.5 + 0.34 * len(counts)),
+    )
+
+
+def _curve(
+    rows: tuple[Metrics, ...], key: str, title: str, kind: str, *, color: str, marks: bool = False, domain: str = ""
+) -> Chart | None:
+    """One metric by step: `share` and `rate` are drawn from 0 to 1, `rate` in per cent."""
+    path = ("domains", domain, key) if domain else (key,)
+    points = [
+        (step, value)
+        for row in rows
+        if (value := number(row, *path)) is not None and (step := number(row, "step")) is not None
+    ]
+    if not points:
+        return None
+    show = percent if kind == "rate" else plain_text
+    change = windows(rows, lambda row: number(row, *path)) if marks else None
+
+    def draw(ax: Any) -> None:
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        many = len(points) > 60
+        ax.plot(
+            xs, ys, color=color, linewidth=0.9 if many else 1.5, marker=None if many else "o", markersize=2.8, zorder=3
+        )
+        if kind in ("rate", "share"):
+            ax.set_ylim(-0.04, 1.12)
+            ax.set_yticks([0, 0.5, 1.0], ["0 %", "50 %", "100 %"] if kind == "rate" else ["0", "0.5", "1"])
+        else:
+            ax.margins(y=0.22)
+            ax.locator_params(axis="y", nbins=4)
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        if change is not None and kind in ("rate", "share"):
+            first, last, k = change
+            for mean, span in ((first, xs[:k]), (last, xs[-k:])):
+                ax.plot([span[0], span[-1]], [mean, mean], color=INK, linewidth=2.4, solid_capstyle="butt", zorder=4)
+                side = "left" if span[0] == xs[0] else "right"
+                ax.text(
+                    span[0] if side == "left" else span[-1],
+                    max(max(value for x, value in points if span[0] <= x <= span[-1]), mean) + 0.05,
+                    show(mean),
+                    ha=side,
+                    va="bottom",
+                    color=INK,
+                    fontsize=9,
+                    fontweight="bold",
+                    zorder=5,
+                )
+        begin, end = number(rows[0], "step") or 0.0, number(rows[-1], "step") or 0.0
+        margin = 0.5 + 0.03 * (end - begin)
+        ax.set_xlim(begin - margin, end + margin)
+        ax.locator_params(axis="x", nbins=6, integer=True)
+        ax.grid(axis="y", color=GRID, linewidth=0.8)
+        ax.set_xlabel("step", loc="right", labelpad=1)
+
+    values = [value for _, value in points]
+    spoken = f"{title}, {len(points)} values, from {show(values[0])} to {show(values[-1])}"
+    spoken += f", lowest {show(min(values))}, highest {show(max(values))}."
+    if change is not None:
+        spoken += f" Mean of the first {change[2]}: {show(change[0])}; of the last {change[2]}: {show(change[1])}."
+    note = (
+        f"Short black lines: mean of the first and of the last {change[2]} values."
+        if change and kind in ("rate", "share")
+        else ""
+    )
+    return Chart(title=title, text=f"Line chart. {spoken}", draw=draw, note=note)

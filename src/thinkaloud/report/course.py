@@ -1,0 +1,130 @@
+"""How training went: the cold start's probes, GRPO's first steps beside its last, every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from thinkaloud.evaluate.summary import percent
+from thinkaloud.records import DOMAINS
+from thinkaloud.report.rundir import Metrics, Run, lookup, number
+from thinkaloud.report.tables import Table, change_text, plain_text
+
+WINDOW = 5
+"""Steps at either end of GRPO whose means are compared."""
+
+
+_MEASURES: tuple[tuple[str, str, str], ...] = (
+    ("reward", "sampled reward", "number"),
+    ("format_rate", "format rate", "rate"),
+    ("accuracy", "accuracy, verifiable domains", "rate"),
+    ("truncated_rate", "cut at the token limit", "rate"),
+    ("dead_groups", "groups without signal", "rate"),
+    ("reward_std", "deviation of the reward", "number"),
+    ("entropy", "entropy (nats per token)", "number"),
+    ("kl", "KL to the start of GRPO", "number"),
+    ("clip_fraction", "clipped tokens", "rate"),
+    ("grad_norm", "gradient norm", "number"),
+)
+
+
+def windows(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) -> tuple[float, float, int] | None:
+    """Means over the first and the last steps.
+
+    Args:
+        rows: metrics by step.
+        read: a row's value; rows without one do not count.
+
+    Returns:
+        The mean of the first k values, of the last k, and k: five, or half of the values where there are fewer than
+        ten, so that no step counts on both sides. None for fewer than two values.
+    """
+    values = [value for row in rows if (value := read(row)) is not None]
+    k = min(WINDOW, len(values) // 2)
+    return (fmean(values[:k]), fmean(values[-k:]), k) if k else None
+
+
+def cold_start(run: Run) -> tuple[tuple[str, ...], Table | None]:
+    """The cold start in sentences, and its probes as a table."""
+    if not run.cold_start:
+        return (("The metrics hold no cold start: the recipe asked for none, or the run ended before it.",), None)
+    losses = [loss for row in run.cold_start if (loss := number(row, "loss")) is not None]
+    probes = [(number(row, "step"), rate) for row in run.cold_start if (rate := number(row, "format_rate")) is not None]
+    said = f"{len(run.cold_start)} supervised steps on the pool's rationales in the contract's format"
+    sentences = [
+        f"{said}; loss {losses[0]:.3f} at the first and {losses[-1]:.3f} at the last." if losses else f"{said}."
+    ]
+    limit = number(run.resolved, "cold_start", "max_steps")
+    target = number(run.resolved, "cold_start", "stop_at_format_rate")
+    if target is not None and limit is not None:
+        sentences.append(
+            f"The recipe allows {limit:.0f} steps, and stops as soon as a sampled probe keeps the format in "
+            f"{percent(target)} of its completions: much further, and groups whose completions all earn the same "
+            "would leave GRPO no signal."
+        )
+    if not probes:
+        return (tuple(sentences), None)
+    sentences.append(f"The last probe, after step {probes[-1][0]:.0f}, found {percent(probes[-1][1])}.")
+    rows = tuple((f"{step:.0f}", percent(rate)) for step, rate in probes)
+    return (
+        tuple(sentences),
+        Table(caption="Cold-start probes (sampled)", header=("after step", "format rate"), rows=rows),
+    )
+
+
+def training(run: Run) -> Table | None:
+    """GRPO's first steps beside its last."""
+    rows, k = [], 0
+    for key, name, kind in _MEASURES:
+        change = windows(run.grpo, lambda row, key=key: number(row, key))  # type: ignore[misc]
+        if change is not None:
+            k = max(k, change[2])
+            rows.append((name, *change_text(change[0], change[1], kind)))
+    if not rows:
+        return None
+    header = ("mean over steps", f"first {k}", f"last {k}", "change")
+    return Table(caption=f"GRPO: its first {k} steps and its last {k}", header=header, rows=tuple(rows))
+
+
+def training_by_domain(run: Run) -> Table | None:
+    """GRPO's sampled reward and format rate by domain, first steps beside last."""
+    rows = []
+    for name in trained_domains(run):
+        cells: list[str] = []
+        for key, kind in (("reward", "number"), ("format_rate", "rate"), ("accuracy", "rate")):
+            change = windows(run.grpo, lambda row, key=key: number(row, "domains", name, key))  # type: ignore[misc]  # noqa: B023
+            cells.append(" to ".join(change_text(change[0], change[1], kind)[:2]) if change else "-")
+        rows.append((name, str(samples_of(run, name)), *cells))
+    if not rows:
+        return None
+    return Table(
+        caption=f"GRPO by domain: mean of the first {WINDOW} steps that drew the domain, to that of the last {WINDOW}",
+        header=("domain", "completions", "reward", "format rate", "accuracy"),
+        rows=tuple(rows),
+    )
+
+
+def trained_domains(run: Run) -> list[str]:
+    """The domains that GRPO's metrics name, in the usual order."""
+    names = {str(name) for row in run.grpo for name in (lookup(row, "domains") or {})}
+    return [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS))
+
+
+def samples_of(run: Run, domain: str) -> int:
+    """Completions of a domain that GRPO sampled."""
+    return int(sum(number(row, "domains", domain, "n") or 0 for row in run.grpo))
+
+
+def steps(run: Run) -> Table | None:
+    """Every GRPO step, for reading and as the charts' text alternative."""
+    keys = ("reward", "format_rate", "accuracy", "truncated_rate", "dead_groups", "loss", "kl", "entropy", "grad_norm")
+    rows = [
+        (
+            f"{number(row, 'step') or 0:.0f}",
+            *(plain_text(number(row, key)) for key in (*keys, "learning_rate")),
+            plain_text(number(row, "seconds", "total")),
+        )
+        for row in run.grpo
+    ]
+    header = ("step", *(key.replace("_", " ") for key in keys), "learning rate", "seconds")
+    return Table(caption="Every GRPO step", header=header, rows=tuple(rows)) if rows else None

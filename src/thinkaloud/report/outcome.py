@@ -1,0 +1,123 @@
+"""What the evaluation found: rates by domain and stage, what changed, and why completions failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from thinkaloud.evaluate.summary import compare
+from thinkaloud.records import DOMAINS, Status
+from thinkaloud.report.course import windows
+from thinkaloud.report.rundir import Run, lookup, number
+from thinkaloud.report.tables import Table, count_text, label, rate_text, reward_text
+
+
+def headline(run: Run) -> tuple[str, ...]:
+    """What came out, in at most three sentences."""
+    sentences = []
+    rates = [(label(name), stage["overall"]) for name, stage in run.stages.items()]
+    rates = [(name, overall) for name, overall in rates if number(overall, "format_rate") is not None]
+    if rates:
+        parts = ", ".join(f"{rate_text(overall, 'format')} ({name})" for name, overall in rates)
+        split = run.summary.get("split", "unknown")
+        sentences.append(
+            f"Format compliance on {count_text(rates[-1][1])} held-out tasks ({split} split, [95 % interval]): {parts}."
+        )
+        exact = [(name, overall) for name, overall in rates if number(overall, "accuracy") is not None]
+        if exact:
+            parts = ", ".join(f"{rate_text(overall, 'accuracy')} ({name})" for name, overall in exact)
+            sentences.append(f"Accuracy in the verifiable domains: {parts}.")
+    else:
+        sentences.append("No evaluation was found in this run directory.")
+    change = windows(run.grpo, lambda row: number(row, "reward"))
+    if change is not None:
+        first, last, k = change
+        verb = "rose" if last > first else "fell" if last < first else "stayed"
+        sentences.append(
+            f"Over {len(run.grpo)} GRPO steps the mean sampled reward {verb} from {first:.3f} (first {k}) "
+            f"to {last:.3f} (last {k})."
+        )
+    else:
+        sentences.append("Fewer than two GRPO steps were recorded.")
+    return tuple(sentences)
+
+
+def results(run: Run) -> tuple[Table, ...]:
+    """Format rate, accuracy, mean reward, and cut completions: domain x stage."""
+    if not run.stages:
+        return ()
+    names = {name for stage in run.stages.values() for name in stage["domains"]}
+    domains = [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS))
+    header = ("domain", *map(label, run.stages))
+
+    def table(caption: str, show: Callable[[object], str]) -> Table:
+        rows = [
+            (
+                name,
+                *(
+                    show(stage["overall"] if name == "overall" else stage["domains"].get(name))
+                    for stage in run.stages.values()
+                ),
+            )
+            for name in [*domains, "overall"]
+        ]
+        return Table(caption=caption, header=header, rows=tuple(rows), bold_last=True)
+
+    return (
+        table("Format rate [95 % interval, Wilson]", lambda rates: rate_text(rates, "format")),
+        table("Accuracy [95 % interval, Wilson]; graded domains have none", lambda rates: rate_text(rates, "accuracy")),
+        table("Mean reward [95 % interval, bootstrap]", reward_text),
+        table("Completions scored (+ those that could not be)", count_text),
+    )
+
+
+def changes(run: Run) -> tuple[str, ...]:
+    """How many of the same tasks gained and lost the format, with McNemar's exact test."""
+    found = run.summary.get("format_change")
+    if not isinstance(found, dict):
+        first = next(iter(run.rows), None)
+        found = {
+            f"{first} -> {name}": compare(run.rows[first], run.rows[name])
+            for name in run.rows
+            if first and name != first
+        }
+    sentences = []
+    for pair, change in found.items():
+        n, gained, lost, p = (number(change, key) for key in ("n", "gained", "lost", "p_value"))
+        if n is None or gained is None or lost is None or p is None:
+            continue
+        stages = " to ".join(label(name) for name in str(pair).split(" -> "))
+        sentences.append(
+            f"From {stages}, {gained:.0f} of {n:.0f} paired tasks gained the format and {lost:.0f} lost it "
+            f"(McNemar, exact: p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})."
+        )
+    return tuple(sentences)
+
+
+def statuses(run: Run) -> Table | None:
+    """What became of the evaluated completions: status x stage."""
+    counts = {name: _counts(stage, "statuses") for name, stage in run.stages.items()}
+    rows = _count_rows(counts, [status.value for status in Status])
+    header = ("status", *map(label, counts))
+    return Table(caption="What became of the completions", header=header, rows=rows) if rows else None
+
+
+def reasons(run: Run) -> Table | None:
+    """Why the format failed: the first rule that was broken x stage."""
+    counts = {name: _counts(stage, "reasons") for name, stage in run.stages.items()}
+    total = sum(counts.values(), Counter())
+    rows = _count_rows(counts, [name for name, _ in total.most_common()])
+    header = ("first broken rule", *map(label, counts))
+    return Table(caption="Why the format failed", header=header, rows=rows) if rows else None
+
+
+def _counts(stage: object, key: str) -> Counter[str]:
+    found = lookup(stage, "overall", key)
+    if not isinstance(found, dict):
+        return Counter()
+    return Counter({str(name): int(number(found, name) or 0) for name in found})
+
+
+def _count_rows(counts: dict[str, Counter[str]], order: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    names = [name for name in order if any(found[name] for found in counts.values())]
+    return tuple((name.replace("_", " "), *(str(found[name]) for found in counts.values())) for name in names)

@@ -1,0 +1,85 @@
+"""report.html: one file that holds everything, and asks the network for nothing.
+
+What models wrote is hostile: every text is escaped by Jinja, and the page's own policy (`Content-Security-Policy`)
+lets only its one script run, known by its hash. The page reads without that script; it only filters samples.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from thinkaloud.report import charts, course, outcome, setting
+from thinkaloud.report.charts import Chart
+from thinkaloud.report.figures import inline_svg
+from thinkaloud.report.rundir import Run
+from thinkaloud.report.samples import printable, samples, statuses_of
+from thinkaloud.report.tables import label
+
+_PER_DOMAIN = 12
+_MAX_CHARS = 4_000
+
+
+def page(run: Run) -> str:
+    """The whole page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("thinkaloud.report", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+
+    def figure(chart: Chart, key: str) -> Markup:
+        return Markup(inline_svg(chart, key))
+
+    def marked(text: str) -> Markup:
+        """Escaped text with the contract's tags set off."""
+        escaped = str(Markup.escape(text))
+        return Markup(re.sub(r"&lt;/?(?:reasoning|answer)&gt;", r"<b>\g<0></b>", escaped))
+
+    environment.filters.update(figure=figure, marked=marked, tight=tight)
+    script = environment.get_template("page.js.j2").render()
+    shown = samples(run, per_domain=_PER_DOMAIN, max_chars=_MAX_CHARS)
+    return environment.get_template("page.html.j2").render(
+        run=run,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(environment.get_template("page.css.j2").render()),
+        title=printable(run.name, 80),
+        headline=outcome.headline(run),
+        compliance=charts.compliance(run),
+        results=outcome.results(run),
+        changes=outcome.changes(run),
+        statuses=outcome.statuses(run),
+        reasons=outcome.reasons(run),
+        training=course.training(run),
+        by_domain=course.training_by_domain(run),
+        every_step=course.steps(run),
+        curves=charts.training_curves(run),
+        domain_curves=charts.domain_curves(run),
+        mixture=charts.mixture(run),
+        cold_start=course.cold_start(run),
+        cold_curves=charts.cold_start_curves(run),
+        data=setting.data(run),
+        settings=setting.settings(run),
+        machine=setting.machine(run),
+        times=setting.times(run),
+        prompt=setting.prompt(run),
+        recipe=printable(run.recipe, 20_000),
+        samples=shown,
+        per_domain=_PER_DOMAIN,
+        sample_domains=tuple(dict.fromkeys(sample.domain for sample in shown)),
+        sample_stages=tuple((stage, label(stage)) for stage in run.rows),
+        sample_statuses=statuses_of(shown),
+        missing=run.missing,
+    )
+
+
+def tight(text: str) -> str:
+    """`text` with spaces that no line breaks at inside `97 %` and `[90, 99]`."""
+    return re.sub(r"(?<=\d) (?=%)|(?<=\[)95 %|(?<=\d,) (?=[\d.]+\])", lambda m: m[0].replace(" ", "\u00a0"), text)

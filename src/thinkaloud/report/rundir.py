@@ -1,0 +1,167 @@
+"""What a run directory holds, read tolerantly: an interrupted run has a report too.
+
+A file that is absent or cannot be read is left out and named in `Run.missing`; numbers that are not finite count as
+absent. A last line of metrics.jsonl that was cut off in mid-write is dropped; of two rows for one step (a resumed
+run) the later one counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.summary import STAGES, Row, build_summary, read_rows, read_summary
+
+T = TypeVar("T")
+Metrics = dict[str, Any]
+"""One row of metrics.jsonl."""
+
+_MAX_BYTES = 64 * 1024 * 1024
+"""A larger text file is not one that a run wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The files of one run; what is absent is empty."""
+
+    path: Path
+    recipe: str = ""
+    resolved: dict[str, Any] = field(default_factory=dict)
+    contract: dict[str, Any] = field(default_factory=dict)
+    cold_start: tuple[Metrics, ...] = ()
+    grpo: tuple[Metrics, ...] = ()
+    summary: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The recipe's name, or the folder's."""
+        name = self.resolved.get("name")
+        return name if isinstance(name, str) and name else self.path.name
+
+    @property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """The evaluated stages, in order."""
+        stages: dict[str, dict[str, Any]] = self.summary.get("stages", {})
+        return stages
+
+
+def load_run(path: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        UserError: there is no such directory, or it holds neither a recipe nor metrics nor an evaluation.
+    """
+    if not path.is_dir():
+        raise UserError(f"expected a run directory, found none at {path}; name one that `thinkaloud train` made")
+    missing: list[str] = []
+
+    def optional(name: str, read: Callable[[Path], T]) -> T | None:
+        if not (path / name).exists():
+            missing.append(f"{name} is not there")
+            return None
+        try:
+            return read(path / name)
+        except (OSError, ValueError, UserError, RecursionError) as error:
+            missing.append(f"{name} cannot be read ({' '.join(str(error).split())[:200]})")
+            return None
+
+    recipe = optional("recipe.toml", _text) or ""
+    resolved = optional("resolved.json", _object) or {}
+    contract = optional("contract.json", _object) or {}
+    metrics = optional("metrics.jsonl", _metrics) or {}
+    environment = optional("environment.json", _object) or {}
+    wanted = [name for name in STAGES if (path / "eval" / f"{name}.parquet").exists()]
+    rows = {name: optional(f"eval/{name}.parquet", read_rows) or [] for name in wanted}
+    rows = {name: found for name, found in rows.items() if found}
+    summary = optional("eval/summary.json", _summary) or {}
+    if not summary and rows:
+        missing[-1] += "; its rates were computed again from the completions in eval/"
+        summary = build_summary(str(lookup(resolved, "evaluate", "split") or "unknown"), rows)
+    if not (recipe or resolved or metrics or summary):
+        raise UserError(
+            f"expected a run directory, found neither recipe.toml nor metrics.jsonl nor eval/ in {path}; "
+            "name one that `thinkaloud train` made"
+        )
+    missing += [f"eval/{name}.parquet is not there" for name in summary.get("stages", {}) if name not in rows]
+    return Run(
+        path=path,
+        recipe=recipe,
+        resolved=resolved,
+        contract=contract,
+        cold_start=tuple(metrics.get("cold_start", {}).values()),
+        grpo=tuple(metrics.get("grpo", {}).values()),
+        summary=summary,
+        rows=rows,
+        environment=environment,
+        missing=tuple(missing),
+    )
+
+
+def lookup(record: object, *keys: str) -> Any:
+    """The value under nested `keys`; None where a level is absent or no object."""
+    for key in keys:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(key)
+    return record
+
+
+def number(record: object, *keys: str) -> float | None:
+    """The finite number under nested `keys`; None for anything else."""
+    value = lookup(record, *keys)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = json.loads(_text(path))
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """The stages that have the shape of an evaluation; others are an error, so that no table is half made."""
+    summary = read_summary(path)
+    for name, stage in summary["stages"].items():
+        domains = lookup(stage, "domains")
+        if not isinstance(domains, dict) or not all(
+            isinstance(r, dict) for r in (stage.get("overall"), *domains.values())
+        ):
+            raise ValueError(f"stage {name!r} lacks overall or domains")
+    ordered = [name for name in STAGES if name in summary["stages"]]
+    ordered += [name for name in summary["stages"] if name not in STAGES]
+    return {**summary, "stages": {name: summary["stages"][name] for name in ordered}}
+
+
+def _metrics(path: Path) -> dict[str, dict[int, Metrics]]:
+    """Rows by stage and step, in the order of steps."""
+    stages: dict[str, dict[int, Metrics]] = {}
+    for line in _text(path).splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # the line that was being written when the run ended
+        step = number(row, "step")
+        if isinstance(row, dict) and step is not None and isinstance(row.get("stage"), str):
+            stages.setdefault(row["stage"], {})[int(step)] = row
+    return {stage: dict(sorted(rows.items())) for stage, rows in stages.items()}

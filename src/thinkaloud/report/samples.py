@@ -1,0 +1,128 @@
+"""The same tasks answered by each stage, and text from models made fit to be shown.
+
+Samples are not picked: they are the first tasks of each domain, in the order in which they were evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thinkaloud.evaluate.summary import Row
+from thinkaloud.records import DOMAINS
+from thinkaloud.report.rundir import Run
+from thinkaloud.report.tables import label
+
+_MAX_COMPONENTS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One stage's completion of a task, ready to be shown."""
+
+    stage: str
+    stage_label: str
+    text: str
+    status: str
+    reason: str
+    reward: str
+    components: tuple[tuple[str, str], ...]
+    explanation: str
+    num_tokens: int
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One task with every stage's answer; the gold answer is what the score compares with."""
+
+    task_id: str
+    domain: str
+    source: str
+    question: str
+    gold: str
+    answers: tuple[Answer, ...]
+
+
+def samples(run: Run, *, per_domain: int, max_chars: int) -> tuple[Sample, ...]:
+    """The first tasks of each domain with the answers of every stage.
+
+    Args:
+        run: the run.
+        per_domain: tasks of each domain, at most.
+        max_chars: of each text; a longer one is cut, and says so.
+    """
+    by_task: dict[str, dict[str, Row]] = {}
+    for stage, rows in run.rows.items():
+        for row in rows:
+            by_task.setdefault(row.task_id, {})[stage] = row
+    domains = {next(iter(found.values())).domain for found in by_task.values()}
+    chosen: list[Sample] = []
+    for domain in [name for name in DOMAINS if name in domains] + sorted(domains.difference(DOMAINS)):
+        tasks = [found for found in by_task.values() if next(iter(found.values())).domain == domain]
+        chosen += [_sample(found, max_chars) for found in tasks[:per_domain]]
+    return tuple(chosen)
+
+
+def _sample(found: dict[str, Row], max_chars: int) -> Sample:
+    task = next(iter(found.values()))
+    return Sample(
+        task_id=printable(task.task_id, 80),
+        domain=printable(task.domain, 80),
+        source=printable(task.source, 80),
+        question=printable(task.question, max_chars),
+        gold=printable(task.gold, max_chars),
+        answers=tuple(_answer(stage, row, max_chars) for stage, row in found.items()),
+    )
+
+
+def _answer(stage: str, row: Row, max_chars: int) -> Answer:
+    return Answer(
+        stage=stage,
+        stage_label=label(stage),
+        text=printable(row.text, max_chars),
+        status=row.status,
+        reason=printable(row.reason or "", 80),
+        reward=f"{row.reward:.3g}",
+        components=_components(row.components),
+        explanation=printable(row.explanation, 400),
+        num_tokens=row.num_tokens,
+        cut=row.finish == "length",
+    )
+
+
+def _components(text: str) -> tuple[tuple[str, str], ...]:
+    """The reward's breakdown; empty where it is no JSON object of numbers."""
+    try:
+        found = json.loads(text[:10_000])
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(found, dict):
+        return ()
+    pairs = [(printable(str(name), 40), value) for name, value in found.items() if isinstance(value, int | float)]
+    return tuple((name.replace("_", " "), f"{value:.3g}") for name, value in pairs[:_MAX_COMPONENTS])
+
+
+def printable(text: str, max_chars: int) -> str:
+    """`text` cut to `max_chars`, with the characters that could hide or reorder it written out.
+
+    Control, format (bidirectional overrides, zero width), private and unassigned characters and lone surrogates become
+    `⟨U+202E⟩`; line feeds and tabs stay. Linear in `max_chars`, however long the text.
+
+    >>> printable("a\\x1b[2Jb", 80)
+    'a⟨U+001B⟩[2Jb'
+    """
+    shown = "".join(
+        f"⟨U+{ord(ch):04X}⟩"
+        if ch not in "\n\t" and unicodedata.category(ch) in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
+        else ch
+        for ch in text[:max_chars]
+    )
+    return shown if len(text) <= max_chars else f"{shown}\n[cut here for display: {len(text):,} characters in all]"
+
+
+def statuses_of(found: Sequence[Sample]) -> tuple[str, ...]:
+    """The statuses that occur, in order of first occurrence."""
+    return tuple(dict.fromkeys(answer.status for sample in found for answer in sample.answers))

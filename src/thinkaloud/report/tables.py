@@ -1,0 +1,67 @@
+"""A table of texts, and how numbers read in it: `-` where the files hold no such number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thinkaloud.display import duration
+from thinkaloud.evaluate.summary import STAGE_LABELS, percent, percent_range
+from thinkaloud.report.rundir import lookup, number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of texts; the first column names the row."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    bold_last: bool = False
+
+
+def label(stage: str) -> str:
+    """A stage's name as shown."""
+    return STAGE_LABELS.get(stage, stage)
+
+
+def rate_text(rates: object, name: str) -> str:
+    """`97 % [90, 99]` of format or accuracy."""
+    rate = number(rates, "accuracy" if name == "accuracy" else f"{name}_rate")
+    return "-" if rate is None else f"{percent(rate)} {percent_range(interval(rates, f'{name}_interval'))}".strip()
+
+
+def reward_text(rates: object) -> str:
+    mean, bounds = number(rates, "mean_reward"), interval(rates, "reward_interval")
+    if mean is None:
+        return "-"
+    return f"{mean:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else f"{mean:.2f}"
+
+
+def count_text(rates: object) -> str:
+    n, masked = number(rates, "n"), number(rates, "masked")
+    if n is None:
+        return "-"
+    return f"{n:.0f} (+ {masked:.0f})" if masked else f"{n:.0f}"
+
+
+def change_text(first: float, last: float, kind: str) -> tuple[str, str, str]:
+    if kind == "rate":
+        return (percent(first), percent(last), f"{100 * (last - first):+.0f} points")
+    return (plain_text(first), plain_text(last), f"{last - first:+.3g}")
+
+
+def plain_text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def seconds_text(record: object, *keys: str) -> str:
+    seconds = number(record, *keys)
+    return "-" if seconds is None else duration(seconds)
+
+
+def interval(rates: object, key: str) -> tuple[float, float] | None:
+    bounds = lookup(rates, key)
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        return None
+    low, high = number({"": bounds[0]}, ""), number({"": bounds[1]}, "")
+    return None if low is None or high is None else (low, high)
