@@ -1,0 +1,64 @@
+"""The report of `thinkaloud sandbox check`: the level of this machine, and layer by layer what was tried.
+
+A layer is measured alone: a worker that has this layer and no other runs the probes that the layer should block. What
+one layer lets through another may hold (root passes resource limits, seccomp stops it), so an entry under `failed` can
+be normal for a single layer; the level comes from the full jail.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .inside.jail import LAYERS
+from .probes import PROBES, scene
+from .selftest import ALL_LAYERS, Containment, measure, run_probes
+from .verdict import Level
+from .worker import Worker, WorkerFailed
+
+
+def _layer(name: str, containment: Containment) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"available": False, "blocked": [], "failed": []}
+    if name in containment.missing:
+        return nothing
+    try:
+        worker = Worker([name] if name in LAYERS else [], containment.wrap if name == "bubblewrap" else ())
+    except WorkerFailed:
+        return nothing
+    try:
+        if name in worker.missing:
+            return nothing
+        with scene() as where:
+            said = run_probes(worker, [probe for probe in PROBES if name in probe.alone.split()], where)
+    finally:
+        worker.close()
+    return {
+        "available": True,
+        "blocked": [probe for probe, text in said.items() if not text],
+        "failed": [probe for probe, text in said.items() if text],
+    }
+
+
+def check_report() -> dict[str, Any]:
+    """Measure this machine: the level by the full jail, then every layer alone. Takes about two seconds.
+
+    Returns:
+        `{"level": "strong" | "standard" | "none", "layers": {name: {"available": bool, "blocked": [probe, ...],
+        "failed": [probe, ...]}}}`, JSON-ready. Level `none` when no worker starts at all.
+    """
+    try:
+        containment = measure()
+    except WorkerFailed:
+        nothing: dict[str, Any] = {"available": False, "blocked": [], "failed": []}
+        return {"level": str(Level.NONE), "layers": {name: dict(nothing) for name in ALL_LAYERS}}
+    return {
+        "level": str(containment.level),
+        "layers": {name: _layer(name, containment) for name in ALL_LAYERS},
+    }
+
+
+def explain_missing() -> dict[str, str]:
+    """Layer to why this machine does not give it, for a human to read beside the report."""
+    try:
+        return dict(measure().missing)
+    except WorkerFailed as error:
+        return {name: str(error) for name in ALL_LAYERS}

@@ -1,0 +1,5 @@
+"""What runs on the far side of the wall: the zygote, the jail, and the two programs that a jailed child can be.
+
+Standard library only, relative imports only: a worker imports this folder as the top-level package `inside`, by a bare
+interpreter that knows neither thinkaloud nor site-packages. `codec` and `wire` are used on both sides.
+"""

@@ -1,0 +1,134 @@
+"""What shuts a worker and its children in, layer by layer.
+
+`shut_zygote` runs once in a worker, after its imports; `shut_child` in every child, just before the program. Each layer
+is asked for by name, so that the self-test can measure one layer without the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+
+from . import landlock
+from .seccomp import Filter
+
+LAYERS = ("seccomp", "rlimits", "landlock", "uid_drop", "process")
+"""What a worker can do for itself. The layer `bubblewrap` is around it."""
+
+NOBODY = 65534
+CHANNEL = 3
+"""The descriptor on which a child talks to the trainer: its only one beside /dev/null."""
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_STACK_BYTES = 16 << 20
+_MAX_DESCRIPTORS = 8
+
+
+def _prctl(option: int, value: int) -> None:
+    if not sys.platform.startswith("linux"):
+        raise OSError(f"prctl is a Linux facility; this is {sys.platform}")
+    call = ctypes.CDLL(None, use_errno=True).prctl
+    rest = (ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    if call(ctypes.c_int(option), ctypes.c_ulong(value), *rest) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+
+
+def _drop_uid() -> None:
+    if os.getuid() != 0 and os.geteuid() != 0:
+        raise OSError("not started by root, so there is no identity to drop")
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def virtual_bytes() -> int:
+    """The address space of this process in bytes; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+class Jail:
+    """The layers of one worker. Made in the zygote; `shut_zygote` once, then `shut_child` in every child.
+
+    Args:
+        layers: names from `LAYERS`. A layer that this machine does not have is left out and noted in `missing`.
+
+    Attributes:
+        missing: layer to the reason why it could not be had.
+    """
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers = set(layers)
+        self.missing: dict[str, str] = {}
+        self._filter: Filter | None = None
+        self._base_bytes = 0
+        if "seccomp" in self.layers:
+            try:
+                self._filter = Filter()
+            except OSError as error:
+                self._give_up("seccomp", error)
+
+    def _give_up(self, layer: str, error: OSError) -> None:
+        self.layers.discard(layer)
+        self.missing[layer] = str(error)
+
+    def shut_zygote(self) -> None:
+        """Shut the worker in: what every child can inherit instead of paying for it itself."""
+        self._base_bytes = virtual_bytes()
+        if self.layers & {"seccomp", "landlock", "process"}:
+            try:
+                _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+            except OSError as error:
+                for layer in ("seccomp", "landlock", "process"):
+                    if layer in self.layers:
+                        self._give_up(layer, error)
+        for layer, shut in (("uid_drop", _drop_uid), ("landlock", landlock.deny_all)):
+            if layer in self.layers:
+                try:
+                    shut()
+                except OSError as error:
+                    self._give_up(layer, error)
+        if "process" in self.layers:
+            _prctl(_PR_SET_DUMPABLE, 0)  # after the change of uid, which sets it anew
+
+    def shut_child(self, cpu_seconds: float, memory_bytes: int) -> None:
+        """Shut a freshly forked child in, for good. Its channel must be descriptor `CHANNEL` already.
+
+        Raises:
+            OSError: a layer that the worker counts on failed; the child must not go on.
+        """
+        os.closerange(CHANNEL + 1, 1 << 16)
+        if "process" in self.layers:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if "rlimits" in self.layers:
+            self._set_limits(cpu_seconds, memory_bytes)
+        if self._filter is not None and "seccomp" in self.layers:
+            self._filter.install()
+
+    def _set_limits(self, cpu_seconds: float, memory_bytes: int) -> None:
+        whole = math.ceil(cpu_seconds)
+        limits = [
+            (resource.RLIMIT_CPU, whole, whole + 1),
+            (resource.RLIMIT_FSIZE, 0, 0),
+            (resource.RLIMIT_CORE, 0, 0),
+            (resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS, _MAX_DESCRIPTORS),
+            (resource.RLIMIT_NPROC, 0, 0),
+        ]
+        if self._base_bytes:
+            limits.append((resource.RLIMIT_AS, *(2 * (self._base_bytes + memory_bytes,))))
+        for limit, soft, hard in limits:
+            resource.setrlimit(limit, (soft, hard))
+        _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+        with contextlib.suppress(ValueError):  # a lower hard limit is kept
+            resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, _STACK_BYTES))
+        # RLIMIT_CPU counts whole seconds; this timer is exact, and the limit stands behind it should its signal be held
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)

@@ -1,0 +1,105 @@
+"""A worker: a small interpreter, its modules imported, that forks one child a program and never runs a program itself.
+
+It takes orders on its control socket: fork a child (the child's end of a channel comes along as a descriptor by
+SCM_RIGHTS, so this process never holds a byte of a job that a later child could find), end a child, end a child and
+tell how it died. End of file on the control socket ends the worker and all its children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+
+from . import checker, preload, solver, wire
+from .jail import CHANNEL, Jail
+
+ORDER = struct.Struct("=cidq")  # order, pid, cpu seconds, memory bytes
+ANSWER = struct.Struct("=qid")  # pid or -errno, wait status, cpu seconds used
+
+FORK_SOLVER, FORK_CHECKER, END, END_AND_TELL = b"S", b"K", b"E", b"T"
+
+
+def _child(jail: Jail, order: bytes, channel: int, cpu_seconds: float, memory_bytes: int) -> None:
+    if channel != CHANNEL:
+        os.dup2(channel, CHANNEL, inheritable=False)
+    jail.shut_child(cpu_seconds, memory_bytes)
+    random.seed(0)  # a program that guesses guesses the same every time
+    wire.write_frame(CHANNEL, wire.READY)
+    _, job = wire.read_frame(CHANNEL)
+    (checker.check if order == FORK_CHECKER else solver.solve)(CHANNEL, job)
+
+
+def _fork(jail: Jail, order: bytes, channel: int, cpu_seconds: float, memory_bytes: int) -> int:
+    """Fork a child; its pid, or -errno."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        return -(error.errno or 1)
+    if pid:
+        return pid
+    try:
+        _child(jail, order, channel, cpu_seconds, memory_bytes)
+        os._exit(0)
+    finally:  # whatever happened: no frame of the worker's own code may run on in a child
+        os._exit(1)
+
+
+def _end(pid: int) -> tuple[int, float]:
+    """Kill a child and reap it: its wait status and the processor time it used."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage.ru_utime + usage.ru_stime
+
+
+def _serve(control: socket.socket, jail: Jail) -> None:
+    children: set[int] = set()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, ORDER.size, 1)
+        while message and len(message) < ORDER.size:
+            rest, more, _, _ = socket.recv_fds(control, ORDER.size - len(message), 1)
+            message, descriptors = message + rest if rest else b"", descriptors + more
+        if not message:
+            break
+        order, pid, cpu_seconds, memory_bytes = ORDER.unpack(message)
+        if order in (FORK_SOLVER, FORK_CHECKER):
+            pid = _fork(jail, order, descriptors[0], cpu_seconds, memory_bytes)
+            children.add(pid)
+            control.sendall(ANSWER.pack(pid, 0, 0.0))
+        elif pid in children:
+            children.discard(pid)
+            status, used = _end(pid)
+            if order == END_AND_TELL:
+                control.sendall(ANSWER.pack(pid, status, used))
+        for descriptor in descriptors:
+            os.close(descriptor)
+    for pid in children:
+        _end(pid)
+
+
+def main(descriptor: str, layers: str) -> None:
+    """Serve until the trainer hangs up.
+
+    Args:
+        descriptor: descriptor of the control socket (a connected AF_UNIX stream).
+        layers: names from `jail.LAYERS`, with commas between them.
+    """
+    control = socket.socket(fileno=int(descriptor))
+    control.set_inheritable(False)
+    preload.preload()
+    os.environ.clear()
+    jail = Jail([name for name in layers.split(",") if name])
+    jail.shut_zygote()
+    sys.argv = [""]
+    gc.collect()
+    gc.freeze()
+    missing = "\n".join(f"{layer}\t{reason}" for layer, reason in jail.missing.items())
+    wire.write_frame(control.fileno(), wire.READY, missing.encode())
+    _serve(control, jail)
+    os._exit(0)

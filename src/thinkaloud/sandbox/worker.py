@@ -1,0 +1,250 @@
+"""The trainer's handles on a worker process and on its jailed children.
+
+A worker is a fresh interpreter (`Popen`, which uses vfork here: no Python of the trainer runs in the new process, so it
+is safe after JAX has started threads). It forks the children; the trainer never does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .inside import codec, wire
+from .inside.zygote import ANSWER, END, END_AND_TELL, FORK_CHECKER, FORK_SOLVER, ORDER
+from .verdict import Limits
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from inside import zygote; zygote.main(*sys.argv[2:])"
+
+
+class WorkerFailed(Exception):
+    """The worker process itself failed: nothing was learnt about the program."""
+
+
+class ChildGone(Exception):
+    """The child closed its channel: it ended, or was ended by a limit."""
+
+
+class ChildSlow(Exception):
+    """The child did not answer before the deadline."""
+
+
+class BadFrame(Exception):
+    """The child wrote what is not a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a child ended: its wait status, and the processor time it used in seconds."""
+
+    status: int
+    cpu_seconds: float
+
+    @property
+    def signal(self) -> int:
+        """The signal that ended it, or 0."""
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
+
+    def __str__(self) -> str:
+        if not self.signal:
+            return f"exit code {os.waitstatus_to_exitcode(self.status)}"
+        names = {member.value: member.name for member in signal.Signals}
+        return names.get(self.signal, f"signal {self.signal}")
+
+
+class Child:
+    """A jailed child: frames to it and from it, each with a deadline (`time.monotonic` seconds)."""
+
+    def __init__(self, worker: Worker, pid: int, channel: socket.socket) -> None:
+        self.worker = worker
+        self.pid = pid
+        self._channel = channel
+        self._buffer = bytearray()
+        self._ended = False
+
+    def send(self, kind: bytes, payload: bytes, deadline: float) -> None:
+        """Send one frame. A child that is gone already shows when its answer is read.
+
+        Raises:
+            ChildSlow: it did not read in time.
+        """
+        self._set_timeout(deadline)
+        try:
+            self._channel.sendall(wire.HEADER.pack(kind, len(payload)) + payload)
+        except TimeoutError:
+            raise ChildSlow from None
+        except OSError:
+            return
+
+    def receive(self, deadline: float) -> tuple[bytes, bytes]:
+        """The next frame: kind and payload.
+
+        Raises:
+            ChildGone, ChildSlow, BadFrame: there is none.
+        """
+        size = wire.HEADER.size
+        self._fill(size, deadline)
+        kind, length = wire.HEADER.unpack_from(self._buffer)
+        if length > codec.MAX_BYTES:
+            raise BadFrame(f"a frame of {length} bytes")
+        self._fill(size + length, deadline)
+        payload = bytes(self._buffer[size : size + length])
+        del self._buffer[: size + length]
+        return kind, payload
+
+    def _set_timeout(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ChildSlow
+        self._channel.settimeout(left)
+
+    def _fill(self, count: int, deadline: float) -> None:
+        while len(self._buffer) < count:
+            self._set_timeout(deadline)
+            try:
+                part = self._channel.recv(1 << 16)
+            except TimeoutError:
+                raise ChildSlow from None
+            except OSError:
+                raise ChildGone from None
+            if not part:
+                raise ChildGone
+            self._buffer += part
+
+    def end(self) -> None:
+        """Kill it, unless that is done; nobody asks how it died. Raises WorkerFailed."""
+        self._channel.close()
+        if not self._ended:
+            self._ended = True
+            self.worker.order(END, self.pid)
+
+    def end_and_tell(self) -> Death:
+        """Kill it if it still runs, and tell how it died. Once only. Raises WorkerFailed."""
+        self._ended = True
+        self.worker.order(END_AND_TELL, self.pid)
+        pid, status, cpu_seconds = self.worker.answer()
+        if pid != self.pid:
+            raise WorkerFailed(f"the worker answered for process {pid}, not {self.pid}")
+        return Death(status, cpu_seconds)
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        layers: names from `inside.jail.LAYERS`.
+        wrap: command that runs the interpreter inside it (bubblewrap), or empty.
+        patience_seconds: how long it may take to start, to fork or to reap before it counts as failed.
+
+    Attributes:
+        missing: layers that this machine would not give, with the reason.
+
+    Raises:
+        WorkerFailed: it did not start.
+    """
+
+    def __init__(self, layers: Sequence[str], wrap: Sequence[str] = (), patience_seconds: float = 60.0) -> None:
+        self.missing: Mapping[str, str] = {}
+        self.patience_seconds = patience_seconds
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(patience_seconds)
+        descriptor = str(theirs.fileno())
+        # the spec's -I is -E -s -P; without -E, PYTHONHASHSEED makes the order of a set the same in every run
+        flags = ("-s", "-P", "-S", "-B")
+        command = [*wrap, sys.executable, *flags, "-c", _BOOT, str(Path(__file__).parent), descriptor, ",".join(layers)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONHASHSEED": "0"},
+                cwd="/",
+                close_fds=True,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._control.close()
+            raise WorkerFailed(f"cannot start {command[0]}: {error}") from error
+        finally:
+            theirs.close()
+        try:
+            self._await_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_ready(self) -> None:
+        hello = Child(self, self._process.pid, self._control)
+        try:
+            kind, missing = hello.receive(time.monotonic() + self.patience_seconds)
+        except (ChildGone, ChildSlow, BadFrame) as error:
+            raise WorkerFailed(f"the worker did not start ({type(error).__name__})") from None
+        if kind != wire.READY:
+            raise WorkerFailed(f"the worker greeted with {kind!r}")
+        self.missing = dict(line.split("\t", 1) for line in missing.decode().splitlines())
+        self._control.settimeout(self.patience_seconds)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker, or of bubblewrap around it."""
+        return self._process.pid
+
+    def order(self, order: bytes, pid: int, limits: Limits | None = None, descriptors: Sequence[int] = ()) -> None:
+        """Send one order. Raises WorkerFailed when the worker is gone."""
+        cpu_seconds, memory_bytes = (limits.cpu_seconds, limits.memory_mb << 20) if limits else (0.0, 0)
+        message = ORDER.pack(order, pid, cpu_seconds, memory_bytes)
+        try:
+            sent = socket.send_fds(self._control, [message], descriptors)
+            if sent < len(message):
+                self._control.sendall(message[sent:])
+        except OSError as error:
+            raise WorkerFailed(f"the worker takes no orders: {error}") from None
+
+    def answer(self) -> tuple[int, int, float]:
+        """The answer to the last order: pid or -errno, wait status, processor seconds. Raises WorkerFailed."""
+        message = b""
+        try:
+            while len(message) < ANSWER.size:
+                part = self._control.recv(ANSWER.size - len(message))
+                if not part:
+                    raise WorkerFailed("the worker ended")
+                message += part
+        except OSError as error:
+            raise WorkerFailed(f"the worker does not answer: {error}") from None
+        pid, status, cpu_seconds = ANSWER.unpack(message)
+        return pid, status, cpu_seconds
+
+    def fork(self, limits: Limits, *, checker: bool = False) -> Child:
+        """Have the worker fork a child, a solver or a checker. Raises WorkerFailed."""
+        ours, theirs = socket.socketpair()
+        try:
+            self.order(FORK_CHECKER if checker else FORK_SOLVER, 0, limits, [theirs.fileno()])
+            pid, _, _ = self.answer()
+            if pid <= 0:
+                raise WorkerFailed(f"the worker cannot fork: {os.strerror(-pid)}")
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Child(self, pid, ours)
+
+    def close(self) -> None:
+        """End the worker and its children, and reap it."""
+        self._control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its session, bubblewrap and children included
+        self._process.kill()
+        self._process.wait()
