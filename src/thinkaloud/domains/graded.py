@@ -7,7 +7,7 @@ Diversity: MATTR (Covington and McFall 2010, doi:10.1080/09296171003643098), the
 that moves over the answer; full from 0.70, none below 0.35. Differs from the paper: the window is 25 words, not 50 to
 500, so that answers of 25 words are measured like long ones; shorter answers are one window, and below ten words the
 measure shrinks with their number.
-Relevance: distinct content stems of the question that the answer uses; full at half of them, or six. The system prompt
+Relevance: distinct content stems of the question that the answer uses; full at half of them, or five. The system prompt
 counts for nothing.
 Guard: the weakest guard of the answer, times the mean of 1 and the weakest guard of the reasoning (`guards`).
 """
@@ -28,7 +28,7 @@ LENGTH, DIVERSITY, RELEVANCE = 0.3, 0.25, 0.25
 REASONING_WORDS = (20, 500)
 ANSWER_WORDS = (10, 300)
 WINDOW = 25
-MAX_STEMS = 6
+MAX_STEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def diversity(words: list[str]) -> float:
 
 
 def relevance(words: list[str], stems: frozenset[str]) -> float:
-    """Distinct question stems used, against half of them or six.
+    """Distinct question stems used, against half of them or five.
 
     Four or more of them in a row, function words apart or not, are a list of keywords and count as one.
     """
@@ -126,7 +126,12 @@ def relevance(words: list[str], stems: frozenset[str]) -> float:
 
 
 def _answer_guards(spec: Graded, question: str, words: list[str], num_words: int) -> dict[str, float]:
-    found = _text_guards(words, spec.function)
+    found = {
+        "repetition": guards.repetition(words),
+        "grammar": guards.grammar(words),
+        "function words": guards.function_words(words, *spec.function),
+        "spelling": guards.spelling(words),
+    }
     share = max(
         guards.copied_share(words, _grams(question)), guards.copied_share(words, _grams(SYSTEM + TASK_TEMPLATE))
     )
@@ -138,22 +143,19 @@ def _answer_guards(spec: Graded, question: str, words: list[str], num_words: int
 
 
 def _thought_guards(question: str, thought: list[str], said: list[str]) -> dict[str, float]:
-    found = _text_guards(thought, (0.05, 0.18))
+    """Looser than the answer's: a plan in notes is a plan."""
+    found = {
+        "repetition": guards.repetition(thought),
+        "grammar": guards.grammar(thought, zero=-1.0, one=-0.35),
+        "function words": guards.function_words(thought, 0.05, 0.18),
+        "spelling": guards.spelling(thought),
+    }
     copied = max(
         guards.copied_share(thought, _grams(question)), guards.copied_share(thought, _grams(SYSTEM + TASK_TEMPLATE))
     )
     found["copies the prompt"] = ramp(copied, 0.8, 0.4)
     found["copies the answer"] = ramp(guards.copied_share(thought, guards.ngrams(said)), 0.9, 0.6)
     return {f"reasoning: {name}": value for name, value in found.items()}
-
-
-def _text_guards(words: list[str], function: tuple[float, float]) -> dict[str, float]:
-    return {
-        "repetition": guards.repetition(words),
-        "grammar": guards.grammar(words),
-        "function words": guards.function_words(words, *function),
-        "spelling": guards.spelling(words),
-    }
 
 
 @lru_cache(maxsize=256)

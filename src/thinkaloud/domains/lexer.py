@@ -38,12 +38,11 @@ _FRACTIONS = {
 }  # fmt: skip
 _PLAIN = str.maketrans(
     dict(zip("−–—⁄∕÷×·⋅≈≃％＄²³º", [*"---///***==%$", "^2", "^3", "°"], strict=True))
-    | {"\u00a0": "\u202f", "\u2009": "\u202f"}
     | {sign: f" {text} " for sign, text in _FRACTIONS.items()}
 )
 _LATEX = (
     (re.compile(r"\\(?:text|textbf|mathrm|mathbf|operatorname|mbox)\s*\{([^{}]*)\}"), r" \1 "),
-    (re.compile(r"\\[dtc]?frac\s*\{\s*([^{}]*?)\s*\}\s*\{\s*([^{}]*?)\s*\}"), r" (\1)/(\2) "),
+    (re.compile(r"\\[dtc]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r" (\1)/(\2) "),
     (re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)"), r" \1/\2 "),
     (re.compile(r"\^\s*\{\s*([-+]?\d+)\s*\}"), r"^\1"),
     (re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}"), r" \1 "),
@@ -55,11 +54,13 @@ _LATEX = (
     (re.compile(r"\\(?:left|right|displaystyle|quad|qquad)(?![a-zA-Z])|\\[,;:!()\[\] ]"), " "),
     (re.compile(r"\\([%$#&_])"), r"\1"),
     (re.compile(r"\(\s*(-?\s*\d+)\s*\)\s*/\s*\(\s*(-?\s*\d+)\s*\)"), r"\1/\2"),
-    (re.compile(r"(?<=\d)\s*[*x]\s*10\s*(?:\^|\*\*)\s*\(?\s*([-+]?\d{1,4})\s*\)?(?![\d.])"), r"e\1"),
+    (re.compile(r"(?<=\d)\s*[*x]\s*10\s*(?:\^|\*\*)\s*\(?\s*([-+]?\d+)\s*\)?(?![\d.])"), r"e\1"),
 )
+_THIN_SPACE = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")  # 12 345, as printed
+_EMPHASIS = re.compile(r"(?<![\w*)])\*{1,2}([^\s*][^*]*)\*{1,2}(?![\w*(])")
 _PAIRED_DOLLARS = re.compile(r"(?<!\\)\$([^$]*)\$")
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d{1,3}(?:[,\u202f]\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE](?P<exponent>[-+]?\d{1,4})(?!\w))?"
+    r"(?P<number>(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE](?P<exponent>[-+]?\d+)(?!\w))?"
     r"|(?P<word>[^\W\d_][^\W_]*(?:['’-][^\W\d_][^\W_]*)*)"
     r"|(?P<sign>\*\*|±|[-+*/^=()$€£¥%°√∛π∞<>≤≥≠|\\{}¢])"
     r"|(?P<mark>\S)"
@@ -75,8 +76,9 @@ SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9}
 
 def simplify(text: str) -> str:
     """`text` with LaTeX and typographic signs in plain form: `\\frac{3}{4}` becomes `3/4`, `−5` becomes `-5`."""
-    text = text.translate(_PLAIN)
-    if "\\" in text or "{" in text or "10" in text:
+    text = _THIN_SPACE.sub(",", text).translate(_PLAIN)
+    text = _EMPHASIS.sub(r"\1", " ".join(text.split()))
+    if "\\" in text or "{" in text or "10" in text or ")/(" in text:
         for _ in range(2):  # twice, for one inside another: \boxed{\frac{3}{4}}
             for pattern, plain in _LATEX:
                 text = pattern.sub(plain, text)
@@ -107,8 +109,8 @@ def tokenize(text: str) -> list[Token]:
 
 
 def _value(digits: str, exponent: str | None) -> Fraction:
-    plain = digits.replace(",", "").replace("\u202f", "")
-    if len(plain) > MAX_DIGITS or abs(int(exponent or 0)) > MAX_EXPONENT:
+    plain = digits.replace(",", "")
+    if len(plain) > MAX_DIGITS or len(exponent or "") > 5 or abs(int(exponent or 0)) > MAX_EXPONENT:
         raise TooLarge
     return Fraction(plain) * Fraction(10) ** int(exponent or 0)
 

@@ -19,7 +19,9 @@ from thinkaloud.domains.units import CURRENCY, Unit, find_unit
 MAX_CHARS = 2_000
 """Nothing is read from a longer answer."""
 
-_HEDGES = frozenset({"or", "either", "neither", "nor", "not", "never", "between", "versus", "vs", "maybe", "cannot"})
+_HEDGES = frozenset(
+    {"or", "either", "neither", "nor", "not", "never", "between", "versus", "vs", "maybe", "cannot", "half", "halves"}
+)
 _OPERATORS = frozenset({"+", "*", "/", "^", "**", "±"})
 _SYMBOLS = frozenset("√∛π∞<>≤≥≠|\\{}")
 _VARIABLES = frozenset("abceiknpqtuvwxyz")
@@ -229,7 +231,8 @@ def _width_of_unknown_unit(tokens: Sequence[Token], at: int) -> int:
     """How many tokens an unknown unit such as `apples/box` takes; 0 for none, or for what may be a variable."""
     width = 0
     while at + width < len(tokens) and tokens[at + width].kind == "word":
-        if tokens[at + width].text.casefold() in _MATHEMATICAL | _VARIABLES:
+        word = tokens[at + width].text.casefold()
+        if word in _MATHEMATICAL | _VARIABLES or not word.replace("-", "").isalpha():
             return 0
         width += 1
         if at + width < len(tokens) and tokens[at + width].text == "/":
@@ -249,5 +252,5 @@ def _is_multiplication(tokens: Sequence[Token], at: int) -> bool:
         return True
     if at == 0 or tokens[at - 1].kind != "number":
         return False
-    attached = word in _VARIABLES and not token.spaced
+    attached = not token.spaced and (word in _VARIABLES or not word.replace("-", "").isalpha())
     return attached or (word == "x" and at + 1 < len(tokens) and tokens[at + 1].kind == "number")

@@ -35,7 +35,6 @@ def _table() -> dict[str, tuple[str, Fraction]]:
         ("euro", "1:euro eur"),
         ("celsius", "1:°c celsius"),
         ("fahrenheit", "1:°f fahrenheit"),
-        ("degree", "1:° degree deg"),
     )
     table = {}
     for base, entries in lines:
@@ -63,7 +62,8 @@ def find_unit(words: Sequence[str]) -> tuple[Unit | None, int]:
     """
     powers: dict[str, int] = {}
     factor = Fraction(1)
-    sign, at, used = 1, 0, 0
+    sign, used = 1, 0
+    at = 1 if words[:1] and words[0].casefold() in ("degree", "degrees") else 0  # an angle, or Celsius or Fahrenheit
     while at < len(words):
         power = {"square": 2, "sq": 2, "cubic": 3}.get(words[at].casefold(), 1)
         at += power > 1

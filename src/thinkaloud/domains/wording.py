@@ -8,7 +8,8 @@ from functools import lru_cache
 MAX_WORDS = 1_500
 """Measures look at no more words than this; the rest of a longer text is only counted."""
 
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+"""A word is a run of letters and digits, apostrophes inside it included."""
 
 
 def _set(text: str) -> frozenset[str]:
@@ -48,10 +49,10 @@ INSTRUCTION_WORDS = _set(
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case words of a text, apostrophes straightened, at most `MAX_WORDS` of them."""
+    """Lower-case words of a text, apostrophes straightened, cut to 40 letters; at most `MAX_WORDS` of them."""
     found = []
     for match in WORD.finditer(text):
-        found.append(match[0].lower().replace("’", "'"))
+        found.append(match[0][:40].lower().replace("’", "'"))
         if len(found) == MAX_WORDS:
             break
     return found
@@ -69,7 +70,7 @@ def stem(word: str) -> str:
     >>> [stem(w) for w in ("stories", "story", "running", "runs", "baked", "bakes")]
     ['story', 'story', 'run', 'run', 'bak', 'bak']
     """
-    word = word[:40].removesuffix("'s")
+    word = word.removesuffix("'s")
     if len(word) > 4 and word.endswith(("ies", "ied")):
         return word[:-3] + "y"
     for suffix in ("ingly", "edly", "ing", "ers", "er", "ed", "es", "ly", "s"):
