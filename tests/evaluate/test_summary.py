@@ -24,6 +24,7 @@ from thinkaloud.evaluate.summary import (
     write_rows,
     write_summary,
 )
+from thinkaloud.prompt.parse import Tags
 from thinkaloud.records import Completion, Finish, Score, Status, Task
 
 
@@ -98,13 +99,28 @@ def test_no_scored_completion_gives_null_not_zero() -> None:
 
 
 def test_domains_stand_in_the_usual_order() -> None:
-    rows = [row(str(n), name) for n, name in enumerate(["zoology", "logic", "math", "summarization", "algebra"])]
-    assert list(summarize(rows)["domains"]) == ["math", "logic", "summarization", "algebra", "zoology"]
+    rows = [row(str(n), name) for n, name in enumerate(["summarization", "logic", "math"])]
+    assert list(summarize(rows)["domains"]) == ["math", "logic", "summarization"]
 
 
-def test_a_domain_can_be_declared_graded() -> None:
-    assert summarize([row(domain="poetry")])["overall"]["accuracy"] == 1.0
-    assert summarize([row(domain="poetry")], graded={"poetry"})["overall"]["accuracy"] is None
+def test_rates_under_both_rules_for_text_outside() -> None:
+    tagged = "<reasoning>why</reasoning><answer>four or so</answer>"
+    rows = [
+        row("a", text=tagged),
+        row("b", text=f"Well. {tagged}", status="bad_format", reason="text_outside"),
+        row("c", text="<answer>4</answer>", status="bad_format", reason="missing_reasoning"),
+        row("d", text=tagged, status="truncated", reason="truncated", finish="length"),
+        row("e", text=tagged, status="sandbox_error"),
+    ]
+    overall = summarize(rows)["overall"]
+    assert overall["format_rate_by_rule"] == {"reject": 0.25, "allow": 0.5}
+    assert overall["answer_words"] == 3.0
+    assert summarize(rows, tags=Tags(answer="other"))["overall"]["format_rate_by_rule"] == {"reject": 0.0, "allow": 0.0}
+
+
+def test_an_unknown_domain_is_the_users_error() -> None:
+    with pytest.raises(UserError, match="poetry"):
+        summarize([row(domain="poetry")])
 
 
 def test_row_of_keeps_what_was_scored() -> None:

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.evaluate.summary import GRADED_DOMAINS, Row, build_summary, write_rows, write_summary
+from thinkaloud.domains import REGISTRY
+from thinkaloud.evaluate.summary import Row, build_summary, write_rows, write_summary
 from thinkaloud.records import DOMAINS
 from thinkaloud.report.build import build_report
 
@@ -118,7 +119,7 @@ def grpo_row(step: int, steps: int, draw: random.Random) -> dict[str, Any]:
     for position, name in enumerate(DOMAINS):
         if draw.random() < 0.3:
             continue
-        graded = name in GRADED_DOMAINS
+        graded = REGISTRY[name].kind == "heuristic"
         rate = min(1.0, max(0.0, 0.6 + 0.35 * done + draw.gauss(0, 0.1)))
         accuracy = None if graded else max(0.0, 0.05 * position + 0.3 * done + draw.gauss(0, 0.05))
         domains[name] = {
@@ -154,8 +155,8 @@ def grpo_row(step: int, steps: int, draw: random.Random) -> dict[str, Any]:
 
 
 def made_row(domain: str, k: int, format_rate: float, draw: random.Random) -> Row:
-    """One completion; the first of each domain are hostile."""
-    hostile = HOSTILE[k] if k < len(HOSTILE) else ""
+    """One completion; the first three of each domain are hostile."""
+    hostile = HOSTILE[(k + DOMAINS.index(domain)) % len(HOSTILE)] if k < len(HOSTILE) else ""
     question = f"Question {k} of {domain}: how many are {k} and {k + 2}? {hostile}"
     keeps = draw.random() < format_rate
     body = f"First {k}, then {k + 2}, which makes {2 * k + 2} in all. {hostile}"
@@ -166,7 +167,7 @@ def made_row(domain: str, k: int, format_rate: float, draw: random.Random) -> Ro
     )
     status, reward, reason, components = "bad_format", 0.0, "missing_reasoning", {"format": 0.0}
     finish = "stop"
-    if keeps and domain in GRADED_DOMAINS:
+    if keeps and REGISTRY[domain].kind == "heuristic":
         status, reward, reason = "graded", 0.2 + 0.8 * draw.uniform(0.4, 0.9), None
         components = {"format": 0.2, "length": 0.2, "diversity": 0.2, "relevance": reward - 0.6}
     elif keeps:

@@ -20,8 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.statistics import bootstrap_interval, mcnemar_exact, wilson_interval
+from thinkaloud.prompt.parse import OutsideText, Tags, parse_completion
 from thinkaloud.records import DOMAINS, Completion, Finish, Score, Status, Task
 
 if TYPE_CHECKING:
@@ -30,10 +32,10 @@ if TYPE_CHECKING:
 STAGES = ("base", "cold_start", "trained")
 """The policies that are evaluated, in the order of every table and chart."""
 
-STAGE_LABELS = {"base": "base", "cold_start": "cold start", "trained": "trained"}
+RULES: tuple[OutsideText, ...] = ("reject", "allow")
+"""What the format says of text outside the tags; rates are given under both, so that figures can be compared."""
 
-GRADED_DOMAINS = frozenset({"creative_writing", "creative_ideation", "summarization"})
-"""Domains whose reward is a grade: no answer of theirs is right or wrong, so they have no accuracy."""
+STAGE_LABELS = {"base": "base", "cold_start": "cold start", "trained": "trained"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,31 +86,53 @@ class Row:
         return Status(self.status) not in (Status.BAD_FORMAT, Status.TRUNCATED)
 
 
-def summarize(rows: Sequence[Row], *, graded: Collection[str] = GRADED_DOMAINS) -> dict[str, Any]:
+def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any]:
     """Rates and means of one stage, overall and by domain.
 
     Args:
         rows: the stage's completions, any order.
-        graded: the domains that have no accuracy.
+        tags: the contract's; the default ones without it.
 
     Returns:
-        `{"overall": {...}, "domains": {name: {...}}}`, each object with `n`, `masked`, `format_rate` and
-        `format_interval` (Wilson, 95 %), `accuracy` and `accuracy_interval` (null where no completion of a verifiable
-        domain was scored), `mean_reward` and `reward_interval` (bootstrap, 95 %), `truncated_rate`, `mean_tokens`,
-        `statuses` and `reasons` (counts). Rates and means are null where n is 0. Domains stand in the usual order.
+        `{"overall": {...}, "domains": {name: {...}}}`, domains in the usual order. Each object has
+
+        - `n` scored completions, and `masked` others;
+        - `format_rate` and `format_interval` (Wilson, 95 %);
+        - `accuracy` and `accuracy_interval`, null where no completion of a verifiable domain was scored;
+        - `mean_reward` and `reward_interval` (bootstrap, 95 %), `truncated_rate`, `mean_tokens`;
+        - `format_rate_by_rule`: parsed again, with text outside the tags under `reject` and under `allow`;
+        - `answer_words`: the mean length of the answers found under `allow`;
+        - `statuses` and `reasons`: counts over all completions.
+
+        Rates and means are null where n is 0.
+
+    Raises:
+        UserError: a row's domain is unknown.
     """
-    names = {row.domain for row in rows}
-    ordered = [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS))
+    ordered = in_order({row.domain for row in rows})
     return {
-        "overall": _rates(rows, graded),
-        "domains": {name: _rates([row for row in rows if row.domain == name], graded) for name in ordered},
+        "overall": _rates(rows, tags),
+        "domains": {name: _rates([row for row in rows if row.domain == name], tags) for name in ordered},
     }
 
 
-def _rates(rows: Sequence[Row], graded: Collection[str]) -> dict[str, Any]:
+def in_order(domains: Collection[str]) -> list[str]:
+    """Domains in the order of every table and chart; unknown ones last."""
+    return [name for name in DOMAINS if name in domains] + sorted(set(domains).difference(DOMAINS))
+
+
+def _rates(rows: Sequence[Row], tags: Tags | None) -> dict[str, Any]:
     scored = [row for row in rows if not row.masked]
-    checked = [row for row in scored if row.domain not in graded]
+    checked = [row for row in scored if domain(row.domain).kind == "verifiable"]
     n = len(scored)
+    strict, lenient = (
+        [
+            parse_completion(row.text, truncated=row.finish == Finish.LENGTH, outside_text=rule, tags=tags)
+            for row in scored
+        ]
+        for rule in RULES
+    )
+    words = [len(parsed.answer.split()) for parsed in lenient if parsed.answer is not None]
     kept = sum(row.keeps_format for row in scored)
     correct = sum(row.status == Status.CORRECT for row in checked)
     cut = sum(row.finish == Finish.LENGTH for row in scored)
@@ -124,6 +148,11 @@ def _rates(rows: Sequence[Row], graded: Collection[str]) -> dict[str, Any]:
         "reward_interval": list(bootstrap_interval(rewards)) if n else None,
         "truncated_rate": cut / n if n else None,
         "mean_tokens": sum(row.num_tokens for row in scored) / n if n else None,
+        "format_rate_by_rule": {
+            rule: sum(parsed.valid for parsed in found) / n if n else None
+            for rule, found in zip(RULES, (strict, lenient), strict=True)
+        },
+        "answer_words": sum(words) / len(words) if words else None,
         "statuses": dict(Counter(row.status for row in rows).most_common()),
         "reasons": dict(Counter(row.reason for row in rows if row.reason).most_common()),
     }
@@ -142,12 +171,12 @@ def compare(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
     return {"n": len(pairs), "gained": gained, "lost": lost, "p_value": mcnemar_exact(gained, lost)}
 
 
-def build_summary(split: str, stages: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+def build_summary(split: str, stages: Mapping[str, Sequence[Row]], *, tags: Tags | None = None) -> dict[str, Any]:
     """The object of `eval/summary.json`: every stage summarised, and each later stage compared with the first."""
     names = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
     return {
         "split": split,
-        "stages": {name: summarize(stages[name]) for name in names},
+        "stages": {name: summarize(stages[name], tags=tags) for name in names},
         "format_change": {f"{names[0]} -> {name}": compare(stages[names[0]], stages[name]) for name in names[1:]},
     }
 
@@ -261,16 +290,16 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     for heading in ("n", "format [95 %]", "accuracy", "reward", "cut"):
         table.add_column(heading, justify="right", no_wrap=True)
     stages = summary["stages"]
-    domains = list(dict.fromkeys(name for stage in stages.values() for name in stage["domains"]))
-    for domain in [*domains, "overall"]:
+    domains = list(dict.fromkeys(key for stage in stages.values() for key in stage["domains"]))
+    for name in [*domains, "overall"]:
         for position, (stage, result) in enumerate(stages.items()):
-            rates = result["overall"] if domain == "overall" else result["domains"].get(domain)
+            rates = result["overall"] if name == "overall" else result["domains"].get(name)
             if rates is not None:
                 table.add_row(
-                    domain if position == 0 else "",
+                    name if position == 0 else "",
                     STAGE_LABELS.get(stage, stage),
                     *_cells(rates),
-                    style="bold" if domain == "overall" else None,
+                    style="bold" if name == "overall" else None,
                     end_section=position == len(stages) - 1,
                 )
     if any(rates.get("masked") for stage in stages.values() for rates in stage["domains"].values()):

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from thinkaloud.evaluate.summary import percent
-from thinkaloud.records import DOMAINS
+from thinkaloud.evaluate.summary import in_order, percent
 from thinkaloud.report.course import samples_of, trained_domains, windows
 from thinkaloud.report.rundir import Metrics, Run, number
 from thinkaloud.report.tables import interval, label, plain_text
@@ -59,8 +58,7 @@ class Chart:
 def compliance(run: Run) -> Chart | None:
     """Format rate by domain and stage, with intervals."""
     stages = run.stages
-    names = {name for stage in stages.values() for name in stage["domains"]}
-    groups = [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS)) + ["overall"]
+    groups = [*in_order({name for stage in stages.values() for name in stage["domains"]}), "overall"]
 
     def rates(stage: str, group: str) -> Any:
         return stages[stage]["overall"] if group == "overall" else stages[stage]["domains"].get(group)
@@ -73,12 +71,9 @@ def compliance(run: Run) -> Chart | None:
     if all(number(rates(stage, group), "format_rate") is None for stage in stages for group in groups):
         return None
 
-    counts = sorted({int(number(rates(stage, group), "n") or 0) for stage in stages for group in groups[:-1]})
-    counted = (
-        f"Tasks scored in each domain: {' to '.join(str(n) for n in sorted({counts[0], counts[-1]}))}."
-        if counts
-        else ""
-    )
+    counts = [int(number(rates(stage, group), "n") or 0) for stage in stages for group in groups[:-1]]
+    span = " to ".join(str(n) for n in sorted({min(counts, default=0), max(counts, default=0)}))
+    counted = f"Tasks scored in each domain: {span}."
 
     def draw(ax: Any) -> None:
         thick = 0.8 / len(stages)
@@ -106,10 +101,10 @@ def compliance(run: Run) -> Chart | None:
         ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(stages), frameon=False, borderpad=0)
 
     return Chart(
-        title=f"Format compliance by domain, held-out tasks ({run.summary.get('split', 'unknown')} split)",
+        title="Format compliance, held-out tasks",
         text="Bar chart of the format rate by domain and stage, with 95 % intervals. " + "; ".join(spoken) + ".",
         draw=draw,
-        note=f"Lines: 95 % intervals (Wilson). {counted}",
+        note=f"Lines: 95 % intervals (Wilson). {run.summary.get('split', 'unknown')} split. {counted}",
         size=(5.4, 0.9 + 0.23 * len(groups) * max(2, len(stages))),
     )
 

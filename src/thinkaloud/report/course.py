@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from thinkaloud.evaluate.summary import percent
-from thinkaloud.records import DOMAINS
+from thinkaloud.evaluate.summary import in_order, percent
 from thinkaloud.report.rundir import Metrics, Run, lookup, number
 from thinkaloud.report.tables import Table, change_text, plain_text
 
@@ -106,8 +105,7 @@ def training_by_domain(run: Run) -> Table | None:
 
 def trained_domains(run: Run) -> list[str]:
     """The domains that GRPO's metrics name, in the usual order."""
-    names = {str(name) for row in run.grpo for name in (lookup(row, "domains") or {})}
-    return [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS))
+    return in_order({str(name) for row in run.grpo for name in (lookup(row, "domains") or {})})
 
 
 def samples_of(run: Run, domain: str) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from thinkaloud.evaluate.summary import compare
-from thinkaloud.records import DOMAINS, Status
+from thinkaloud.evaluate.summary import compare, in_order, percent
+from thinkaloud.records import Status
 from thinkaloud.report.course import windows
 from thinkaloud.report.rundir import Run, lookup, number
 from thinkaloud.report.tables import Table, count_text, label, rate_text, reward_text
@@ -46,8 +46,7 @@ def results(run: Run) -> tuple[Table, ...]:
     """Format rate, accuracy, mean reward, and cut completions: domain x stage."""
     if not run.stages:
         return ()
-    names = {name for stage in run.stages.values() for name in stage["domains"]}
-    domains = [name for name in DOMAINS if name in names] + sorted(names.difference(DOMAINS))
+    domains = in_order({name for stage in run.stages.values() for name in stage["domains"]})
     header = ("domain", *map(label, run.stages))
 
     def table(caption: str, show: Callable[[object], str]) -> Table:
@@ -67,6 +66,17 @@ def results(run: Run) -> tuple[Table, ...]:
         table("Format rate [95 % interval, Wilson]", lambda rates: rate_text(rates, "format")),
         table("Accuracy [95 % interval, Wilson]; graded domains have none", lambda rates: rate_text(rates, "accuracy")),
         table("Mean reward [95 % interval, bootstrap]", reward_text),
+        Table(
+            caption="Format rate, all domains, by what the format says of text outside the tags",
+            header=("text outside the tags", *map(label, run.stages)),
+            rows=tuple(
+                (
+                    name,
+                    *(percent(number(stage["overall"], "format_rate_by_rule", rule)) for stage in run.stages.values()),
+                )
+                for rule, name in (("reject", "rejected"), ("allow", "allowed"))
+            ),
+        ),
         table("Completions scored (+ those that could not be)", count_text),
     )
 

@@ -83,8 +83,11 @@ def load_run(path: Path) -> Run:
     rows = {name: found for name, found in rows.items() if found}
     summary = optional("eval/summary.json", _summary) or {}
     if not summary and rows:
-        missing[-1] += "; its rates were computed again from the completions in eval/"
-        summary = build_summary(str(lookup(resolved, "evaluate", "split") or "unknown"), rows)
+        try:
+            summary = build_summary(str(lookup(resolved, "evaluate", "split") or "unknown"), rows)
+            missing[-1] += "; its rates were computed again from the completions in eval/"
+        except UserError as error:
+            missing.append(f"the completions in eval/ cannot be counted ({error})")
     if not (recipe or resolved or metrics or summary):
         raise UserError(
             f"expected a run directory, found neither recipe.toml nor metrics.jsonl nor eval/ in {path}; "

@@ -10,8 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thinkaloud.evaluate.summary import Row
-from thinkaloud.records import DOMAINS
+from thinkaloud.evaluate.summary import Row, in_order
 from thinkaloud.report.rundir import Run
 from thinkaloud.report.tables import label
 
@@ -58,9 +57,8 @@ def samples(run: Run, *, per_domain: int, max_chars: int) -> tuple[Sample, ...]:
     for stage, rows in run.rows.items():
         for row in rows:
             by_task.setdefault(row.task_id, {})[stage] = row
-    domains = {next(iter(found.values())).domain for found in by_task.values()}
     chosen: list[Sample] = []
-    for domain in [name for name in DOMAINS if name in domains] + sorted(domains.difference(DOMAINS)):
+    for domain in in_order({next(iter(found.values())).domain for found in by_task.values()}):
         tasks = [found for found in by_task.values() if next(iter(found.values())).domain == domain]
         chosen += [_sample(found, max_chars) for found in tasks[:per_domain]]
     return tuple(chosen)

@@ -84,4 +84,4 @@ def markdown_table(table: Table | None) -> str:
         if table.bold_last and number == len(table.rows) - 1:
             cells = [f"**{text}**" for text in cells]
         lines.append(f"| {' | '.join(cells)} |")
-    return f"{cell(table.caption)}\n\n" + "\n".join(lines)
+    return f"**{cell(table.caption)}**\n\n" + "\n".join(lines)

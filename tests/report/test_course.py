@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkaloud.report.course import cold_start, steps, training, training_by_domain, windows
+from thinkaloud.report.rundir import Run, number
+
+
+def run_of(rows: list[dict[str, Any]], **more: Any) -> Run:
+    return Run(
+        path=Path("run"), grpo=tuple({"stage": "grpo", "step": k + 1, **row} for k, row in enumerate(rows)), **more
+    )
+
+
+def mean_ends(values: list[float | None]) -> tuple[float, float, int] | None:
+    return windows([{"x": value} for value in values], lambda row: number(row, "x"))
+
+
+def test_windows_by_hand() -> None:
+    assert mean_ends([float(k) for k in range(1, 13)]) == (3.0, 10.0, 5)
+    assert mean_ends([1.0, 2.0, 3.0]) == (1.0, 3.0, 1), "no step on both sides"
+    assert mean_ends([1.0, None, 3.0, float("nan"), 5.0, 7.0]) == (2.0, 6.0, 2)
+    assert mean_ends([1.0]) is None
+    assert mean_ends([]) is None
+
+
+def test_training_puts_first_beside_last() -> None:
+    table = training(run_of([{"reward": 0.1 * k, "format_rate": 0.5, "accuracy": None} for k in range(10)]))
+    assert table is not None
+    assert table.header == ("mean over steps", "first 5", "last 5", "change")
+    assert table.rows == (("sampled reward", "0.2", "0.7", "+0.5"), ("format rate", "50 %", "50 %", "+0 points"))
+    assert training(run_of([{"reward": 0.1}])) is None
+
+
+def test_domains_count_the_steps_that_drew_them() -> None:
+    rows: list[dict[str, Any]] = [{"domains": {"math": {"n": 8, "reward": r, "accuracy": r / 2}}} for r in (0.2, 0.6)]
+    rows.insert(1, {"domains": {"summarization": {"n": 4, "reward": 0.5, "accuracy": None}}})
+    table = training_by_domain(run_of([*rows, {"domains": None}, {}]))
+    assert table is not None
+    assert table.rows == (
+        ("math", "16", "0.2 to 0.6", "-", "10 % to 30 %"),
+        ("summarization", "4", "-", "-", "-"),
+    )
+
+
+def test_every_step_is_listed_with_what_it_has() -> None:
+    table = steps(run_of([{"reward": 0.25, "seconds": {"total": 12.0}}]))
+    assert table is not None
+    assert table.rows == (("1", "0.25", *["-"] * 9, "12"),)
+    assert steps(run_of([])) is None
+
+
+def test_the_cold_start_in_words() -> None:
+    rows = tuple(
+        {"stage": "cold_start", "step": k, "loss": 3.0 - k, "format_rate": 0.71 if k == 2 else None} for k in (1, 2)
+    )
+    run = run_of([], cold_start=rows, resolved={"cold_start": {"max_steps": 40, "stop_at_format_rate": 0.7}})
+    sentences, probes = cold_start(run)
+    assert "2 supervised steps" in sentences[0]
+    assert "loss 2.000 at the first and 1.000 at the last" in sentences[0]
+    assert "allows 40 steps" in sentences[1]
+    assert sentences[2] == "The last probe, after step 2, found 71 %."
+    assert probes is not None
+    assert probes.rows == (("2", "71 %"),)
+
+
+@pytest.mark.parametrize("rows", [(), ({"stage": "cold_start", "step": 1},)])
+def test_a_cold_start_without_numbers_says_so(rows: tuple[dict[str, Any], ...]) -> None:
+    sentences, probes = cold_start(run_of([], cold_start=rows))
+    assert probes is None
+    assert len(sentences) == 1

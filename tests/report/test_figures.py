@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+from thinkaloud.report.charts import Chart, compliance, mixture, training_curves
+from thinkaloud.report.figures import inline_svg, save_figures
+from thinkaloud.report.rundir import Run, load_run
+
+NAMES = ["domain_compliance_chart", "domain_reward_curves", "mixture_chart", "training_curves"]
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    return (width, height)
+
+
+def test_every_figure_is_drawn_twice(built: Path) -> None:
+    folder = built / "figures"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")
+    )
+    for name in NAMES:
+        width, height = png_size(folder / f"{name}.png")
+        assert width > 800
+        assert height > 300
+        assert (folder / f"{name}.svg").read_text().startswith("<?xml")
+
+
+def test_no_global_figure_is_left(built: Path) -> None:
+    assert (built / "figures").is_dir()
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_what_has_no_numbers_is_not_drawn(tmp_path: Path) -> None:
+    assert save_figures(Run(path=tmp_path)) == {}
+    only = Run(
+        path=tmp_path, grpo=({"step": 1, "reward": 0.5}, {"step": 2, "reward": None}, {"step": 3, "kl": float("inf")})
+    )
+    assert list(save_figures(only)) == ["training_curves"]
+    assert [chart.title for chart in training_curves(only)] == ["Sampled reward"]
+    assert (compliance(only), mixture(only)) == (None, None)
+
+
+def test_the_same_run_gives_the_same_svg(built: Path) -> None:
+    chart = compliance(load_run(built))
+    assert chart is not None
+    assert inline_svg(chart, "one") == inline_svg(chart, "one")
+    assert 'id="two-' in inline_svg(chart, "two")
+    assert 'id="one-' not in inline_svg(chart, "two")
+
+
+def test_hostile_labels_stay_text() -> None:
+    chart = Chart(
+        title="t", text='"><script>alert(1)</script>', draw=lambda ax: ax.set_xlabel("</svg><script> $\\frac{$")
+    )
+    svg = inline_svg(chart, "k")
+    assert "<script" not in svg
+    assert svg.count("</svg>") == 1
+
+
+def test_compliance_says_every_rate_in_words() -> None:
+    rates = {"n": 4, "format_rate": 0.75, "format_interval": [0.3, 0.95]}
+    run = Run(
+        path=Path("run"),
+        summary={
+            "split": "test",
+            "stages": {"base": {"overall": rates, "domains": {"math": rates}}, "other": {"overall": {}, "domains": {}}},
+        },
+    )
+    chart = compliance(run)
+    assert chart is not None
+    assert chart.text.endswith("math: base 75 %, other -; overall: base 75 %, other -.")
+    assert "Tasks scored in each domain: 0 to 4." in chart.note
+    assert inline_svg(chart, "k").count("75 %") >= 2

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from thinkaloud.report.outcome import changes, headline, reasons, results, statuses
+from thinkaloud.report.rundir import Run
+
+
+def rates(rate: float | None, n: int = 10, **more: Any) -> dict[str, Any]:
+    return {"n": n, "format_rate": rate, "format_interval": [0.6, 0.98], "accuracy": None, "mean_reward": rate, **more}
+
+
+def run_of(**stages: dict[str, Any]) -> Run:
+    return Run(path=Path("run"), summary={"split": "test", "stages": stages})
+
+
+def test_the_headline_states_rates_and_reward() -> None:
+    overall = rates(0.9, 70, accuracy=0.25, accuracy_interval=[0.1, 0.5])
+    run = Run(
+        path=Path("run"),
+        summary={
+            "split": "test",
+            "stages": {"base": {"overall": rates(0.0), "domains": {}}, "trained": {"overall": overall, "domains": {}}},
+        },
+        grpo=({"step": 1, "reward": 0.25}, {"step": 2, "reward": 0.75}),
+    )
+    assert headline(run) == (
+        "Format compliance on 70 held-out tasks (test split, [95 % interval]): "
+        "0 % [60, 98] (base), 90 % [60, 98] (trained).",
+        "Accuracy in the verifiable domains: 25 % [10, 50] (trained).",
+        "Over 2 GRPO steps the mean sampled reward rose from 0.250 (first 1) to 0.750 (last 1).",
+    )
+
+
+def test_a_headline_without_numbers_says_so() -> None:
+    assert headline(Run(path=Path("run"))) == (
+        "No evaluation was found in this run directory.",
+        "Fewer than two GRPO steps were recorded.",
+    )
+    falling = Run(path=Path("run"), grpo=({"step": 1, "reward": 0.5}, {"step": 2, "reward": 0.25}))
+    assert "fell from 0.500" in headline(falling)[1]
+
+
+def test_results_are_domain_by_stage_and_absent_numbers_are_dashes() -> None:
+    run = run_of(
+        base={"overall": rates(0.1), "domains": {"math": rates(0.1)}},
+        trained={"overall": rates(0.9, masked=2), "domains": {"logic": rates(None, 0)}},
+    )
+    format_rate, accuracy, reward, by_rule, count = results(run)
+    assert format_rate.header == ("domain", "base", "trained")
+    assert format_rate.rows == (
+        ("math", "10 % [60, 98]", "-"),
+        ("logic", "-", "-"),
+        ("overall", "10 % [60, 98]", "90 % [60, 98]"),
+    )
+    assert {text for row in accuracy.rows for text in row[1:]} == {"-"}
+    assert reward.rows[-1] == ("overall", "0.10", "0.90")
+    assert by_rule.rows == (("rejected", "-", "-"), ("allowed", "-", "-"))
+    assert count.rows[-1] == ("overall", "10", "10 (+ 2)")
+    assert results(run_of()) == ()
+
+
+def test_changes_name_gains_losses_and_p() -> None:
+    run = run_of(base={"overall": {}, "domains": {}})
+    run.summary["format_change"] = {
+        "base -> trained": {"n": 70, "gained": 60, "lost": 1, "p_value": 1e-16},
+        "base -> cold_start": {"n": 70, "gained": 3, "lost": 1, "p_value": 0.625},
+        "odd": {"n": None},
+    }
+    assert changes(run) == (
+        "From base to trained, 60 of 70 paired tasks gained the format and 1 lost it (McNemar, exact: p < 0.001).",
+        "From base to cold start, 3 of 70 paired tasks gained the format and 1 lost it (McNemar, exact: p = 0.625).",
+    )
+
+
+def test_statuses_and_reasons_are_counted_by_stage() -> None:
+    run = run_of(
+        base={
+            "overall": {
+                "statuses": {"bad_format": 9, "correct": 1},
+                "reasons": {"missing_answer": 2, "text_outside": 7},
+            },
+            "domains": {},
+        },
+        trained={"overall": {"statuses": {"correct": 10}}, "domains": {}},
+    )
+    found = statuses(run)
+    assert found is not None
+    assert found.rows == (("correct", "1", "10"), ("bad format", "9", "0"))
+    why = reasons(run)
+    assert why is not None
+    assert why.rows == (("text outside", "7", "0"), ("missing answer", "2", "0"))
+    assert statuses(run_of()) is None

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_run import made_row
+
+from thinkaloud.evaluate.summary import Row
+from thinkaloud.report.rundir import Run
+from thinkaloud.report.samples import printable, samples, statuses_of
+
+
+def row(task_id: str, domain: str = "math", **changes: object) -> Row:
+    import random
+    from dataclasses import replace
+
+    return replace(made_row(domain, 5, 1.0, random.Random(0)), task_id=task_id, **changes)  # type: ignore[arg-type]
+
+
+def test_the_same_task_stands_side_by_side_and_the_first_are_taken() -> None:
+    rows = {
+        "base": [row("c", text="base c"), row("a", text="base a"), row("b")],
+        "trained": [row("a", text="trained a"), row("c", text="trained c"), row("l", "logic")],
+    }
+    found = samples(Run(path=Path("run"), rows=rows), per_domain=2, max_chars=100)
+    assert [sample.task_id for sample in found] == ["c", "a", "l"]
+    assert [(answer.stage_label, answer.text) for answer in found[0].answers] == [
+        ("base", "base c"),
+        ("trained", "trained c"),
+    ]
+    assert [answer.stage for answer in found[2].answers] == ["trained"], "a stage that lacks the task is left out"
+
+
+def test_the_breakdown_is_shown_where_it_is_one() -> None:
+    hostile = ['{"format": 0.2, "length": 0.15, "note": "<b>"}', "{", "[1]", "3", '{"a":' * 4_000]
+    rows = {"base": [row(str(k), components=text) for k, text in enumerate(hostile)]}
+    found = samples(Run(path=Path("run"), rows=rows), per_domain=9, max_chars=50)
+    assert [sample.answers[0].components for sample in found] == [
+        (("format", "0.2"), ("length", "0.15")),
+        (),
+        (),
+        (),
+        (),
+    ]
+
+
+def test_text_that_hides_is_written_out() -> None:
+    assert printable("a\x00b\u202ec\u200bd\ud800e\r\n\tf", 99) == "a⟨U+0000⟩b⟨U+202E⟩c⟨U+200B⟩d⟨U+D800⟩e⟨U+000D⟩\n\tf"
+    assert printable("Zoë 日本 🙂", 99) == "Zoë 日本 🙂"
+
+
+def test_a_megabyte_is_cut_quickly_and_says_so() -> None:
+    began = time.perf_counter()
+    shown = printable("<reasoning>" * 200_000, 100)
+    assert time.perf_counter() - began < 0.1
+    assert shown == ("<reasoning>" * 10)[:100] + "\n[cut here for display: 2,200,000 characters in all]"
+    assert printable("x" * 100, 100) == "x" * 100
+
+
+@given(st.text(st.characters(), max_size=60))
+def test_what_is_shown_can_always_be_encoded(text: str) -> None:
+    shown = printable(text, 50)
+    shown.encode()
+    assert not any(ch in shown for ch in "\x00\x1b\u202e\u2066\ufeff\r")
+
+
+def test_statuses_that_occur() -> None:
+    rows = {"base": [row("a", status="bad_format"), row("b", status="wrong")], "trained": [row("a", status="wrong")]}
+    assert statuses_of(samples(Run(path=Path("run"), rows=rows), per_domain=9, max_chars=9)) == ("bad_format", "wrong")
