@@ -1,0 +1,96 @@
+"""What survives a crash: adapter and optimizer state, one directory a save, written by Orbax (atomic: a directory
+without Orbax's commit mark is not looked at)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import orbax.checkpoint as ocp
+
+from thinkaloud.errors import UserError
+from thinkaloud.model.lora import Adapter
+
+Stage = Literal["cold_start", "grpo"]
+
+_NAME = re.compile(r"^(cold_start|grpo)-(\d{6,})$")
+_COMMITTED = "commit_success.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A whole checkpoint: where it is and after how many steps of which stage it was taken."""
+
+    path: Path
+    stage: Stage
+    step: int
+
+
+def save(directory: Path, stage: Stage, step: int, adapter: Adapter, state: Any, *, keep: int) -> Saved:
+    """Write `<stage>-<step>` below `directory`, then drop the stage's older ones but for the newest `keep`."""
+    path = directory / f"{stage}-{step:06d}"
+    if path.exists():
+        shutil.rmtree(path)
+    items = ocp.args.Composite(
+        adapter=ocp.args.StandardSave(adapter),
+        optimizer=ocp.args.StandardSave(state if state is not None else {"none": 0}),
+    )
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        checkpointer.save(path.absolute(), items)
+    for old in [saved for saved in list_saved(directory) if saved.stage == stage][:-keep]:
+        shutil.rmtree(old.path, ignore_errors=True)
+    return Saved(path, stage, step)
+
+
+def list_saved(directory: Path) -> list[Saved]:
+    """Whole checkpoints, oldest first: the cold start's before GRPO's."""
+    found = []
+    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+        match = _NAME.match(path.name)
+        if match and (path / _COMMITTED).exists():
+            found.append(Saved(path, "grpo" if match[1] == "grpo" else "cold_start", int(match[2])))
+    return sorted(found, key=lambda saved: (saved.stage, saved.step))
+
+
+def newest(directory: Path, stage: Stage | None = None) -> Saved | None:
+    """The newest whole checkpoint (of a stage), or None."""
+    found = [saved for saved in list_saved(directory) if stage in (None, saved.stage)]
+    return found[-1] if found else None
+
+
+def restore_adapter(saved: Saved, like: Adapter) -> Adapter:
+    """The adapter of a checkpoint; `like` gives shapes and dtypes.
+
+    Raises:
+        UserError: The files cannot be read, or hold an adapter of another shape.
+    """
+    items = ocp.args.Composite(adapter=ocp.args.StandardRestore(_abstract(like)))
+    return _restore(saved, items).adapter
+
+
+def restore(saved: Saved, like: Adapter, state_like: Any) -> tuple[Adapter, Any]:
+    """Adapter and optimizer state of a checkpoint; raises UserError as `restore_adapter` does."""
+    items = ocp.args.Composite(
+        adapter=ocp.args.StandardRestore(_abstract(like)),
+        optimizer=ocp.args.StandardRestore(_abstract(state_like)),
+    )
+    found = _restore(saved, items)
+    return found.adapter, found.optimizer
+
+
+def _restore(saved: Saved, items: Any) -> Any:
+    try:
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            return checkpointer.restore(saved.path.absolute(), items)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise UserError(
+            f"cannot read the checkpoint {saved.path}: {str(error)[:200]}; delete that folder to go on from the one before"
+        ) from error
+
+
+def _abstract(tree: Any) -> Any:
+    return jax.tree.map(ocp.utils.to_shape_dtype_struct, tree)

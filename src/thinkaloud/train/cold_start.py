@@ -1,0 +1,118 @@
+"""The cold start: a short supervised stage on the pool's rationales, written as the contract asks.
+
+A model that never keeps the format earns nothing but zeros, and GRPO has nothing to go by (DeepSeek-R1, arXiv
+2501.12948, section 2.3.1, begins the same way). Driven too far it does harm too: when every sample of a group earns the
+same, the group teaches nothing. So every few steps the policy is sampled, and the stage ends as soon as the sampled
+format rate reaches what the recipe asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from thinkaloud.config import ColdStartConfig, Recipe
+from thinkaloud.data import Mixture
+from thinkaloud.model.lora import Adapter
+from thinkaloud.model.packed import pack
+from thinkaloud.records import Finish, Task
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.rollout.sampling import Sampling
+from thinkaloud.seeding import derive_seed
+from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, spread
+from thinkaloud.train.microbatch import split_rows
+from thinkaloud.train.schedule import learning_rate_schedule, make_optimizer
+
+WEIGHT_DECAY = 0.0
+MAX_GRAD_NORM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStep:
+    """The adapter after a step, and the step's row of metrics.jsonl."""
+
+    adapter: Adapter
+    metrics: dict[str, Any]
+
+
+def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence[Task]) -> Iterator[ColdStep]:
+    """Train on rationales, step by step, until a probe is satisfied or `max_steps` are done.
+
+    Args:
+        tasks: Training tasks; those without a rationale are left out.
+
+    Yields:
+        After each step, the adapter and the metrics; the last one is where GRPO begins.
+    """
+    config = recipe.cold_start
+    schedule = learning_rate_schedule(
+        config.learning_rate, warmup_steps=config.warmup_steps, total_steps=config.max_steps, kind="constant"
+    )
+    optimizer = make_optimizer(schedule, b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
+    state: Any = optimizer.init(adapter)
+    seed = derive_seed(recipe.seed, "cold_start")
+    usable = [task for task in tasks if task.rationale]
+    mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
+    for step in range(config.max_steps):
+        began = time.perf_counter()
+        batch = mixture.tasks(step, config.batch_size)
+        adapter, state, row = _imitate(policy, adapter, state, optimizer, batch)
+        row |= {
+            "stage": "cold_start",
+            "step": step + 1,
+            "learning_rate": float(schedule(step)),
+            "format_rate": None,
+            "seconds": {"update": time.perf_counter() - began},
+        }
+        due = step + 1 >= config.probe_from and (step + 1 - config.probe_from) % config.probe_every == 0
+        if due or step + 1 == config.max_steps:
+            row["format_rate"] = probe_format_rate(policy, adapter, recipe, tasks, step)
+        row["seconds"]["total"] = time.perf_counter() - began
+        yield ColdStep(adapter, row)
+        if row["format_rate"] is not None and row["format_rate"] >= config.stop_at_format_rate:
+            return
+
+
+def probe_format_rate(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence[Task], step: int) -> float:
+    """The share of well-formed completions, one sample of each of `probe_tasks` training tasks, spread over domains."""
+    config: ColdStartConfig = recipe.cold_start
+    seed = derive_seed(recipe.seed, "probe", step)
+    chosen = Mixture(tasks, exponent=0.0, seed=seed).tasks(0, config.probe_tasks)
+    rollout = recipe.rollout
+    sampling = Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p)
+    groups = policy.complete(
+        adapter, chosen, group_size=1, max_new_tokens=rollout.max_new_tokens, sampling=sampling, seed=seed
+    )
+    valid = [policy.contract.parse(c.text, truncated=c.finish is Finish.LENGTH).valid for (c,) in groups]
+    return sum(valid) / len(valid)
+
+
+def _imitate(
+    policy: Policy, adapter: Adapter, state: Any, optimizer: optax.GradientTransformation, batch: Sequence[Task]
+) -> tuple[Adapter, Any, dict[str, Any]]:
+    contract, config = policy.contract, policy.model.config
+    prompts = [contract.encode(task.question) for task in batch]
+    targets = [contract.encode_completion(task.rationale, task.answer) for task in batch]
+    weight = 1.0 / sum(map(len, targets))
+    gradients, losses = None, []
+    for rows in split_rows([len(p) + len(t) for p, t in zip(prompts, targets, strict=True)], config):
+        packed = pack([prompts[i] for i in rows], [[targets[i]] for i in rows])
+        part, loss = imitation_gradients(
+            adapter,
+            policy.model.params,
+            packed,
+            spread(np.full(len(rows), weight), packed),
+            config=config,
+            scale=policy.scale,
+        )
+        gradients = part if gradients is None else add_trees(gradients, part)
+        losses.append(loss)
+    adapter, state, norm = apply_gradients(adapter, state, gradients, optimizer=optimizer)
+    loss = float(sum(jax.device_get(losses)))
+    return adapter, state, {"loss": loss, "grad_norm": float(norm), "tokens": sum(map(len, targets))}

@@ -1,0 +1,136 @@
+"""The device side of learning: log-probabilities, gradients micro-batch by micro-batch, one optimizer step.
+
+Micro-batches hold whole groups, so that a prompt is computed once a group; their gradients add up to the gradient of
+the whole update. Adapters, gradients and moments are float32.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
+
+from thinkaloud.model.architecture import Params, head_weight
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.head import token_logprobs
+from thinkaloud.model.lora import Adapter
+from thinkaloud.model.packed import Packed, forward
+from thinkaloud.train.loss import Objective, Sums, grpo_loss
+
+
+class PerToken(NamedTuple):
+    """What the loss knows of each target of a micro-batch, besides the model's own log-probabilities."""
+
+    old: Float[Any, " targets"]
+    reference: Float[Any, " targets"]
+    advantages: Float[Any, " targets"]
+    weights: Float[Any, " targets"]
+
+
+def packed_logprobs(
+    params: Params, adapter: Adapter, packed: Packed, config: ModelConfig, scale: float, temperature: float
+) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
+    """Log-probability and entropy at every target of the layout (rubbish where `target_valid` is False)."""
+    hidden, _ = forward(params, adapter, packed, config, scale)
+    return token_logprobs(head_weight(params), hidden[packed.predictors], packed.targets, temperature)
+
+
+@partial(jax.jit, static_argnames=("config", "scale", "temperature"))
+def reference_logprobs(
+    params: Params, adapter: Adapter, packed: Packed, *, config: ModelConfig, scale: float, temperature: float
+) -> Float[Array, " targets"]:
+    """Log-probabilities under a frozen policy; nothing is kept for a backward pass."""
+    return packed_logprobs(params, adapter, packed, config, scale, temperature)[0]
+
+
+@partial(jax.jit, static_argnames=("config", "scale", "temperature", "objective"))
+def grpo_gradients(
+    adapter: Adapter,
+    params: Params,
+    packed: Packed,
+    per_token: PerToken,
+    own_is_old: Bool[Array, ""],
+    *,
+    config: ModelConfig,
+    scale: float,
+    temperature: float,
+    objective: Objective,
+) -> tuple[Adapter, Float[Array, " targets"], Sums]:
+    """Gradient of one micro-batch's share of the loss.
+
+    Args:
+        own_is_old: True in the first inner iteration, whose own log-probabilities are those of the sampling policy:
+            no pass is spent on them, and the ratio is exactly 1.
+
+    Returns:
+        Gradients, the policy's log-probabilities, and the metrics' sums. The ratio metrics compare with
+        `per_token.old`, which holds the sampler's own log-probabilities in the first iteration.
+    """
+
+    def loss(trained: Adapter) -> tuple[Array, tuple[Array, Sums]]:
+        logprobs, entropies = packed_logprobs(params, trained, packed, config, scale, temperature)
+        old = jnp.where(own_is_old, jax.lax.stop_gradient(logprobs), per_token.old)
+        group = packed.input_lengths.size
+        arguments = (per_token.reference, entropies, per_token.advantages, per_token.weights)
+        shared = (*arguments, packed.target_valid, packed.target_rows, group, objective)
+        total, sums = grpo_loss(logprobs, old, *shared)
+        _, against_sampler = grpo_loss(jax.lax.stop_gradient(logprobs), per_token.old, *shared)
+        return total, (logprobs, sums._replace(ratio=against_sampler.ratio, ratio_off=against_sampler.ratio_off))
+
+    (_, (logprobs, sums)), gradients = jax.value_and_grad(loss, has_aux=True)(adapter)
+    return gradients, logprobs, sums
+
+
+@partial(jax.jit, static_argnames=("config", "scale"))
+def imitation_gradients(
+    adapter: Adapter,
+    params: Params,
+    packed: Packed,
+    weights: Float[Array, " targets"],
+    *,
+    config: ModelConfig,
+    scale: float,
+) -> tuple[Adapter, Float[Array, ""]]:
+    """Gradient and value of the weighted negative log-likelihood of the targets."""
+
+    def loss(trained: Adapter) -> Array:
+        logprobs, _ = packed_logprobs(params, trained, packed, config, scale, 1.0)
+        return -jnp.sum(jnp.where(packed.target_valid, logprobs * weights, 0.0))
+
+    value, gradients = jax.value_and_grad(loss)(adapter)
+    return gradients, value
+
+
+@jax.jit
+def add_trees(first: Any, second: Any) -> Any:
+    """The sum of two pytrees, leaf by leaf."""
+    return jax.tree.map(jnp.add, first, second)
+
+
+@partial(jax.jit, static_argnames=("optimizer",), donate_argnums=(0, 1))
+def apply_gradients(
+    adapter: Adapter, state: Any, gradients: Adapter, *, optimizer: optax.GradientTransformation
+) -> tuple[Adapter, Any, Float[Array, ""]]:
+    """One optimizer step; returns the norm of the gradient before it was clipped.
+
+    A gradient that is not finite changes nothing: neither the adapter nor the moments.
+    """
+    norm = optax.global_norm(gradients)
+    updates, new_state = optimizer.update(gradients, state, adapter)
+    new_adapter = optax.apply_updates(adapter, updates)
+    finite = jnp.isfinite(norm)
+
+    def keep(new: Array, old: Array) -> Array:
+        return jnp.where(finite, new, old)
+
+    return jax.tree.map(keep, new_adapter, adapter), jax.tree.map(keep, new_state, state), norm
+
+
+def spread(rows: np.ndarray, packed: Packed) -> np.ndarray:
+    """A value a completion [prompts * group] to a value a target, zero where there is none."""
+    return np.where(packed.target_valid, rows.astype(np.float32)[packed.target_rows], np.float32(0.0))

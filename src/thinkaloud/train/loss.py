@@ -1,0 +1,125 @@
+"""The clipped objective, the KL penalty and how token losses are added up.
+
+For token t of completion i, with r = exp(log p - log p_old):
+
+    loss_t = -min(r A_i, clip(r, 1 - epsilon, 1 + epsilon_high) A_i) + beta k3_t
+    k3_t   = exp(log p_ref - log p) - (log p_ref - log p) - 1          (never negative, with its gradient)
+
+GRPO: arXiv 2402.03300, equations 3 and 4; upper clip: DAPO, arXiv 2503.14476; sequence ratio: GSPO, arXiv 2507.18071,
+equation 7 (the exponential of the mean log-ratio, clipped as a whole); constant length: Dr. GRPO, arXiv 2503.20783.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+LARGEST_LOG_RATIO = np.float32(20.0)
+"""Log-ratios are cut here, so that a ratio stays finite; far outside any clip bound."""
+
+
+class Objective(NamedTuple):
+    """What the loss needs to know of the recipe; hashable, so that it is static under jit."""
+
+    beta: float
+    epsilon: float
+    epsilon_high: float
+    ratio: Literal["token", "sequence"]
+
+
+class Sums(NamedTuple):
+    """Sums over tokens, to be divided by `tokens` once all micro-batches are in; `ratio_off` is a maximum."""
+
+    loss: Float[Array, ""]
+    kl: Float[Array, ""]
+    ratio: Float[Array, ""]
+    ratio_off: Float[Array, ""]
+    clipped: Float[Array, ""]
+    entropy: Float[Array, ""]
+    tokens: Float[Array, ""]
+
+
+def token_weights(
+    lengths: Int[np.ndarray, " rows"],
+    kind: Literal["sequence_mean", "token_mean", "constant_length"],
+    *,
+    num_rows: int,
+    num_tokens: int,
+    max_new_tokens: int,
+) -> Float[np.ndarray, " rows"]:
+    """The weight of each token of each row in the sum that is the loss.
+
+    Args:
+        lengths: Tokens of the rows at hand.
+        num_rows, num_tokens: Of the whole update, all its micro-batches and dead groups together.
+        max_new_tokens: The constant of `constant_length`.
+    """
+    if kind == "sequence_mean":
+        return 1.0 / (np.maximum(lengths, 1) * num_rows)
+    if kind == "token_mean":
+        return np.full(lengths.shape, 1.0 / max(1, num_tokens))
+    return np.full(lengths.shape, 1.0 / (max_new_tokens * num_rows))
+
+
+def k3(logprobs: Float[Array, " tokens"], reference: Float[Array, " tokens"]) -> Float[Array, " tokens"]:
+    """The non-negative, unbiased estimator of KL(policy, reference) (J. Schulman, "Approximating KL divergence")."""
+    difference = jnp.clip(reference - logprobs, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+    return jnp.expm1(difference) - difference
+
+
+def grpo_loss(
+    logprobs: Float[Array, " tokens"],
+    old: Float[Array, " tokens"],
+    reference: Float[Array, " tokens"],
+    entropies: Float[Array, " tokens"],
+    advantages: Float[Array, " tokens"],
+    weights: Float[Array, " tokens"],
+    valid: Bool[Array, " tokens"],
+    rows: Int[Array, " tokens"],
+    num_rows: int,
+    objective: Objective,
+) -> tuple[Float[Array, ""], Sums]:
+    """Loss and metrics of one micro-batch.
+
+    Args:
+        logprobs: Of the policy being trained; the only input with a gradient.
+        old: Of the policy that sampled.
+        reference: Of the reference policy; not looked at when beta is 0.
+        entropies: Of the policy's distribution at each token (a metric).
+        advantages: Of the token's completion.
+        weights: From `token_weights`, zero for completions left out.
+        valid: False where a slot holds no token.
+        rows: Which completion a token belongs to, below `num_rows`.
+    """
+    log_ratio = jnp.clip(jnp.where(valid, logprobs - old, 0.0), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+    if objective.ratio == "sequence":
+        member = (rows[:, None] == jnp.arange(num_rows)) & valid[:, None]
+        member = member.astype(jnp.float32)
+        means = (log_ratio @ member) / jnp.maximum(member.sum(0), 1.0)
+        log_ratio = means[rows]
+    ratio = jnp.exp(log_ratio)
+    low, high = np.float32(1 - objective.epsilon), np.float32(1 + objective.epsilon_high)
+    loss = -jnp.minimum(ratio * advantages, jnp.clip(ratio, low, high) * advantages)
+    kl = jnp.zeros_like(loss)
+    if objective.beta > 0:
+        kl = k3(logprobs, reference)
+        loss = loss + np.float32(objective.beta) * kl
+    total = jnp.sum(jnp.where(valid, loss * weights, 0.0))
+
+    def count(values: Array) -> Array:
+        return jax.lax.stop_gradient(jnp.sum(jnp.where(valid, values, 0.0)))
+
+    clipped = ((ratio < low) & (advantages < 0)) | ((ratio > high) & (advantages > 0))
+    return total, Sums(
+        loss=jax.lax.stop_gradient(total),
+        kl=count(kl),
+        ratio=count(ratio),
+        ratio_off=jax.lax.stop_gradient(jnp.max(jnp.where(valid, jnp.abs(ratio - 1), 0.0))),
+        clipped=count(clipped.astype(jnp.float32)),
+        entropy=count(entropies),
+        tokens=count(jnp.ones_like(ratio)),
+    )

@@ -1,0 +1,65 @@
+"""What was sampled and what it earned: one Parquet file a step, that any tool reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from thinkaloud.records import Completion, Score, Task
+
+
+def write_rollouts(
+    directory: Path,
+    step: int,
+    tasks: Sequence[Task],
+    groups: Sequence[Sequence[Completion]],
+    scores: Sequence[Sequence[Score]],
+) -> Path:
+    """Write `step-<step>.parquet`, whole or not at all: one row a completion.
+
+    Columns: step, member (place in its group), task_id, domain, question, gold, text, token_ids, logprobs, finish,
+    reward, status, reason, components (JSON), explanation.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {
+            "step": step,
+            "member": member,
+            "task_id": task.id,
+            "domain": task.domain,
+            "question": task.question,
+            "gold": task.answer,
+            "text": completion.text.encode("utf-8", "replace").decode("utf-8"),
+            "token_ids": list(completion.token_ids),
+            "logprobs": list(completion.logprobs),
+            "finish": completion.finish.value,
+            "reward": score.reward,
+            "status": score.status.value,
+            "reason": score.reason,
+            "components": json.dumps(score.components),
+            "explanation": score.explanation.encode("utf-8", "replace").decode("utf-8"),
+        }
+        for task, group, group_scores in zip(tasks, groups, scores, strict=True)
+        for member, (completion, score) in enumerate(zip(group, group_scores, strict=True))
+    ]
+    schema = pa.schema(
+        [
+            ("step", pa.int64()),
+            ("member", pa.int64()),
+            *((name, pa.string()) for name in ("task_id", "domain", "question", "gold", "text")),
+            ("token_ids", pa.list_(pa.int32())),
+            ("logprobs", pa.list_(pa.float32())),
+            ("finish", pa.string()),
+            ("reward", pa.float64()),
+            *((name, pa.string()) for name in ("status", "reason", "components", "explanation")),
+        ]
+    )
+    path = directory / f"step-{step:06d}.parquet"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+    os.replace(temporary, path)
+    return path
