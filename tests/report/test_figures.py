@@ -74,5 +74,5 @@ def test_compliance_says_every_rate_in_words() -> None:
     chart = compliance(run)
     assert chart is not None
     assert chart.text.endswith("math: base 75 %, other -; overall: base 75 %, other -.")
-    assert "Tasks scored in each domain: 0 to 4." in chart.note
+    assert "test split; tasks scored in each domain: 0 to 4." in chart.note
     assert inline_svg(chart, "k").count("75 %") >= 2

@@ -73,7 +73,7 @@ def compliance(run: Run) -> Chart | None:
 
     counts = [int(number(rates(stage, group), "n") or 0) for stage in stages for group in groups[:-1]]
     span = " to ".join(str(n) for n in sorted({min(counts, default=0), max(counts, default=0)}))
-    counted = f"Tasks scored in each domain: {span}."
+    split = run.summary.get("split", "unknown")
 
     def draw(ax: Any) -> None:
         thick = 0.8 / len(stages)
@@ -104,7 +104,7 @@ def compliance(run: Run) -> Chart | None:
         title="Format compliance, held-out tasks",
         text="Bar chart of the format rate by domain and stage, with 95 % intervals. " + "; ".join(spoken) + ".",
         draw=draw,
-        note=f"Lines: 95 % intervals (Wilson). {run.summary.get('split', 'unknown')} split. {counted}",
+        note=f"Lines: 95 % intervals (Wilson); {split} split; tasks scored in each domain: {span}.",
         size=(5.4, 0.9 + 0.23 * len(groups) * max(2, len(stages))),
     )
 
@@ -129,7 +129,7 @@ def domain_curves(run: Run) -> list[Chart]:
 
 
 def mixture(run: Run) -> Chart | None:
-    """How many completions of each domain GRPO sampled."""
+    """How many completions of each domain GRPO scored."""
     counts = {name: samples_of(run, name) for name in trained_domains(run)}
     total = sum(counts.values())
     if not total:
@@ -153,7 +153,7 @@ def mixture(run: Run) -> Chart | None:
 
     spoken = ", ".join(f"{name} {count}" for name, count in counts.items())
     return Chart(
-        title="Mixture: completions sampled in GRPO, by domain",
+        title="Mixture: GRPO completions by domain",
         text=f"Bar chart of {total} completions by domain: {spoken}.",
         draw=draw,
         size=(5.4, 0.5 + 0.34 * len(counts)),

@@ -109,7 +109,7 @@ def trained_domains(run: Run) -> list[str]:
 
 
 def samples_of(run: Run, domain: str) -> int:
-    """Completions of a domain that GRPO sampled."""
+    """Completions of a domain that GRPO scored."""
     return int(sum(number(row, "domains", domain, "n") or 0 for row in run.grpo))
 
 
