@@ -82,4 +82,4 @@ def page(run: Run) -> str:
 
 def tight(text: str) -> str:
     """`text` with spaces that no line breaks at inside `97 %` and `[90, 99]`."""
-    return re.sub(r"(?<=\d) (?=%)|(?<=\[)95 %|(?<=\d,) (?=\d+\])", lambda m: m[0].replace(" ", "\u00a0"), text)
+    return re.sub(r"(?<=\d) (?=%)|(?<=\[)95 %|(?<=\d,) (?=[\d.]+\])", lambda m: m[0].replace(" ", "\u00a0"), text)
