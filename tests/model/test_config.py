@@ -232,7 +232,7 @@ def test_round_trip(config: ModelConfig) -> None:
         (GEMMA_270M, {"hidden_activation": "relu"}, "hidden_activation"),
         (GEMMA_270M, {"layer_types": ["full_attention"]}, "18 layer_types"),
         (GEMMA_270M, {"layer_types": ["chunked_attention"] * 18}, "chunked_attention"),
-        (GEMMA_270M, {"sliding_window": 0}, "window"),
+        (GEMMA_270M, {"sliding_window": 0}, "sliding_window"),
         (SMOLLM2, {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "yarn"),
         (SMOLLM2, {"rope_scaling": {"rope_type": "linear", "factor": 4.0, "beta_fast": 32}}, "beta_fast"),
         (SMOLLM2, {"rope_scaling": {"rope_type": "linear"}}, "factor"),
@@ -251,6 +251,8 @@ def test_round_trip(config: ModelConfig) -> None:
         (SMOLLM2, {"vocab_size": True}, "vocab_size"),
         (SMOLLM2, {"rms_norm_eps": 0.0}, "rms_norm_eps"),
         (SMOLLM2, {"head_dim": 33}, "even"),
+        (SMOLLM2, {"num_hidden_layers": 10**12}, "layers"),
+        (SMOLLM2, {"num_attention_heads": 0}, "num_attention_heads"),
     ],
 )
 def test_refused_by_name(base: dict[str, Any], change: dict[str, Any], named: str) -> None:

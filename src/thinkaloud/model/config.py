@@ -17,6 +17,16 @@ Family = Literal["gemma3", "llama", "qwen2", "qwen3"]
 
 FAMILIES: tuple[Family, ...] = ("gemma3", "llama", "qwen2", "qwen3")
 
+MAX_LAYERS = 1024
+"""More than any model has; a damaged file's number is refused before memory is set aside for it."""
+
+
+def check_layers(num_layers: int) -> int:
+    """`num_layers`, or `UserError` where it cannot be."""
+    if not 0 < num_layers <= MAX_LAYERS:
+        raise UserError(f"model configuration: expected 1 to {MAX_LAYERS} layers, found {num_layers}")
+    return num_layers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RopeScaling:

@@ -16,7 +16,7 @@ import numpy as np
 
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.gguf_header import GGUFHeader
-from thinkaloud.model.config import FAMILIES, Family, ModelConfig, RopeScaling
+from thinkaloud.model.config import FAMILIES, Family, ModelConfig, RopeScaling, check_layers
 
 HONOURED = {
     "block_count",
@@ -69,30 +69,31 @@ def config_from_gguf(header: GGUFHeader) -> ModelConfig:
     family = next((family for family in FAMILIES if family == name), None)
     if family is None:
         raise UserError(f"{header.path}: architecture {name!r} is not supported{nearest(name, FAMILIES)}")
-    if metadata.get("split.count", 1) > 1:
+    if metadata.get("split.count", 1) not in (0, 1):
         raise UserError(
             f"{header.path}: one of {metadata['split.count']} parts; join them with llama-gguf-split --merge"
         )
     fields = {key.removeprefix(f"{name}."): value for key, value in metadata.items() if key.startswith(f"{name}.")}
     _refuse(header, name, fields)
 
-    def number(key: str, default: float | None = None) -> float:
+    def number(key: str, default: float | int | None = None) -> float:
         value = fields.get(key, default)
         if isinstance(value, list) and value and len(set(value)) == 1:
             value = value[0]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{header.path}: expected a number for {name}.{key}, found {str(value)[:80]!r}")
-        return float(f"{value:.7g}")  # float32 in the file: 9.99999997e-07 was 1e-06
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise UserError(f"{header.path}: expected a positive number for {name}.{key}, found {str(value)[:80]!r}")
+        return float(value) if isinstance(value, int) else float(f"{value:.7g}")  # 9.99999997e-07 was 1e-06
 
     hidden, layers, heads = (int(number(k)) for k in ("embedding_length", "block_count", "attention.head_count"))
-    head_dim = int(number("attention.key_length", hidden // max(heads, 1)))
+    check_layers(layers)
+    head_dim = int(number("attention.key_length", max(hidden // max(heads, 1), 1)))
     for key in ("attention.value_length", "rope.dimension_count"):
         if int(number(key, head_dim)) != head_dim:
             raise UserError(
                 f"{header.path}: {name}.{key} = {fields[key]} differs from the head size {head_dim}: not supported"
             )
     gemma = family == "gemma3"
-    window, flags = _sliding(header, family, fields, layers)
+    window, flags = _sliding(header, family, fields, number, layers)
     scale_size = hidden // heads if gemma and layers == GEMMA3_27B_LAYERS else head_dim
     embedding = header.tensors.get("token_embd.weight")
     if embedding is None or len(embedding.shape) != 2:
@@ -136,7 +137,7 @@ def _refuse(header: GGUFHeader, name: str, fields: dict[str, Any]) -> None:
 
 
 def _sliding(
-    header: GGUFHeader, family: Family, fields: dict[str, Any], layers: int
+    header: GGUFHeader, family: Family, fields: dict[str, Any], number: Any, layers: int
 ) -> tuple[int | None, tuple[bool, ...]]:
     window = fields.get("attention.sliding_window", 0)
     if family != "gemma3":
@@ -147,8 +148,9 @@ def _sliding(
     if isinstance(pattern, list):
         flags = tuple(bool(flag) for flag in pattern)
     else:
-        flags = tuple((index + 1) % max(int(pattern), 1) != 0 for index in range(layers))
-    return (int(window), flags) if window and any(flags) else (None, (False,) * layers)
+        period = int(number("attention.sliding_window_pattern", GEMMA3_PATTERN))
+        flags = tuple((index + 1) % period != 0 for index in range(layers))
+    return (int(number("attention.sliding_window")), flags) if window and any(flags) else (None, (False,) * layers)
 
 
 def _rope_scaling(header: GGUFHeader, fields: dict[str, Any], number: Any, head_dim: int) -> RopeScaling | None:
@@ -159,7 +161,7 @@ def _rope_scaling(header: GGUFHeader, fields: dict[str, Any], number: Any, head_
         return None
     if kind != "linear":
         raise UserError(f"{header.path}: rope scaling {kind!r} is not supported: expected linear")
-    factor = number("rope.scaling.factor", fields.get("rope.scale_linear", 1.0))
+    factor = number("rope.scaling.factor", number("rope.scale_linear", 1.0))
     return RopeScaling(kind="linear", factor=factor) if factor != 1.0 else None
 
 
@@ -170,6 +172,8 @@ def _llama3_scaling(header: GGUFHeader, theta: float, head_dim: int) -> RopeScal
     if they give the stored divisors back.
     """
     info = header.tensors["rope_freqs.weight"]
+    if info.offset > header.file_size:
+        raise UserError(f"{header.path} is truncated: it ends before rope_freqs.weight; fetch it again")
     stored = np.fromfile(header.path, dtype="<f4", count=head_dim // 2, offset=info.offset)
     if info.shape == (head_dim // 2,) and info.kind == 0 and len(stored) == head_dim // 2:
         scaling = RopeScaling(kind="llama3", factor=float(f"{stored.max():.7g}"))

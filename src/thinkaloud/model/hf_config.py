@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.model.config import Family, ModelConfig, RopeScaling
+from thinkaloud.model.config import Family, ModelConfig, RopeScaling, check_layers
 from thinkaloud.model.hf_fields import integer, mapping, number, refuse_unknown
 
 ARCHITECTURES: dict[str, Family] = {
@@ -70,10 +70,10 @@ def read_hf_config(config: dict[str, Any]) -> ModelConfig:
     refuse_unknown(fields)
     fields = {**DEFAULTS[family], **{key: value for key, value in fields.items() if value is not None}}
 
-    layers = integer(fields, "num_hidden_layers")
+    layers = check_layers(integer(fields, "num_hidden_layers"))
     hidden = integer(fields, "hidden_size")
     heads = integer(fields, "num_attention_heads")
-    head_dim = integer(fields, "head_dim") if "head_dim" in fields else hidden // max(heads, 1)
+    head_dim = integer(fields, "head_dim") if "head_dim" in fields else max(hidden // heads, 1)
     gemma = family == "gemma3"
     if fields.get("attention_bias") and family != "qwen2":
         raise UserError(f"config.json: attention_bias = true is not supported for {family}; only Qwen 2 has biases")
@@ -191,10 +191,10 @@ def _sliding(
     elif family == "gemma3":
         text = config.get("text_config")
         key = "_sliding_window_pattern" if "_sliding_window_pattern" in (text or config) else "sliding_window_pattern"
-        pattern = max(integer(fields, key), 1)
+        pattern = integer(fields, key)
         flags = tuple((index + 1) % pattern != 0 for index in range(layers))
     else:
-        flags = tuple(index >= integer(fields, "max_window_layers") for index in range(layers))
+        flags = tuple(index >= integer(fields, "max_window_layers", least=0) for index in range(layers))
     return (window, flags) if any(flags) else (None, none)
 
 

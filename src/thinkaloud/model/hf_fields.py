@@ -38,8 +38,10 @@ MUST_BE_OFF = _names(
 
 IGNORED = _names(
     """
-    transformers_version torch_dtype dtype _name_or_path initializer_range use_cache cache_implementation
-    bos_token_id eos_token_id pad_token_id sep_token_id decoder_start_token_id tokenizer_class prefix
+    transformers_version torch_dtype dtype _name_or_path _model_name_or_path
+    initializer_range use_cache cache_implementation
+    bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
+    tokenizer_class prefix
     pretraining_tp is_llama_config transformers.js_config _attn_implementation _attn_implementation_autoset
     attn_implementation is_decoder cross_attention_hidden_size tie_encoder_decoder return_dict return_dict_in_generate
     output_hidden_states output_attentions output_scores torchscript use_bfloat16 tf_legacy_loss pruned_heads
@@ -63,17 +65,18 @@ def refuse_unknown(fields: dict[str, Any]) -> None:
             if value not in (None, False, 0, [], {}):
                 raise UserError(f"config.json: {key} = {str(value)[:80]} is not supported: the forward pass has none")
         elif key not in READ and key not in IGNORED:
+            hint = nearest(key, READ)
             raise UserError(
-                f"config.json: unknown field {key!r}: it might change what the model computes{nearest(key, READ)}; "
-                "remove it from config.json if you know that it does not"
+                f"config.json: unknown field {key!r}{hint if 'did you mean' in hint else ''}: it might change what the "
+                "model computes; remove it from config.json if you know that it does not"
             )
 
 
-def integer(fields: dict[str, Any], key: str) -> int:
-    """The integer under `key`; a bool, a float or nothing there is a `UserError`."""
+def integer(fields: dict[str, Any], key: str, *, least: int = 1) -> int:
+    """The integer under `key`, from `least` to 2**31; a bool, a float or nothing there is a `UserError`."""
     value = fields.get(key)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UserError(f"config.json: expected an integer for {key}, found {str(value)[:80]!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 1 << 31:
+        raise UserError(f"config.json: expected an integer of at least {least} for {key}, found {str(value)[:80]!r}")
     return value
 
 
