@@ -14,13 +14,22 @@ Guard: the weakest guard of the answer, times the mean of 1 and the weakest guar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 from thinkaloud.domains import guards
 from thinkaloud.domains.base import DomainScore
-from thinkaloud.domains.guards import Ngrams, ramp
-from thinkaloud.domains.wording import FUNCTION_WORDS, count_words, question_stems, split_words, stem
+from thinkaloud.domains.guards import MAX_CHARS, Ngrams, ramp
+from thinkaloud.domains.wording import (
+    DETERMINERS,
+    FUNCTION_WORDS,
+    content_stems,
+    count_words,
+    question_stems,
+    split_words,
+    stem,
+)
 from thinkaloud.prompt.frames import SYSTEM, TASK_TEMPLATE
 from thinkaloud.records import Status
 
@@ -29,6 +38,8 @@ REASONING_WORDS = (20, 500)
 ANSWER_WORDS = (10, 300)
 WINDOW = 25
 MAX_STEMS = 5
+_SYSTEM_TEXT = SYSTEM + TASK_TEMPLATE
+_SENTENCE_END = re.compile(r"[.!?;\n]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +47,18 @@ class Graded:
     """What sets one graded domain apart.
 
     Args:
-        copy: share of the answer's word 5-grams found in the question at which the guard reaches 0, and up to which
-            it is 1.
+        copy: share of the answer's words inside 4-grams of the question at which the guard is 0, and up to which it
+            is 1.
         function: share of function words in the answer at which the guard is 0, and from which it is 1.
+        density: share of the answer's content words that are the question's at which the guard is 0, and up to which
+            it is 1; None where the question holds all that the answer may say.
         shorter: the answer must be shorter than the question: a share of its words at which the guard is 0, and up to
             which it is 1; None where length relative to the question says nothing.
     """
 
-    copy: tuple[float, float] = (0.8, 0.4)
+    copy: tuple[float, float] = (0.7, 0.4)
     function: tuple[float, float] = (0.08, 0.22)
+    density: tuple[float, float] | None = (0.8, 0.55)
     shorter: tuple[float, float] | None = None
 
 
@@ -65,10 +79,10 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     measures = {
         "length": LENGTH * (in_range(num_thought, *REASONING_WORDS) + in_range(num_said, *ANSWER_WORDS)) / 2,
         "diversity": DIVERSITY * diversity(said),
-        "relevance": RELEVANCE * relevance(said, question_stems(question)),
+        "relevance": RELEVANCE * relevance(answer[:MAX_CHARS], question_stems(question)),
     }
-    answer_guards = _answer_guards(spec, question, said, num_said)
-    thought_guards = _thought_guards(question, thought, said)
+    answer_guards = _answer_guards(spec, question, answer, said, num_said)
+    thought_guards = _thought_guards(question, reasoning, thought, said)
     guard = min(answer_guards.values()) * (1.0 + min(thought_guards.values())) / 2.0
     components = {name: value * guard for name, value in measures.items()}
     weak = [f"{name} {value:.2f}" for name, value in (answer_guards | thought_guards).items() if value < 1.0]
@@ -105,56 +119,68 @@ def diversity(words: list[str]) -> float:
     return ramp(mattr, 0.35, 0.70) * min(1.0, len(words) / 10)
 
 
-def relevance(words: list[str], stems: frozenset[str]) -> float:
+def relevance(text: str, stems: frozenset[str]) -> float:
     """Distinct question stems used, against half of them or five.
 
-    Four or more of them in a row, function words apart or not, are a list of keywords and count as one.
+    A list of keywords counts as one: five or more stems in a row, three or more joined by "and" or "or", or a sentence
+    that holds nothing else.
     """
     if not stems:
         return 1.0
     used: set[str] = set()
-    run: list[str] = []
-    for word in [*words, ""]:
-        found = stem(word) if word not in FUNCTION_WORDS else ""
-        if found in stems:
-            run.append(found)
-            continue
-        used.update(run if len(run) < 4 else run[:1])
-        run = []
-    needed = max(1, min(len(stems) // 2, MAX_STEMS))
+    for sentence in _SENTENCE_END.split(text):
+        run: list[str] = []
+        joined = False
+        words = split_words(sentence)
+        for word in [*words, ""]:
+            found = "" if word in FUNCTION_WORDS else stem(word)
+            if found in stems:
+                run.append(found)
+            elif run and (word in ("and", "or") or (joined and word in DETERMINERS)):
+                joined = True
+            else:
+                is_list = len(run) >= (3 if joined else 5) or len(run) == len(words)
+                used.update(run[:1] if is_list else run)
+                run, joined = [], False
+    needed = min(-(-len(stems) // 2), MAX_STEMS)
     return min(1.0, len(used) / needed)
 
 
-def _answer_guards(spec: Graded, question: str, words: list[str], num_words: int) -> dict[str, float]:
+def density(words: list[str], stems: frozenset[str]) -> float:
+    """The share of content words that are the question's; 0 for fewer than five."""
+    content = content_stems(words)
+    return sum(word in stems for word in content) / len(content) if len(content) >= 5 else 0.0
+
+
+def _answer_guards(spec: Graded, question: str, text: str, words: list[str], num_words: int) -> dict[str, float]:
+    copied = max(guards.copied_share(words, _grams(source)) for source in (question, _SYSTEM_TEXT))
     found = {
         "repetition": guards.repetition(words),
-        "grammar": guards.grammar(words),
+        "word order": guards.order(words, text),
+        "rhythm": guards.rhythm(words),
         "function words": guards.function_words(words, *spec.function),
         "spelling": guards.spelling(words),
+        "copies the prompt": ramp(copied, *spec.copy),
     }
-    share = max(
-        guards.copied_share(words, _grams(question)), guards.copied_share(words, _grams(SYSTEM + TASK_TEMPLATE))
-    )
-    found["copies the prompt"] = ramp(share, *spec.copy)
+    if spec.density is not None:
+        found["keyword density"] = ramp(density(words, question_stems(question)), *spec.density)
     if spec.shorter is not None:
-        num_question = max(1, count_words(question))
-        found["as long as its source"] = ramp(num_words / num_question, *spec.shorter)
+        found["as long as its source"] = ramp(num_words / max(1, count_words(question)), *spec.shorter)
     return found
 
 
-def _thought_guards(question: str, thought: list[str], said: list[str]) -> dict[str, float]:
+def _thought_guards(question: str, text: str, words: list[str], said: list[str]) -> dict[str, float]:
     """Looser than the answer's: a plan in notes is a plan."""
+    copied = max(guards.copied_share(words, _grams(source)) for source in (question, _SYSTEM_TEXT))
     found = {
-        "repetition": guards.repetition(thought),
-        "grammar": guards.grammar(thought, zero=-1.0, one=-0.35),
-        "function words": guards.function_words(thought, 0.05, 0.18),
-        "spelling": guards.spelling(thought),
+        "repetition": guards.repetition(words),
+        "word order": guards.order(words, text, zero=-0.8, one=-0.3),
+        "rhythm": guards.rhythm(words),
+        "function words": guards.function_words(words, 0.05, 0.18),
+        "spelling": guards.spelling(words),
+        "copies the prompt": ramp(copied, 0.9, 0.6),
+        "copies the answer": ramp(guards.copied_share(words, guards.ngrams(said)), 0.9, 0.6),
     }
-    copied = max(
-        guards.copied_share(thought, _grams(question)), guards.copied_share(thought, _grams(SYSTEM + TASK_TEMPLATE))
-    )
-    found["copies the prompt"] = ramp(copied, 0.8, 0.4)
-    found["copies the answer"] = ramp(guards.copied_share(thought, guards.ngrams(said)), 0.9, 0.6)
     return {f"reasoning: {name}": value for name, value in found.items()}
 
 

@@ -43,7 +43,8 @@ INSTRUCTION_WORDS = _set(
     "ideas suggest suggestion summarize summarise summary sentence sentences word words paragraph paragraphs line "
     "lines name names make create compose come think tell explain following text article passage please using use "
     "include including dialogue opening title first two three four five six seven eight nine ten some several "
-    "different example examples prompt wp brainstorm propose provide way ways thing things"
+    "different example examples prompt wp brainstorm propose provide way ways thing things scene"
+    " invent imagine"
 )
 """Words of a question that say what kind of text is wanted, not what it is to be about."""
 
