@@ -18,16 +18,24 @@ from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Mixture
 from thinkaloud.display import Display
 from thinkaloud.environment import PhaseTimer, describe_environment
-from thinkaloud.errors import UserError
+from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.run import evaluate, held_out
-from thinkaloud.evaluate.summary import Row, build_summary, read_rows, write_rows, write_summary
+from thinkaloud.evaluate.summary import STAGES, Row, build_summary, read_rows, write_rows, write_summary
 from thinkaloud.model.lora import Adapter
-from thinkaloud.records import Task
+from thinkaloud.records import SPLITS, Task
 from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rundir import RunDir, create
 from thinkaloud.seeding import derive_seed
-from thinkaloud.session import Scorer, Session, open_scorer, open_session
+from thinkaloud.session import (
+    Scorer,
+    Session,
+    available_stages,
+    open_run,
+    open_scorer,
+    open_session,
+    stage_adapter,
+)
 from thinkaloud.train.checkpoint import newest, restore, restore_adapter, save
 from thinkaloud.train.cold_start import cold_start
 from thinkaloud.train.grpo import Grpo
@@ -102,9 +110,7 @@ class Training:
                 self.run.append(result.metrics)
                 self.display.step(result.metrics)
                 if (step + 1) % self.recipe.checkpoint.every_steps == 0 or step + 1 == config.max_steps:
-                    save(
-                        self.run.checkpoints, "grpo", step + 1, adapter, state, keep=self.recipe.checkpoint.keep
-                    )
+                    save(self.run.checkpoints, "grpo", step + 1, adapter, state, keep=self.recipe.checkpoint.keep)
                 idle = idle + 1 if result.metrics["dead_groups"] == 1.0 else 0
                 if idle >= config.dead_step_limit:
                     raise UserError(
@@ -123,9 +129,11 @@ class Training:
         with self.timer.phase(f"evaluate_{stage}"):
             rows = evaluate_tasks(self.session, self.policy, adapter, self.held_out, self.score, self.display, stage)
             write_rows(path, rows)
-        summary = summarize_run(self.run, self.recipe.evaluate.split)
+        summary = summarize(self.run.evaluation, self.recipe.evaluate.split)
         rates = summary["stages"][stage]["overall"]
-        self.display.note(f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
+        self.display.note(
+            f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks"
+        )
 
 
 def evaluate_tasks(
@@ -150,11 +158,55 @@ def evaluate_tasks(
     )
 
 
-def summarize_run(run: RunDir, split: str) -> dict[str, Any]:
-    """Count what eval/ holds, and write eval/summary.json."""
-    found = {path.stem: read_rows(path) for path in run.evaluation.glob("*.parquet") if not path.name.startswith(".")}
+def summarize(folder: Path, split: str) -> dict[str, Any]:
+    """Count the evaluated rows of a folder, and write its summary.json."""
+    found = {path.stem: read_rows(path) for path in folder.glob("*.parquet") if not path.name.startswith(".")}
     summary = build_summary(split, found)
-    write_summary(run.evaluation / "summary.json", summary)
+    write_summary(folder / "summary.json", summary)
+    return summary
+
+
+def evaluate_run(
+    path: Path,
+    *,
+    split: str | None,
+    stages: Sequence[str],
+    tasks_per_domain: int | None,
+    allow_contract_mismatch: bool,
+    display: Display,
+) -> dict[str, Any]:
+    """Evaluate the stages of a finished or interrupted run anew.
+
+    On the recipe's own split and number of tasks the run's evaluation and report are rewritten; any other choice goes
+    to eval/<split>-<tasks>/ and leaves them alone.
+
+    Raises:
+        UserError: Unknown split or stage, or the run has not got that far.
+    """
+    if split is not None and split not in SPLITS:
+        raise UserError(f"unknown split {split!r}{nearest(split, SPLITS)}")
+    for stage in stages:
+        if stage not in STAGES:
+            raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
+    session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
+    config = session.recipe.evaluate
+    chosen, count = split or config.split, tasks_per_domain or config.tasks_per_domain
+    tasks = held_out(session.pool.split(chosen), per_domain=count)
+    own = (chosen, count) == (config.split, config.tasks_per_domain)
+    folder = run.evaluation if own else run.evaluation / f"{chosen}-{count}"
+    with open_scorer(session.recipe, session.contract) as (score, _):
+        policy = session.load_policy()
+        folder.mkdir(exist_ok=True)
+        for stage in stages or available_stages(run):
+            adapter = stage_adapter(session, run, policy, stage)
+            display.stage("evaluate", total_steps=0)
+            write_rows(
+                folder / f"{stage}.parquet",
+                evaluate_tasks(session, policy, adapter, tasks, score, display, stage),
+            )
+    summary = summarize(folder, chosen)
+    if own:
+        build_report(path)
     return summary
 
 

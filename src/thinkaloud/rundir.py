@@ -1,7 +1,7 @@
 """A run directory: where each file is, and how it is written so that a crash leaves whole files only.
 
-    runs/NAME/ recipe.toml  resolved.json  contract.json  metrics.jsonl  rollouts/step-*.parquet
-               checkpoints/  eval/  figures/  report.html  writeup.md  environment.json
+runs/NAME/ recipe.toml  resolved.json  contract.json  metrics.jsonl  rollouts/step-*.parquet
+           checkpoints/  eval/  figures/  report.html  writeup.md  environment.json
 """
 
 from __future__ import annotations

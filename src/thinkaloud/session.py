@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from thinkaloud.config import Recipe
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.contracts import open_contract
 from thinkaloud.data import Pool, build_pool
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import ModelFiles, resolve_model
+from thinkaloud.fetch import ModelFiles
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.records import Completion, Score, Task
 from thinkaloud.rewards import score_batch
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.rundir import RunDir
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 from thinkaloud.seeding import derive_seed
+from thinkaloud.train.checkpoint import newest, restore_adapter
 
 Scorer = Callable[[Sequence[Task], Sequence[Completion]], list[Score]]
 
@@ -49,23 +53,6 @@ class Session:
         """A fresh adapter of the recipe's shape."""
         lora = self.recipe.lora
         return init_adapter(policy.model.config, lora.rank, lora.targets, derive_seed(self.recipe.seed, "adapter"))
-
-
-def open_contract(recipe: Recipe, progress: Callable[[str], None] | None = None) -> tuple[ModelFiles, PromptContract]:
-    """The model's files and the contract that the recipe builds from their tokenizer; fetches what is missing."""
-    files = resolve_model(recipe.model.source, progress=progress)
-    frame = files.frame if recipe.model.frame == "auto" else recipe.model.frame
-    if not frame:
-        raise UserError(
-            f"the chat frame of {files.name!r} is not known; set model.frame to gemma, smollm2 or chatml in the recipe"
-        )
-    contract = PromptContract.build(
-        load_tokenizer(files),
-        frame=frame,
-        variant=recipe.prompt.variant,
-        outside_text=recipe.prompt.outside_text,
-    )
-    return files, contract
 
 
 def open_session(recipe: Recipe, progress: Callable[[str], None] | None = None) -> Session:
@@ -110,3 +97,42 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Scor
     finally:
         if sandbox:
             sandbox.close()
+
+
+def open_run(path: Path, *, allow_contract_mismatch: bool = False) -> tuple[Session, RunDir]:
+    """The session of a run directory, with the contract that was saved with it.
+
+    Raises:
+        UserError: There is no run at `path`.
+        ContractMismatch: The tokenizer at hand does not give the prompts the run was trained with.
+    """
+    run = RunDir(path)
+    recipe = parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
+    session = open_session(recipe)
+    contract = PromptContract.load(run.contract, session.contract.tokenizer, verify=not allow_contract_mismatch)
+    return replace(session, contract=contract), run
+
+
+def stage_adapter(session: Session, run: RunDir, policy: Policy, stage: str) -> Adapter:
+    """The adapter of a stage: none for the base, else from the stage's newest whole checkpoint.
+
+    Raises:
+        UserError: The run has not got that far.
+    """
+    if stage == "base":
+        return {}
+    saved = newest(run.checkpoints, "cold_start" if stage == "cold_start" else "grpo")
+    if saved is None:
+        have = ", ".join(["base", *(s for s in available_stages(run) if s != "base")])
+        raise UserError(f"{run.path} has no checkpoint of stage {stage!r} (it has: {have}); go on with train --resume")
+    return restore_adapter(saved, session.new_adapter(policy))
+
+
+def available_stages(run: RunDir) -> list[str]:
+    """The stages a run can be asked for."""
+    stages = ["base"]
+    if newest(run.checkpoints, "cold_start"):
+        stages.append("cold_start")
+    if newest(run.checkpoints, "grpo"):
+        stages.append("trained")
+    return stages

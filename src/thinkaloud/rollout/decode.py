@@ -30,7 +30,6 @@ from thinkaloud.model.lora import Adapter, merge_adapter
 from thinkaloud.model.packed import Packed, forward
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
-
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
 """Keys and values, one array a layer, heads first: prompts [prompts, kv, length, dim], completions
 [prompts, kv, group, slots, dim]."""

@@ -193,9 +193,7 @@ class Grpo:
         for rows in np.array_split(np.arange(len(tasks)), config.minibatches):
             counted = [(int(row), m) for row in rows for m in range(len(groups[row])) if not masked[row, m]]
             num_tokens = sum(len(groups[row][m].token_ids) for row, m in counted)
-            kept = [
-                int(row) for row in rows if not masked[row].all() and (config.beta > 0 or not advantages.dead[row])
-            ]
+            kept = [int(row) for row in rows if not masked[row].all() and (config.beta > 0 or not advantages.dead[row])]
             lengths = [len(prompts[row]) + sum(len(c.token_ids) for c in groups[row]) for row in kept]
             minibatch = []
             for chosen in split_rows(lengths, model) if kept else []:
