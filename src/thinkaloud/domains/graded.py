@@ -14,32 +14,20 @@ Guard: the weakest guard of the answer, times the mean of 1 and the weakest guar
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from thinkaloud.domains import guards
 from thinkaloud.domains.base import DomainScore
-from thinkaloud.domains.guards import MAX_CHARS, Ngrams, ramp
-from thinkaloud.domains.wording import (
-    DETERMINERS,
-    FUNCTION_WORDS,
-    content_stems,
-    count_words,
-    question_stems,
-    split_words,
-    stem,
-)
+from thinkaloud.domains.guards import ramp
+from thinkaloud.domains.measures import density, diversity, in_range, relevance
+from thinkaloud.domains.wording import Text, count_words, question_stems
 from thinkaloud.prompt.frames import SYSTEM, TASK_TEMPLATE
 from thinkaloud.records import Status
 
 LENGTH, DIVERSITY, RELEVANCE = 0.3, 0.25, 0.25
 REASONING_WORDS = (20, 500)
 ANSWER_WORDS = (10, 300)
-WINDOW = 25
-MAX_STEMS = 5
 _SYSTEM_TEXT = SYSTEM + TASK_TEMPLATE
-_SENTENCE_END = re.compile(r"[.!?;\n]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +62,19 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     Returns:
         A value in [0, 0.8] with its components `length`, `diversity` and `relevance`, the guard worked in.
     """
-    thought, said = split_words(reasoning), split_words(answer)
-    num_thought, num_said = count_words(reasoning), count_words(answer)
+    thought, said = Text.read(reasoning), Text.read(answer)
+    length = in_range(thought.num_words, *REASONING_WORDS) + in_range(said.num_words, *ANSWER_WORDS)
     measures = {
-        "length": LENGTH * (in_range(num_thought, *REASONING_WORDS) + in_range(num_said, *ANSWER_WORDS)) / 2,
-        "diversity": DIVERSITY * diversity(said),
-        "relevance": RELEVANCE * relevance(answer[:MAX_CHARS], question_stems(question)),
+        "length": LENGTH * length / 2,
+        "diversity": DIVERSITY * diversity(said.words),
+        "relevance": RELEVANCE * relevance(said.tokens, question_stems(question)),
     }
-    answer_guards = _answer_guards(spec, question, answer, said, num_said)
-    thought_guards = _thought_guards(question, reasoning, thought, said)
+    answer_guards = _answer_guards(spec, question, said)
+    thought_guards = _thought_guards(question, thought, said)
     guard = min(answer_guards.values()) * (1.0 + min(thought_guards.values())) / 2.0
     components = {name: value * guard for name, value in measures.items()}
     weak = [f"{name} {value:.2f}" for name, value in (answer_guards | thought_guards).items() if value < 1.0]
-    explanation = f"reasoning {num_thought} words, answer {num_said} words" + (
+    explanation = f"reasoning {thought.num_words} words, answer {said.num_words} words" + (
         f"; held down by {', '.join(weak)}" if weak else ""
     )
     return DomainScore(
@@ -94,96 +82,35 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     )
 
 
-def in_range(count: int, low: int, high: int) -> float:
-    """1 from `low` to `high`, falling linearly to 0 at nothing and at twice `high`."""
-    return count / low if count < low else max(0.0, min(1.0, 2.0 - count / high))
-
-
-def diversity(words: list[str]) -> float:
-    """MATTR over `WINDOW` words, 0.35 to 0.70 stretched over [0, 1]; below ten words it shrinks with their number."""
-    if not words:
-        return 0.0
-    width = min(WINDOW, len(words))
-    counts: dict[str, int] = {}
-    types = 0
-    for i, word in enumerate(words):
-        counts[word] = counts.get(word, 0) + 1
-        if i >= width:
-            gone = words[i - width]
-            counts[gone] -= 1
-            if not counts[gone]:
-                del counts[gone]
-        if i >= width - 1:
-            types += len(counts)
-    mattr = types / (width * (len(words) - width + 1))
-    return ramp(mattr, 0.35, 0.70) * min(1.0, len(words) / 10)
-
-
-def relevance(text: str, stems: frozenset[str]) -> float:
-    """Distinct question stems used, against half of them or five.
-
-    A list of keywords counts as one: five or more stems in a row, three or more joined by "and" or "or", or a sentence
-    that holds nothing else.
-    """
-    if not stems:
-        return 1.0
-    used: set[str] = set()
-    for sentence in _SENTENCE_END.split(text):
-        run: list[str] = []
-        joined = False
-        words = split_words(sentence)
-        for word in [*words, ""]:
-            found = "" if word in FUNCTION_WORDS else stem(word)
-            if found in stems:
-                run.append(found)
-            elif run and (word in ("and", "or") or (joined and word in DETERMINERS)):
-                joined = True
-            else:
-                is_list = len(run) >= (3 if joined else 5) or len(run) == len(words)
-                used.update(run[:1] if is_list else run)
-                run, joined = [], False
-    needed = min(-(-len(stems) // 2), MAX_STEMS)
-    return min(1.0, len(used) / needed)
-
-
-def density(words: list[str], stems: frozenset[str]) -> float:
-    """The share of content words that are the question's; 0 for fewer than five."""
-    content = content_stems(words)
-    return sum(word in stems for word in content) / len(content) if len(content) >= 5 else 0.0
-
-
-def _answer_guards(spec: Graded, question: str, text: str, words: list[str], num_words: int) -> dict[str, float]:
-    copied = max(guards.copied_share(words, _grams(source)) for source in (question, _SYSTEM_TEXT))
+def _answer_guards(spec: Graded, question: str, answer: Text) -> dict[str, float]:
     found = {
-        "repetition": guards.repetition(words),
-        "word order": guards.order(words, text),
-        "rhythm": guards.rhythm(words),
-        "function words": guards.function_words(words, *spec.function),
-        "spelling": guards.spelling(words),
-        "copies the prompt": ramp(copied, *spec.copy),
+        "repetition": guards.repetition(answer),
+        "word order": guards.order(answer),
+        "rhythm": guards.rhythm(answer),
+        "function words": guards.function_words(answer, *spec.function),
+        "spelling": guards.spelling(answer),
+        "copies the prompt": ramp(_copied_from_prompt(answer, question), *spec.copy),
     }
     if spec.density is not None:
-        found["keyword density"] = ramp(density(words, question_stems(question)), *spec.density)
+        found["keyword density"] = ramp(density(answer.words, question_stems(question)), *spec.density)
     if spec.shorter is not None:
-        found["as long as its source"] = ramp(num_words / max(1, count_words(question)), *spec.shorter)
+        found["as long as its source"] = ramp(answer.num_words / max(1, count_words(question)), *spec.shorter)
     return found
 
 
-def _thought_guards(question: str, text: str, words: list[str], said: list[str]) -> dict[str, float]:
+def _thought_guards(question: str, reasoning: Text, answer: Text) -> dict[str, float]:
     """Looser than the answer's: a plan in notes is a plan."""
-    copied = max(guards.copied_share(words, _grams(source)) for source in (question, _SYSTEM_TEXT))
     found = {
-        "repetition": guards.repetition(words),
-        "word order": guards.order(words, text, zero=-0.8, one=-0.3),
-        "rhythm": guards.rhythm(words),
-        "function words": guards.function_words(words, 0.05, 0.18),
-        "spelling": guards.spelling(words),
-        "copies the prompt": ramp(copied, 0.9, 0.6),
-        "copies the answer": ramp(guards.copied_share(words, guards.ngrams(said)), 0.9, 0.6),
+        "repetition": guards.repetition(reasoning),
+        "word order": guards.order(reasoning, zero=-0.8, one=-0.3),
+        "rhythm": guards.rhythm(reasoning),
+        "function words": guards.function_words(reasoning, 0.05, 0.18),
+        "spelling": guards.spelling(reasoning),
+        "copies the prompt": ramp(_copied_from_prompt(reasoning, question), 0.9, 0.6),
+        "copies the answer": ramp(guards.copied_share(reasoning, set(answer.grams)), 0.9, 0.6),
     }
     return {f"reasoning: {name}": value for name, value in found.items()}
 
 
-@lru_cache(maxsize=256)
-def _grams(text: str) -> Ngrams:
-    return guards.ngrams(split_words(text))
+def _copied_from_prompt(text: Text, question: str) -> float:
+    return max(guards.copied_share(text, guards.grams_of(source)) for source in (question, _SYSTEM_TEXT))

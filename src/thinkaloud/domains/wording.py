@@ -1,15 +1,24 @@
-"""Words of a text: tokens, function words, stems. English only; the graded domains say so."""
+"""Words of a text: tokens, their classes, stems. English only; the graded domains say so."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
-MAX_WORDS = 1_500
-"""Measures look at no more words than this; the rest of a longer text is only counted."""
+MAX_CHARS = 12_000
+"""Measures look at no more of a text than this; the words of the rest are only counted."""
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 """A word is a run of letters and digits, apostrophes inside it included."""
+
+ENDS = frozenset(".!?;\n")
+"""What ends a sentence, or a line of a poem or a list."""
+
+_TOKEN = re.compile(rf"{WORD.pattern}|[.!?;\n]")
+
+GRAM = 4
+"""The width of word n-grams."""
 
 
 def _set(text: str) -> frozenset[str]:
@@ -38,6 +47,12 @@ ADVERBS = _set(
 )
 FUNCTION_WORDS = DETERMINERS | PREPOSITIONS | CONJUNCTIONS | PRONOUNS | AUXILIARIES | ADVERBS
 
+_CLASSES = (DETERMINERS, PREPOSITIONS, CONJUNCTIONS, PRONOUNS, AUXILIARIES, ADVERBS)
+CONTENT = len(_CLASSES)
+"""The class of every word that is no function word; those have the place of their set in the row above."""
+
+_CLASS_OF = {word: index for index in reversed(range(CONTENT)) for word in _CLASSES[index]}
+
 INSTRUCTION_WORDS = _set(
     "write story stories poem poems poetry haiku limerick tale short brief briefly describe description give list idea "
     "ideas suggest suggestion summarize summarise summary sentence sentences word words paragraph paragraphs line "
@@ -49,16 +64,49 @@ INSTRUCTION_WORDS = _set(
 """Words of a question that say what kind of text is wanted, not what it is to be about."""
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text, read once for all measures.
+
+    `raw` is its beginning, `tokens` its lower-case words and sentence ends, `words` the words alone, `kinds` their
+    classes, `grams` its word 4-grams; `num_words` counts the words of all of it.
+    """
+
+    raw: str
+    tokens: list[str]
+    words: list[str]
+    kinds: list[int]
+    grams: list[tuple[str, ...]]
+    num_words: int
+
+    @classmethod
+    def read(cls, text: str) -> Text:
+        tokens = _tokens(text)
+        words = [token for token in tokens if token not in ENDS]
+        return cls(
+            raw=text[:MAX_CHARS],
+            tokens=tokens,
+            words=words,
+            kinds=[_CLASS_OF.get(word, CONTENT) for word in words],
+            grams=list(zip(words, words[1:], words[2:], words[3:], strict=False)),
+            num_words=len(words) if len(text) <= MAX_CHARS else sum(1 for _ in WORD.finditer(text)),
+        )
+
+
+def _tokens(text: str) -> list[str]:
+    """Lower-case words and sentence ends of a text's beginning, apostrophes straightened, words cut to 40 letters."""
+    tokens = _TOKEN.findall(text[:MAX_CHARS].lower().replace("’", "'"))
+    if max(map(len, tokens), default=0) > 40:
+        tokens = [token[:40] for token in tokens]
+    return tokens
+
+
 def split_words(text: str) -> list[str]:
-    """Lower-case words of a text, apostrophes straightened, cut to 40 letters; at most `MAX_WORDS` of them."""
-    found = []
-    for match in WORD.finditer(text):
-        found.append(match[0][:40].lower().replace("’", "'"))
-        if len(found) == MAX_WORDS:
-            break
-    return found
+    """The words of a text's beginning, as in `Text`."""
+    return [token for token in _tokens(text) if token not in ENDS]
 
 
+@lru_cache(maxsize=256)
 def count_words(text: str) -> int:
     """How many words a text has, all of them."""
     return sum(1 for _ in WORD.finditer(text))
@@ -67,6 +115,8 @@ def count_words(text: str) -> int:
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """A rough stem: inflections of one word should meet, and that is all.
+
+    Differs from Porter's: one suffix is taken off, by length alone.
 
     >>> [stem(w) for w in ("stories", "story", "running", "runs", "baked", "bakes")]
     ['story', 'story', 'run', 'run', 'bak', 'bak']

@@ -1,0 +1,64 @@
+"""What the graded domains measure: length, lexical diversity, relevance; and how dense keywords stand."""
+
+from __future__ import annotations
+
+from thinkaloud.domains.guards import ramp
+from thinkaloud.domains.wording import DETERMINERS, ENDS, FUNCTION_WORDS, content_stems, stem
+
+WINDOW = 25
+MAX_STEMS = 5
+
+
+def in_range(count: int, low: int, high: int) -> float:
+    """1 from `low` to `high`, falling linearly to 0 at nothing and at twice `high`."""
+    return count / low if count < low else max(0.0, min(1.0, 2.0 - count / high))
+
+
+def diversity(words: list[str]) -> float:
+    """MATTR over `WINDOW` words, 0.35 to 0.70 stretched over [0, 1]; below ten words it shrinks with their number."""
+    if not words:
+        return 0.0
+    width = min(WINDOW, len(words))
+    num_windows = len(words) - width + 1
+    last: dict[str, int] = {}
+    types = 0
+    for at, word in enumerate(words):
+        # a word counts once in every window that starts after its last occurrence and still reaches it
+        types += max(0, min(at, num_windows - 1) - max(last.get(word, -1), at - width))
+        last[word] = at
+    return ramp(types / (width * num_windows), 0.35, 0.70) * min(1.0, len(words) / 10)
+
+
+def relevance(tokens: list[str], stems: frozenset[str]) -> float:
+    """Distinct question stems used, against half of them or five.
+
+    A list of keywords counts as one: five or more stems in a row, three or more joined by "and" or "or", or a sentence
+    that holds nothing else.
+
+    Args:
+        tokens: the answer's words and sentence ends (`wording.Text`).
+        stems: the question's content stems (`wording.question_stems`).
+    """
+    if not stems:
+        return 1.0
+    used: set[str] = set()
+    run: list[str] = []
+    joined, only_stems = False, True  # since the run began; since the sentence began
+    for word in [*tokens, "."]:
+        found = "" if word in FUNCTION_WORDS else stem(word)
+        if found in stems:
+            run.append(found)
+        elif run and (word in ("and", "or") or (joined and word in DETERMINERS)):
+            joined = True
+        else:
+            ends = word in ENDS
+            is_list = len(run) >= (3 if joined else 5) or (ends and only_stems)
+            used.update(run[:1] if is_list else run)
+            run, joined, only_stems = [], False, ends
+    return min(1.0, len(used) / min(-(-len(stems) // 2), MAX_STEMS))
+
+
+def density(words: list[str], stems: frozenset[str]) -> float:
+    """The share of content words that are the question's; 0 for fewer than five."""
+    content = content_stems(words)
+    return sum(word in stems for word in content) / len(content) if len(content) >= 5 else 0.0
