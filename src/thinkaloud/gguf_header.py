@@ -133,9 +133,11 @@ def _parse(path: Path, cursor: _Cursor) -> GGUFHeader:
     table: dict[str, tuple[tuple[int, ...], int, int]] = {}
     for _ in range(num_tensors):
         name, num_dimensions = cursor.string(), cursor.number("I")
-        if num_dimensions > MAX_DIMENSIONS:
+        if not 0 < num_dimensions <= MAX_DIMENSIONS:
             raise _Malformed(f"tensor {name[:80]!r} has {num_dimensions} dimensions")
         shape = tuple(reversed([cursor.number("Q") for _ in range(num_dimensions)]))
+        if 0 in shape:
+            raise _Malformed(f"tensor {name[:80]!r} is empty")
         if name in table:
             raise _Malformed(f"tensor {name[:80]!r} is there twice")
         table[name] = (shape, cursor.number("I"), cursor.number("Q"))

@@ -8,6 +8,7 @@ Source: llama.cpp's `convert_hf_to_gguf.py` (`Gemma3Model.modify_tensors`, `Llam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ BLOCK_ELEMENTS = 1 << 22
 
 
 class GGUFTensors:
-    """The tensors of one GGUF file, memory-mapped."""
+    """The tensors of one GGUF file, memory-mapped; making it checks that each lies within the file.
+
+    Raises:
+        UserError: the file ends before one of its tensors does, or holds one of an unknown type.
+    """
 
     def __init__(self, header: GGUFHeader, config: ModelConfig) -> None:
         self.path: Path = header.path
@@ -31,6 +36,8 @@ class GGUFTensors:
         self._tensors = {name: info for name, info in header.tensors.items() if name != "rope_freqs.weight"}
         self._size = header.file_size
         self._data = np.memmap(header.path, mode="r", dtype=np.uint8)
+        for name, info in self._tensors.items():
+            self._stored_rows(name, info)
 
     def names(self) -> set[str]:
         """The names of all tensors that hold parameters."""
@@ -48,7 +55,7 @@ class GGUFTensors:
         """Consecutive rows as (index of the first, float32 array), rows in Hugging Face's order.
 
         Raises:
-            UserError: the file ends before the tensor does, or its quantisation is not known to the `gguf` package.
+            UserError: the `gguf` package cannot dequantise the tensor's type.
         """
         from gguf.quants import dequantize
 
@@ -61,7 +68,8 @@ class GGUFTensors:
             stop = min(start + rows_per_block, len(stored))
             rows = stored[start:stop] if order is None else stored[order[start:stop]]
             try:
-                block = np.asarray(dequantize(rows, kind), dtype=np.float32)
+                with np.errstate(all="ignore"):  # what comes out not finite is refused by name
+                    block = np.asarray(dequantize(rows, kind), dtype=np.float32)
             except (NotImplementedError, ValueError) as error:
                 raise UserError(
                     f"{self.path}: tensor {name} is stored as {kind.name}, which is not supported"
@@ -81,7 +89,7 @@ class GGUFTensors:
             raise UserError(
                 f"{self.path}: tensor {name} is of GGML type {info.kind}, which is not supported"
             ) from error
-        width, rows = info.shape[-1], int(np.prod(info.shape[:-1], dtype=np.int64))
+        width, rows = info.shape[-1], math.prod(info.shape[:-1])
         if width % per_block:
             raise UserError(
                 f"{self.path}: tensor {name} has rows of {width}, not a multiple of {per_block}; fetch it again"

@@ -64,7 +64,10 @@ class Tokenizer:
         self._special = {index: token.content for index, token in added.items() if token.special}
 
     def encode(self, text: str) -> list[int]:
-        """Token ids; special tokens written in the text become their ids, and nothing is added."""
+        """Token ids; special tokens written in the text become their ids, and nothing is added.
+
+        Bytes that a vocabulary lacks vanish, as in transformers: SmolLM2's has no 0x04 or 0x06, for example.
+        """
         return list(self._backend.encode(_well_formed(text), add_special_tokens=False).ids)
 
     def encode_plain(self, text: str) -> list[int]:
