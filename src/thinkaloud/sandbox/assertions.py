@@ -261,7 +261,8 @@ def read_tests(tests: tuple[str, ...], setup: str = "") -> Plan:
         setup_tree = _parse(setup)
         trees = [_parse(test.strip()) for test in tests]
         bound = set().union(*map(_bound, trees))
-        known = _Known(_BUILTINS | STANDARD_NAMES.keys() | _imported(setup_tree) | bound, _MODULES - _bound(setup_tree))
+        names = _BUILTINS.union(STANDARD_NAMES, _imported(setup_tree), bound)
+        known = _Known(names, _MODULES - _bound(setup_tree))
         direct = [_read_assertion(test.strip(), tree, known) for test, tree in zip(tests, trees, strict=True)]
         checked = [tree for tree, test in zip(trees, direct, strict=True) if test is None]
         functions, standard = _open_names([setup_tree, *checked]) if checked else ([], [])

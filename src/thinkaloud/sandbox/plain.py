@@ -52,7 +52,7 @@ def _numeric(function: Callable[..., Any]) -> Callable[..., Any]:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": _numeric(abs),
     "bool": bool,
-    "float": lambda value: float(value) if type(value) is str else float(_number(value)),
+    "float": lambda value: float(value if type(value) is str and len(value) < 400 else _number(value)),
     "frozenset": lambda items=(): frozenset(guarded_set(_iterable(items))),
     "isclose": math.isclose,
     "len": len,

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
 
 from .inside.jail import LAYERS
 from .selftest import Containment, measure
@@ -54,7 +53,7 @@ class Sandbox:
         self._idle: list[Worker | None] = []  # None: a worker yet to be started
         self._running = False
 
-    def start(self) -> Self:
+    def start(self) -> Sandbox:
         """Measure the level (once a process), and refuse at `none`. Workers start when they are first needed."""
         try:
             self._containment = measure()
@@ -82,7 +81,7 @@ class Sandbox:
             if worker is not None:
                 worker.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Sandbox:
         return self.start()
 
     def __exit__(

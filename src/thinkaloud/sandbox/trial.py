@@ -16,6 +16,9 @@ from .inside import codec, wire
 from .verdict import Job, Limits, Outcome, Verdict
 from .worker import BadFrame, Child, ChildGone, ChildSlow, Death, Worker, WorkerFailed
 
+_MAX_REPLY_BYTES = 8 * codec.MAX_BYTES
+"""All replies of one program together: decoding them is the trainer's time."""
+
 
 class _Stop(Exception):
     """The trial ends here: what stopped it."""
@@ -35,7 +38,7 @@ def _show(value: Any) -> str:
 
 def _line(test: str) -> str:
     text = " ".join(test.split())
-    return text if len(text) <= 100 else text[:97] + "..."
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _why(death: Death, limits: Limits) -> _Stop:
@@ -52,7 +55,8 @@ def _why(death: Death, limits: Limits) -> _Stop:
 def _raised(payload: bytes) -> tuple[Outcome, str]:
     name, _, message = payload.decode("utf-8", "replace").partition("\0")
     outcome = Outcome.MEMORY if name == "MemoryError" else Outcome.EXCEPTION
-    return outcome, " ".join(f"{name[:100]}: {message[:200]}".split()).rstrip(":")
+    text = " ".join(f"{name[:100]}: {message[:200]}".split()).rstrip(":")
+    return outcome, "".join(letter if letter.isprintable() else "?" for letter in text)  # no escapes to a terminal
 
 
 class _Party:
@@ -62,6 +66,7 @@ class _Party:
         self.deadline = deadline
         self._child = child
         self._limits = limits
+        self._bytes = 0
 
     def begin(self, job: Any) -> None:
         """Give it its job. The ready frame precedes all code of the program: where it lacks, the machine failed."""
@@ -80,7 +85,11 @@ class _Party:
     def receive(self) -> tuple[bytes, bytes]:
         """Its next frame. Raises _Stop when there is none."""
         with self._failures():
-            return self._child.receive(self.deadline)
+            kind, payload = self._child.receive(self.deadline)
+        self._bytes += len(payload)
+        if self._bytes > _MAX_REPLY_BYTES:
+            raise _Stop(Outcome.BAD_REPLY, f"more than {_MAX_REPLY_BYTES} bytes of replies")
+        return kind, payload
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Send it one more frame. Raises _Stop when it does not read."""

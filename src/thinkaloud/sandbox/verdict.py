@@ -78,6 +78,10 @@ class Job:
     setup: str = ""
     limits: Limits | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.tests, str):
+            raise TypeError("tests must be a sequence of test sources, not one string: write [test]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

@@ -24,6 +24,10 @@ from .verdict import Limits
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from inside import zygote; zygote.main(*sys.argv[2:])"
 
 
+_NEEDED = ("LD_LIBRARY_PATH", "PYTHONHOME")
+"""What an interpreter may need to start at all; the worker forgets its environment before it forks."""
+
+
 class WorkerFailed(Exception):
     """The worker process itself failed: nothing was learnt about the program."""
 
@@ -165,7 +169,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={"PYTHONHASHSEED": "0"},
+                env={"PYTHONHASHSEED": "0"} | {name: os.environ[name] for name in _NEEDED if name in os.environ},
                 cwd="/",
                 close_fds=True,
                 pass_fds=(theirs.fileno(),),

@@ -23,6 +23,7 @@ MAX_INT_BYTES = 32_768
 MAX_FRACTION_BYTES = 2_048
 MAX_DECIMAL_CHARS = 8_192
 MAX_EQUAL_HASHES = 32
+MAX_COLLISIONS = 4_096
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
@@ -129,12 +130,12 @@ def encode(value: Any) -> bytes:
 
 
 def guarded_set(items: Iterable[Any]) -> set[Any]:
-    """A set of the items, built in linear time or not at all.
+    """A set of the items, built in linear time or not at all. Raises CodecError, or TypeError for what has no hash."""
+    return _guarded_set(items)[0]
 
-    Raises:
-        CodecError: more than `MAX_EQUAL_HASHES` different items share a hash.
-        TypeError: an item cannot be hashed.
-    """
+
+def _guarded_set(items: Iterable[Any]) -> tuple[set[Any], int]:
+    """The set, and how many of its items share their hash with an earlier one."""
     made: set[Any] = set()
     with_hash: dict[int, int] = {}
     for item in items:
@@ -145,27 +146,7 @@ def guarded_set(items: Iterable[Any]) -> set[Any]:
             with_hash[value] = count = with_hash.get(value, 0) + 1
             if count > MAX_EQUAL_HASHES:
                 raise CodecError("too many items with equal hashes")
-    return made
-
-
-def _hashed(build: Callable[[Any], Any]) -> Callable[[list[Any]], Any]:
-    def make(items: list[Any]) -> Any:
-        made = guarded_set(items)
-        if len(made) != len(items):
-            raise CodecError("an element occurs twice")
-        return build(made)
-
-    return make
-
-
-def _mapped(build: Callable[[Any], Any]) -> Callable[[list[Any]], Any]:
-    def make(items: list[Any]) -> Any:
-        keys = items[::2]
-        if len(items) % 2 or len(guarded_set(keys)) != len(keys):
-            raise CodecError("a key without a value, or twice")
-        return build(zip(keys, items[1::2], strict=True))
-
-    return make
+    return made, len(made) - len(with_hash)
 
 
 def _integers(items: list[Any], count: int) -> list[int]:
@@ -181,18 +162,24 @@ def _fraction(items: list[Any]) -> Fraction:
     return Fraction(numerator, denominator)
 
 
+def _pairs(items: list[Any]) -> Iterable[tuple[Any, Any]]:
+    return zip(items[::2], items[1::2], strict=True)
+
+
 _BUILD: dict[int, Callable[[list[Any]], Any]] = {
     ord("l"): lambda items: items,
     ord("t"): tuple,
     ord("q"): deque,
-    ord("s"): _hashed(lambda made: made),
-    ord("z"): _hashed(frozenset),
-    ord("d"): _mapped(dict),
-    ord("o"): _mapped(OrderedDict),
-    ord("k"): _mapped(lambda pairs: Counter(dict(pairs))),
+    ord("s"): set,
+    ord("z"): frozenset,
+    ord("d"): lambda items: dict(_pairs(items)),
+    ord("o"): lambda items: OrderedDict(_pairs(items)),
+    ord("k"): lambda items: Counter(dict(_pairs(items))),
     ord("r"): _fraction,
     ord("g"): lambda items: range(*_integers(items, 3)),
 }
+_KEYS_STEP = {ord("s"): 1, ord("z"): 1, ord("d"): 2, ord("o"): 2, ord("k"): 2}
+"""Of the containers that hash: every which item is a key."""
 _CONSTANTS: dict[int, bool | None] = {ord("N"): None, ord("T"): True, ord("F"): False}
 
 
@@ -218,7 +205,7 @@ _SIZED: dict[int, Callable[[bytes], Any]] = {
 
 
 def _decode(data: bytes) -> Any:
-    position = nodes = 0
+    position = nodes = collisions = 0
     stack: list[tuple[int, int, list[Any]]] = []
     while True:
         tag = data[position]
@@ -256,6 +243,12 @@ def _decode(data: bytes) -> Any:
             items.append(value)
             if len(items) < length:
                 break
+            if tag in _KEYS_STEP:
+                # comparing nested sets that collide at every level is quadratic, so the whole reply has one allowance
+                keys, more = _guarded_set(items[:: _KEYS_STEP[tag]])
+                collisions += more
+                if len(keys) * _KEYS_STEP[tag] != len(items) or collisions > MAX_COLLISIONS:
+                    raise CodecError("a key occurs twice, or too many have equal hashes")
             value = _BUILD[tag](items)
             stack.pop()
         if not stack:

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 
 from . import landlock
 from .seccomp import Filter
@@ -30,12 +31,16 @@ _STACK_BYTES = 16 << 20
 _MAX_DESCRIPTORS = 8
 
 
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _prctl(option: int, value: int) -> None:
     if not sys.platform.startswith("linux"):
         raise OSError(f"prctl is a Linux facility; this is {sys.platform}")
-    call = ctypes.CDLL(None, use_errno=True).prctl
     rest = (ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
-    if call(ctypes.c_int(option), ctypes.c_ulong(value), *rest) != 0:
+    if _libc().prctl(ctypes.c_int(option), ctypes.c_ulong(value), *rest) != 0:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 

@@ -13,15 +13,15 @@ import warnings
 
 _NAMES = """
 abc argparse array ast base64 binascii bisect builtins calendar cmath codecs collections collections.abc colorsys
-concurrent.futures contextlib contextvars copy copyreg csv ctypes dataclasses datetime decimal difflib dis enum errno
+ contextlib contextvars copy copyreg csv ctypes dataclasses datetime decimal difflib dis enum errno
 fnmatch fractions functools gc getopt glob graphlib hashlib heapq hmac html html.entities inspect io ipaddress
-itertools json keyword linecache locale logging math mmap multiprocessing numbers opcode operator os pathlib pickle
+itertools json keyword linecache locale logging math mmap numbers opcode operator os pathlib pickle
 platform posixpath pprint queue random re reprlib resource sched secrets select selectors shlex shutil signal socket
 stat statistics string struct subprocess sys tempfile textwrap threading time timeit token tokenize traceback types
-typing unicodedata unittest urllib.parse uuid warnings weakref zlib _strptime _compat_pickle _pydecimal
-encodings.ascii encodings.cp1252 encodings.hex_codec encodings.idna encodings.latin_1 encodings.punycode
+typing unicodedata unittest urllib.parse uuid warnings weakref zlib _strptime _compat_pickle
+encodings.ascii encodings.cp1252 encodings.hex_codec encodings.latin_1 encodings.punycode
 encodings.raw_unicode_escape encodings.rot_13 encodings.unicode_escape encodings.utf_16 encodings.utf_16_be
-encodings.utf_16_le encodings.utf_32 encodings.utf_8_sig stringprep
+encodings.utf_16_le encodings.utf_32 encodings.utf_8_sig
 """
 MODULES = tuple(_NAMES.split())
 
@@ -34,7 +34,5 @@ def preload() -> None:
             importlib.import_module(name)
     random.seed(0)
     sys.modules["datetime"].datetime.strptime("2000-01-02", "%Y-%m-%d")
-    with contextlib.suppress(LookupError):
-        "é".encode("idna")
     sys.path.clear()
     sys.path_importer_cache.clear()
