@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, unscorable, wrong
+from thinkaloud.errors import UserError
 from thinkaloud.records import Status, Task
 
 MAX_CHARS = 100_000
@@ -83,13 +84,20 @@ def _from_verdict(outcome: str, passed: int, total: int, detail: str) -> DomainS
 
 
 def shared_sandbox() -> CodeRunner:
-    """The sandbox of this process, started when first needed and closed at exit."""
+    """The sandbox of this process, started when first needed and closed at exit.
+
+    Raises:
+        UserError: this machine cannot contain a program.
+    """
     if os.getpid() not in _shared:  # a forked child must not talk on its parent's channels
-        from thinkaloud.sandbox import Sandbox
+        from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 
         sandbox = Sandbox()
-        _shared[os.getpid()] = sandbox.__enter__()
-        atexit.register(sandbox.__exit__, None, None, None)
+        try:
+            _shared[os.getpid()] = sandbox.start()
+        except SandboxUnavailable as error:
+            raise UserError(f"expected a sandbox to run coding answers in, found none: {error}") from error
+        atexit.register(sandbox.close)
     return _shared[os.getpid()]
 
 
