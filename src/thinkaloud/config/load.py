@@ -47,7 +47,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
-    """Validate plain values (from TOML or JSON) into a `Recipe`; raises UserError with the first mistake in one line."""
+    """Validate plain values (from TOML or JSON) into a `Recipe`; raises UserError with the first mistake."""
     try:
         return Recipe.model_validate(_tuples(values))
     except ValidationError as error:

@@ -6,7 +6,7 @@ and the alternative.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -31,7 +31,7 @@ class ModelSource(Section):
     """Where the base model comes from."""
 
     source: str = Field(min_length=1)
-    """A known name (`smollm2-135m`, `gemma3-270m`, `gemma3-1b`, `tiny`), a directory, a .gguf file or `hub:org/name`."""
+    """A known name (`smollm2-135m`, `gemma3-270m`, `gemma3-1b`, `tiny`), a directory, a .gguf file, `hub:org/name`."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32."""
     frame: Literal["auto", "gemma", "smollm2", "chatml"] = "auto"
@@ -47,7 +47,7 @@ class DataConfig(Section):
     """Extra training tasks made by the procedural generators: `{math = 100, logic = 50}`."""
 
     @model_validator(mode="after")
-    def _known_domains(self) -> Self:
+    def _known_domains(self) -> DataConfig:
         if not self.domains:
             raise ValueError("domains is empty: name at least one of " + ", ".join(DOMAINS))
         if len(set(self.domains)) != len(self.domains):
@@ -81,7 +81,7 @@ class LoraConfig(Section):
     targets: tuple[Target, ...] = ("q", "k", "v", "o", "gate", "up", "down")
 
     @model_validator(mode="after")
-    def _some_targets(self) -> Self:
+    def _some_targets(self) -> LoraConfig:
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise ValueError("targets must name at least one projection, and each once: q, k, v, o, gate, up, down")
         return self
@@ -199,7 +199,7 @@ class Recipe(Section):
         return values
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _fits(self) -> Recipe:
         if self.grpo.minibatches > self.rollout.prompts_per_step:
             raise ValueError(
                 f"grpo.minibatches is {self.grpo.minibatches}, but a step has only rollout.prompts_per_step = "

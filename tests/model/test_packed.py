@@ -1,0 +1,102 @@
+"""Shared prefixes, packing and the chunked head give the numbers and the gradients of the plain way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_files import golden_directory
+from reference import plain_logprobs, random_adapter, run
+
+from thinkaloud.model import head as head_module
+from thinkaloud.model.architecture import head_weight
+from thinkaloud.model.head import chunk_size, token_logprobs
+from thinkaloud.model.load import Model, load_model
+from thinkaloud.model.lora import TARGETS, init_adapter
+from thinkaloud.model.packed import pack
+
+PROMPTS = [[3, 9, 4, 4, 7, 2, 8, 11, 5, 6], [1, 12, 13], [20, 21, 22, 23, 24, 25]]
+GROUPS = [
+    [[5, 6, 7, 8, 9, 10, 11, 12], [13], [14, 15, 0]],
+    [[1, 1, 1, 1], [], [2, 30, 31, 32, 33]],
+    [[40, 41], [42, 43, 44, 45, 46, 47], [48, 49, 50]],
+]
+TEMPERATURE = 0.7
+SCALE = 2.0
+
+
+def packed_objective(adapter: Any, model: Model, weights: Any) -> Any:
+    """A sum of weighted log-probabilities, different for every target, through the engine's layout."""
+    packed = pack(PROMPTS, GROUPS, token_bucket=16, prompt_bucket=8, completion_bucket=4, target_bucket=8)
+    hidden, _ = run(model.params, adapter, packed, model.config, SCALE)
+    targets = jnp.asarray(packed.targets)
+    logprobs, _ = token_logprobs(head_weight(model.params), hidden[packed.predictors], targets, TEMPERATURE)
+    spread = jnp.zeros(logprobs.shape).at[: len(weights)].set(weights)
+    return jnp.sum(jnp.where(packed.target_valid, logprobs * spread, 0.0)), logprobs[: len(weights)]
+
+
+def plain_objective(adapter: Any, model: Model, weights: Any) -> Any:
+    """The same, one joined sequence at a time."""
+    rows = [
+        plain_logprobs(model.params, adapter, prompt, completion, model.config, SCALE, TEMPERATURE)
+        for prompt, members in zip(PROMPTS, GROUPS, strict=True)
+        for completion in members
+        if completion
+    ]
+    logprobs = jnp.concatenate(rows)
+    return jnp.sum(logprobs * weights), logprobs
+
+
+@pytest.mark.parametrize("name", ["tiny-gemma3", "tiny-llama3", "tiny-qwen2"])
+def test_gradients_equal_the_plain_ones(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_module, "CHUNK_BYTES", 64 * 4 * 8)  # eight targets a chunk: several chunks
+    model = load_model(golden_directory(name, tmp_path / name), "float32")
+    adapter = random_adapter(init_adapter(model.config, 4, TARGETS, seed=1), seed=2)
+    count = sum(len(completion) for members in GROUPS for completion in members)
+    weights = jnp.asarray(np.random.default_rng(3).standard_normal(count).astype(np.float32))
+    (_, ours), gradient = jax.value_and_grad(packed_objective, has_aux=True)(adapter, model, weights)
+    (_, theirs), expected = jax.value_and_grad(plain_objective, has_aux=True)(adapter, model, weights)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    for leaf, wanted in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
+        assert leaf.dtype == jnp.float32
+        assert np.abs(np.asarray(wanted)).max() > 1e-6
+        np.testing.assert_allclose(leaf, wanted, atol=1e-4)
+
+
+def test_no_token_is_fed_in_that_predicts_nothing() -> None:
+    packed = pack(PROMPTS, GROUPS, token_bucket=1, prompt_bucket=1, completion_bucket=1, target_bucket=1)
+    prompt_tokens = sum(map(len, PROMPTS))
+    inputs = sum(max(0, len(c) - 1) for members in GROUPS for c in members)
+    assert packed.tokens.shape == (prompt_tokens + inputs,)
+    assert packed.token_valid.all()
+    assert packed.target_valid.all()
+
+
+def test_entropy_is_that_of_the_distribution_at_its_temperature() -> None:
+    rng = np.random.default_rng(0)
+    weight, hidden = (jnp.asarray(rng.standard_normal(shape).astype(np.float32)) for shape in ((11, 4), (6, 4)))
+    logprobs, entropies = token_logprobs(weight, hidden, jnp.arange(6), 0.5)
+    p = np.exp(np.asarray(hidden) @ np.asarray(weight).T / 0.5)
+    p /= p.sum(-1, keepdims=True)
+    np.testing.assert_allclose(entropies, -(p * np.log(p)).sum(-1), rtol=1e-5)
+    np.testing.assert_allclose(logprobs, np.log(p[np.arange(6), np.arange(6)]), rtol=1e-5)
+
+
+def test_logits_are_never_held_whole() -> None:
+    """Gemma's vocabulary: 1,024 targets would take a gigabyte; the compiled program needs a fraction of it."""
+    vocab, width, targets = 262_144, 8, 1024
+    compiled = (
+        jax.jit(jax.grad(lambda h, w, t: token_logprobs(w, h, t, 1.0)[0].sum()))
+        .lower(
+            jax.ShapeDtypeStruct((targets, width), jnp.float32),
+            jax.ShapeDtypeStruct((vocab, width), jnp.float32),
+            jax.ShapeDtypeStruct((targets,), jnp.int32),
+        )
+        .compile()
+    )
+    assert compiled.memory_analysis().temp_size_in_bytes < 4 * targets * vocab / 3
+    assert targets % chunk_size(vocab, targets) == 0
