@@ -153,12 +153,15 @@ def resolve_model(source: str, *, cache_dir: Path | None = None, progress: Progr
 
 
 def _resolve_path_or_hub(source: str) -> ModelFiles:
-    if not source.startswith("hub:"):
-        path = Path(source).expanduser()
-        if path.is_dir():
-            return _from_directory(path.absolute())
-        if path.is_file():
-            return _from_gguf(path.absolute())
+    if source and not source.startswith("hub:"):
+        try:
+            path = Path(source).expanduser()
+            if path.is_dir():
+                return _from_directory(path.absolute())
+            if path.is_file():
+                return _from_gguf(path.absolute())
+        except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
+            raise UserError(f"model {source[:200]!r} cannot be looked up: {error}") from error
         if source.startswith((".", "/", "~")) or source.endswith(".gguf"):
             raise UserError(f"model {source!r}: expected a directory or a .gguf file, found nothing there")
     if match := HUB_NAME.fullmatch(source.removeprefix("hub:")):
@@ -215,9 +218,7 @@ def _safetensors(path: Path) -> tuple[Path, ...]:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UserError(f"{index} is not a safetensors index: {error}; fetch the model again") from error
         if missing := [file.name for file in weights if not file.is_file()]:
-            raise UserError(
-                f"model directory {path}: {index.name} names {missing[0]}, which is not there; fetch it again"
-            )
+            raise UserError(f"model directory {path}: expected {missing[0]}, which {index.name} names; fetch it again")
     else:
         weights = tuple(sorted(path.glob("*.safetensors")))
     if not weights:

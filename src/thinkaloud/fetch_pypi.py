@@ -174,6 +174,10 @@ def _pip_error(wheel: Wheel, output: str) -> UserError:
         raise OSError(errno.ENOSPC, "No space left on device")
     if any(sign in output.lower() for sign in NETWORK_SIGNS):
         return UserError(f"{what}: no connection; connect, or set PIP_INDEX_URL to an index in reach, and try again")
+    if "no matching distribution" in output.lower():
+        return UserError(
+            f"{what}: pip's index does not have it, or is out of reach; see `pip config list`, and connect"
+        )
     errors = [line for line in output.splitlines() if line.startswith("ERROR")]
     detail = (errors or output.split("\n") or [""])[-1].removeprefix("ERROR:").strip()[:200]
     return UserError(f"{what}: {detail or 'pip failed'}; check the index that pip is set to (`pip config list`)")
