@@ -66,8 +66,8 @@ def resolve_answer(answer: str, choices: Sequence[str]) -> Pick:
         choices: the options' texts, in the order shown.
 
     Returns:
-        The pick. Read in this order: an option's text alone; a label alone (`B`, `(b)`, `Option B`); a label and a
-        text, which must agree; else a sentence that names one option by letter or by text, without a negation.
+        The pick. Read in this order: a label and a text, which must agree; an option's text alone; a label alone (`B`,
+        `(b)`, `Option B`); else a sentence that names one option by letter or by text, without a negation.
     """
     if len(answer) > MAX_CHARS:
         return Pick(None, 0, "the answer is too long to name one option")
@@ -75,12 +75,6 @@ def resolve_answer(answer: str, choices: Sequence[str]) -> Pick:
     known = [normal(text, level) for text in choices]
     digits = not any(plain(text).isdigit() for text in choices)
     for text in (plain(answer), without_lead_in(answer)):
-        if normal(text, level) in known:  # before labels: a text may be a letter, such as a chemical symbol
-            same = known.index(normal(text, level))
-            return Pick(same, 1, f"option {LETTERS[same]} by its text")
-        label = _LABEL_ONLY.match(text) or _LABEL_NAMED.match(text)
-        if label and (index := _index(label[1], choices, digits)) is not None:
-            return Pick(index, 1, f"option {LETTERS[index]}")
         label = _LABEL_FIRST.match(text)
         if label and normal(text[label.end() :], level) in known:
             same = known.index(normal(text[label.end() :], level))
@@ -88,6 +82,12 @@ def resolve_answer(answer: str, choices: Sequence[str]) -> Pick:
             if labelled is not None and known[labelled] != known[same]:
                 return Pick(None, 2, f"letter {LETTERS[labelled]} and the text of {LETTERS[same]} disagree")
             return Pick(same, 1, f"option {LETTERS[same]} by letter and text")
+        if normal(text, level) in known:  # before lone labels: a text may be a letter, such as a chemical symbol
+            same = known.index(normal(text, level))
+            return Pick(same, 1, f"option {LETTERS[same]} by its text")
+        label = _LABEL_ONLY.match(text) or _LABEL_NAMED.match(text)
+        if label and (index := _index(label[1], choices, digits)) is not None:
+            return Pick(index, 1, f"option {LETTERS[index]}")
     return _named_in(answer, choices, level)
 
 

@@ -25,10 +25,14 @@ SECONDS_TO_START = 30.0
 SECONDS_TO_ANSWER = 2.0
 MEMORY_BYTES = 2 << 30
 
-_TOWER = re.compile(
-    r"(?:\^|\*\*)[^+\-=,]*(?:\^|\*\*)[^+\-=,]*(?:\^|\*\*)|(?:\^|\*\*)\s*[({]*\s*\d+\s*[)}]*\s*(?:\^|\*\*)"
-)
+_TOWER = re.compile(r"(?:\^|\*\*)\s*[({]*\s*\d+\s*[)}]*\s*(?:\^|\*\*)")
 _BIG_POWER = re.compile(r"(?:\^|\*\*)\s*[({\s]*-?\d{3,}")
+_PLAIN_TO_LATEX = (
+    (re.compile(r"\*\*"), "^"),
+    (re.compile("π"), r" \\pi "),
+    (re.compile(r"(?:√|(?<![\\a-zA-Z])sqrt)\s*(?:\(([^()]*)\)|(\d+|[a-z]))"), r"\\sqrt{\1\2}"),
+    (re.compile(r"(?<![\\a-zA-Z])(pi|sin|cos|tan|ln|log)(?![a-zA-Z])"), r"\\\1 "),
+)
 _DIGITS = re.compile(r"\d+")
 _CHOICE = re.compile(r"\b(?:or|either|not|maybe)\b|[;\n]|n['’]t\b", re.IGNORECASE)
 
@@ -46,10 +50,10 @@ print("ready", file=out, flush=True)
 for line in sys.stdin:
     gold, answer = json.loads(line)
     try:
-        golds = [parse(text, parsing_timeout=None) for text in gold]
-        answers = [parse(text, parsing_timeout=None) for text in answer]
-        equal = any(g and a and verify(g, a, timeout_seconds=None) for g in golds for a in answers)
-        reply = "equal" if equal else "different" if any(answers) else "unread"
+        gold, answer = parse(gold, parsing_timeout=None), parse(answer, parsing_timeout=None)
+        reply = "unread"
+        if gold and answer:
+            reply = "equal" if verify(gold, answer, timeout_seconds=None) else "different"
     except BaseException:
         reply = "unread"
     print(reply, file=out, flush=True)
@@ -121,7 +125,7 @@ class _Server:
             return self._process
         self.close()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _SERVER.format(memory=MEMORY_BYTES)],
+            [sys.executable, "-P", "-c", _SERVER.format(memory=MEMORY_BYTES)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -162,9 +166,11 @@ class _Server:
                 stream.close()
 
 
-def _wrapped(text: str) -> list[str]:
-    """The readings that math-verify is offered: as LaTeX, and as it stands."""
-    return [text if "$" in text or "\\boxed" in text else f"${text}$", text]
+def _wrapped(text: str) -> str:
+    """The text as LaTeX; read as plain text, math-verify would take the last number in it."""
+    for pattern, latex in _PLAIN_TO_LATEX:
+        text = pattern.sub(latex, text)
+    return text if "$" in text or "\\boxed" in text else f"${text}$"
 
 
 _server = _Server()

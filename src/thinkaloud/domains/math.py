@@ -33,7 +33,7 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
     gold = read_number(task.answer).number
     if gold is not None:
         return _score_number(task, gold, answer)
-    golds = read_numbers(task.answer)
+    golds = None if "[" in task.answer + answer else read_numbers(task.answer)  # intervals are no lists
     if golds is not None and len(golds) > 1:
         return _score_list(task, golds, answer)
     return _score_expression(task, answer)
@@ -111,8 +111,11 @@ def _squeeze(text: str) -> str:
 def _is_copied(answer: str, question: str) -> bool:
     """True where an answer's expression stands in the question word for word."""
     wanted = _squeeze(without_lead_in(answer))
-    found = re.search(rf"(?<![\w./]){re.escape(wanted)}(?![\w/]|\.\d)", _LOOSE_SPACE.sub("", question).casefold())
-    return len(wanted) > 1 and found is not None
+    if len(wanted) < 2:
+        return False
+    before = r"(?<![\w./])" if wanted[0].isalnum() else ""
+    after = r"(?![\w/]|\.\d)" if wanted[-1].isalnum() else ""
+    return re.search(before + re.escape(wanted) + after, _LOOSE_SPACE.sub("", question).casefold()) is not None
 
 
 def _meridiem(text: str) -> set[str]:

@@ -1,0 +1,53 @@
+"""Logic answers: one polarity, as a whole word."""
+
+from __future__ import annotations
+
+import pytest
+
+from thinkaloud.domains.logic import polarities, score
+from thinkaloud.records import Status, Task
+
+
+def status(gold: str, answer: str, choices: tuple[str, ...] = ()) -> Status:
+    task = Task(id="t", domain="logic", source="test", question="Is it?", answer=gold, choices=choices)
+    return score(task, "", answer).status
+
+
+@pytest.mark.parametrize(
+    "answer", ["no", "No.", "**No**", "NO!", "The answer is no", "False", "not true", "No, it cannot"]
+)
+def test_no(answer: str) -> None:
+    assert status("no", answer) == status("False", answer) == Status.CORRECT
+    assert status("yes", answer) == Status.WRONG
+
+
+@pytest.mark.parametrize("answer", ["yes", "Yes, all of them are.", "true", "Yes: true", "That is not false"])
+def test_yes(answer: str) -> None:
+    assert status("yes", answer) == status("true", answer) == Status.CORRECT
+    assert status("no", answer) == Status.WRONG
+
+
+@pytest.mark.parametrize("answer", ["yes and no", "Yes. No.", "yes/no", "true or false", "No, it is true"])
+def test_both_polarities_earn_nothing(answer: str) -> None:
+    assert status("yes", answer) == status("no", answer) == Status.WRONG
+
+
+@pytest.mark.parametrize("answer", ["I know", "nobody", "yesterday", "maybe", "it is not", "noyes", "-"])
+def test_other_words_are_no_answer(answer: str) -> None:
+    assert status("no", answer) == Status.NO_ANSWER
+
+
+def test_polarity_by_whole_words() -> None:
+    assert polarities("Untrue, I know; a noble yesman") == set()
+    assert polarities("It isn’t true") == {False}
+
+
+def test_other_golds_are_compared_as_in_science() -> None:
+    assert status("Anna", "anna.") == Status.CORRECT
+    assert status("Anna", "Ben") == Status.WRONG
+    assert status("Anna", "B", ("Ben", "Anna")) == Status.CORRECT
+    assert status("no one", "no") == Status.WRONG
+
+
+def test_long_answers_are_wrong() -> None:
+    assert status("yes", "yes " * 2_000) == Status.WRONG
