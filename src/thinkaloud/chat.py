@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,27 @@ class Chat:
             samples: How many completions.
             max_new_tokens: Limit a completion; the recipe's when None.
             seed: Of the sampling noise.
+
+        Raises:
+            UserError: The temperature is no number to divide by, or prompt and answer are longer than what the model
+                can attend to.
         """
+        if not math.isfinite(temperature):
+            raise UserError(f"expected a temperature of 0 or more, such as 0.7, found {temperature}")
+        limit = max_new_tokens or self.session.recipe.rollout.max_new_tokens
+        context = self.policy.model.config.max_position
+        prompt = len(self.policy.contract.encode(question))
+        if prompt + limit > context:
+            raise UserError(
+                f"the prompt has {prompt} tokens and the answer may have {limit}, but the model attends to {context} "
+                "in all; shorten the question, or lower --max-new-tokens"
+            )
         task = Task(id=task_id("", question), domain="", source="chat", question=question, answer="")
         (group,) = self.policy.complete(
             self.adapter,
             [task],
             group_size=samples,
-            max_new_tokens=max_new_tokens or self.session.recipe.rollout.max_new_tokens,
+            max_new_tokens=limit,
             sampling=Sampling(temperature=temperature, top_k=0, top_p=1.0),
             seed=derive_seed(seed, "chat", question),
         )

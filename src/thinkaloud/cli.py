@@ -1,20 +1,21 @@
 """The command line: thin, one function a command. stdout carries results only; progress and messages go to stderr.
 
-Exit codes: 0 done; 2 the user's input is wrong (one line: expected, found, how to mend it); 1 anything else; 130 after
-Ctrl-C. Heavy modules are imported inside the commands, so that `score`, `prompt` and `domains` start without JAX.
+How a command ends, and with which exit code, stands in `exits`. Heavy modules are imported inside the commands, so that
+`score`, `prompt` and `domains` start without JAX.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from thinkaloud.errors import ContractMismatch, UserError
+from thinkaloud import exits
+from thinkaloud.errors import UserError
 
 if TYPE_CHECKING:
     from thinkaloud.display import Display
@@ -42,50 +43,10 @@ Mismatch = Annotated[
 ]
 Stage = Annotated[str, typer.Option(help="Which model of the run: base, cold_start or trained.")]
 
-# Errors of the operating system that the user can mend, whichever file they befall.
-_MENDABLE = {
-    errno.ENOSPC: "the disk is full; free some space",
-    errno.EDQUOT: "the disk quota is used up; free some space",
-    errno.EROFS: "the file system is read-only; choose another place",
-    errno.EACCES: "permission denied; choose another place, or change the permissions",
-    errno.EPERM: "not permitted; choose another place",
-}
-
 
 def main() -> NoReturn:
-    """Run a command; turn what the user can mend into one line and exit code 2."""
-    import click
-
-    try:
-        result = app(standalone_mode=False)
-        sys.exit(result if isinstance(result, int) else 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        sys.exit(2)
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "thinkaloud"
-        _fail(f"{error.format_message()} (see {command} --help)")
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except ContractMismatch as error:
-        print(error.diff, file=sys.stderr)
-        _fail(str(error))
-    except UserError as error:
-        _fail(str(error))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    except OSError as error:
-        if error.errno in _MENDABLE:
-            _fail(f"cannot write {error.filename or 'a file'}: {_MENDABLE[error.errno]}")
-        raise
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    """Run a command; see `exits` for how it ends."""
+    exits.run(app)
 
 
 def _print_json(value: Any) -> None:
@@ -117,9 +78,12 @@ def train(
 
     Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
     """
-    from thinkaloud.config import load_recipe
+    from thinkaloud.config import parse_recipe_text, read_recipe_text
+    from thinkaloud.data.pool import check_domains
 
-    loaded = load_recipe(recipe, overrides or [])
+    text = read_recipe_text(recipe)
+    loaded = parse_recipe_text(text, overrides or [], where=str(recipe))
+    check_domains(loaded.data)
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
         return
@@ -128,7 +92,7 @@ def train(
 
     target = out or Path("runs") / loaded.name
     with _display() as display:
-        run = pipeline.train(loaded, recipe.read_text(encoding="utf-8"), target, resume=resume, display=display)
+        run = pipeline.train(loaded, text, target, resume=resume, display=display)
     summary = read_summary(run.evaluation / "summary.json")
     if as_json:
         _print_json({"run": str(run.path), "report": str(run.path / "report.html"), **summary})
@@ -235,9 +199,15 @@ def chat(
         line = sys.stdin.readline()
         if not line.strip():
             return
-        (reply,) = talk.ask(line.strip(), temperature=temperature, samples=1, max_new_tokens=max_new_tokens, seed=turn)
-        print(reply.readable(), flush=True)
         turn += 1
+        try:
+            (reply,) = talk.ask(
+                line.strip(), temperature=temperature, samples=1, max_new_tokens=max_new_tokens, seed=turn
+            )
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)  # a question too long ends no conversation
+            continue
+        print(reply.readable(), flush=True)
 
 
 @app.command()
@@ -259,7 +229,7 @@ def score(
     source = _open_lines(file)
     bad = 0
     try:
-        for result in score_lines(source):
+        for result in score_lines(_lines(source)):
             bad += "error" in result
             _print_json(result)
     except SandboxUnavailable as error:
@@ -269,13 +239,23 @@ def score(
         raise UserError(f"{bad} line{'s' if bad > 1 else ''} could not be scored; the error objects say why")
 
 
-def _open_lines(file: Path | None) -> Any:
+def _open_lines(file: Path | None) -> TextIO:
     if file is None or str(file) == "-":
         return sys.stdin
     try:
         return file.open(encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"cannot read {str(file)!r}: {error.strerror}; expected a file of JSON lines") from None
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, the rest of a line too long for `read_row` left out unread into memory."""
+    from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
+
+    while line := file.readline(MAX_LINE_CHARACTERS + 1):
+        yield line
+        while len(line) > MAX_LINE_CHARACTERS and not line.endswith("\n"):
+            line = file.readline(MAX_LINE_CHARACTERS + 1)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Any
 from thinkaloud.config import load_recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.contracts import open_contract
+from thinkaloud.errors import UserError
 from thinkaloud.prompt.contract import PromptContract, PromptView
 from thinkaloud.rundir import RunDir
 
@@ -17,10 +18,14 @@ from thinkaloud.rundir import RunDir
 def describe_prompt(source: Path, question: str, overrides: Sequence[str] = ()) -> PromptView:
     """The prompt of one question under a recipe's contract, or under the one saved with a run."""
     if source.is_dir():
+        if overrides:
+            raise UserError(f"--set changes a recipe, and {source} is a run with its prompt saved; name the recipe")
         run = RunDir(source)
         recipe = parse_recipe(run.read_json("resolved.json"), where=str(source / "resolved.json"))
         _, built = open_contract(recipe)
         return PromptContract.load(run.contract, built.tokenizer).describe(question)
+    if not source.exists():
+        raise UserError(f"expected a recipe (TOML) or a run directory, found nothing at {str(source)!r}")
     _, contract = open_contract(load_recipe(source, overrides))
     return contract.describe(question)
 

@@ -25,7 +25,7 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.rundir import RunDir, create
+from thinkaloud.rundir import RunDir, create, refuse_existing
 from thinkaloud.seeding import derive_seed
 from thinkaloud.session import (
     Scorer,
@@ -214,28 +214,29 @@ def train(recipe: Recipe, recipe_text: str, out: Path, *, resume: bool, display:
     """Run a recipe into `out`; with `resume`, go on with the run that is there.
 
     Raises:
-        UserError: Whatever the user can mend; a new run directory is made only after model, contract and pool are
-            found to be in order.
+        UserError: Whatever the user can mend; a new run directory is made only after the sandbox has
+            started and the model is loaded.
     """
-    timer = PhaseTimer()
+    run, timer = RunDir(out), PhaseTimer()
+    if resume:
+        require_same_recipe(run, recipe)
+        if (out / "environment.json").exists():
+            timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
+    else:
+        refuse_existing(out)
     with timer.phase("prepare"):
         session = open_session(recipe, progress=display.note)
-    if resume:
-        run = RunDir(out)
-        require_same_recipe(run, recipe)
-        seconds = run.read_json("environment.json").get("seconds") if (out / "environment.json").exists() else {}
-        timer = PhaseTimer(seconds)
-    else:
-        run = create(out, recipe_text, recipe.resolved())
-    if run.contract.exists():
-        type(session.contract).load(run.contract, session.contract.tokenizer)
-    else:
-        session.contract.save(run.contract)
-    run.write_json("pool.json", {"counts": session.pool.counts(), "dropped": session.pool.dropped})
     with open_scorer(recipe, session.contract) as (score, level):
+        with timer.phase("prepare"):
+            policy = session.load_policy()
+        if not resume:
+            create(out, recipe_text, recipe.resolved())
+        if run.contract.exists():
+            type(session.contract).load(run.contract, session.contract.tokenizer)
+        else:
+            session.contract.save(run.contract)
+        run.write_json("pool.json", {"counts": session.pool.counts(), "dropped": session.pool.dropped})
         try:
-            with timer.phase("prepare"):
-                policy = session.load_policy()
             Training(session, run, policy, score, display, timer).go()
         finally:
             run.write_json("environment.json", describe_environment(level, timer.seconds))

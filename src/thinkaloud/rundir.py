@@ -46,16 +46,43 @@ class RunDir:
         return self.path / "rollouts"
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line cut off in mid-write is left out."""
+        """The rows of metrics.jsonl; a last line cut off in mid-write is left out.
+
+        Raises:
+            UserError: Another line is damaged.
+        """
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]
+        lines = self.metrics.read_bytes().splitlines(keepends=True)
+        rows = []
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n") or not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict) or not {"stage", "step"} <= row.keys():
+                raise UserError(f"{self.metrics}, line {number}: expected a row of metrics; delete the line to go on")
+            rows.append(row)
+        return rows
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add one row to metrics.jsonl."""
+        """Add one row to metrics.jsonl.
+
+        Raises:
+            UserError: A number in it is not finite: the stage has diverged.
+        """
+        try:
+            text = json.dumps(row, allow_nan=False, default=float)
+        except ValueError:
+            stage = row.get("stage", "the stage")
+            raise UserError(
+                f"{stage} diverged in step {row.get('step')}: a metric is not a finite number; lower "
+                f"{stage}.learning_rate and start anew with --out"
+            ) from None
         with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False, default=float) + "\n")
+            file.write(text + "\n")
 
     def keep_rows(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the rows of steps that a resumed run will take again."""
@@ -65,21 +92,28 @@ class RunDir:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all."""
-        write_text(self.path / name, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        write_text(self.path / name, _json(value))
 
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of the run.
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of the run, which holds an object.
 
         Raises:
-            UserError: It is missing or is no JSON.
+            UserError: It is missing or is no JSON object.
         """
         path = self.path / name
+        if not self.path.is_dir():
+            raise UserError(f"there is no run directory {self.path}; name one that `thinkaloud train` made")
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
             raise UserError(
-                f"expected a run that `thinkaloud train` made at {self.path}, found no readable {name} ({error})"
+                f"{self.path} is no run directory: it has no {name}; `thinkaloud train` makes one"
             ) from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"cannot read {path} ({error}); it is damaged, start anew with --out") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{path} is damaged: expected a JSON object, found {type(value).__name__}")
+        return value
 
 
 def write_text(path: Path, text: str) -> None:
@@ -92,17 +126,24 @@ def write_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises UserError where a new run cannot begin because something is there already."""
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} exists already; choose another with --out, or go on with it by --resume")
+
+
 def create(path: Path, recipe_text: str, resolved: dict[str, Any]) -> RunDir:
     """Make a new run directory with its recipe.
 
     Raises:
         UserError: It exists, cannot be written, or its disk is nearly full. Nothing is left behind then.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(f"{path} exists already; choose another with --out, or go on with it by --resume")
-    made = not path.exists()
     run = RunDir(path)
+    made: list[Path] = []  # of folders that were made, the outermost alone
     try:
+        refuse_existing(path)
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        made = missing[-1:]
         path.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path).free
         if free < LEAST_FREE_BYTES:
@@ -110,14 +151,25 @@ def create(path: Path, recipe_text: str, resolved: dict[str, Any]) -> RunDir:
                 f"the disk of {path} has {free / 2**20:.0f} MiB free, a run needs at least "
                 f"{LEAST_FREE_BYTES / 2**20:.0f}; free some, or choose another place with --out"
             )
-        write_text(path / "recipe.toml", recipe_text)
-        run.write_json("resolved.json", resolved)
         for folder in (run.checkpoints, run.evaluation, run.rollouts):
             folder.mkdir()
+            made.append(folder)
+        for name, text in (("recipe.toml", recipe_text), ("resolved.json", _json(resolved))):
+            made.append(path / name)
+            write_text(path / name, text)
     except (OSError, UserError) as error:
-        if made:
-            shutil.rmtree(path, ignore_errors=True)
+        for entry in made:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
         if isinstance(error, UserError):
             raise
-        raise UserError(f"cannot write the run directory {path}: {error.strerror}; choose another with --out") from None
+        raise UserError(
+            f"cannot write the run directory {path}: {error.strerror or error}; choose another with --out"
+        ) from None
     return run
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

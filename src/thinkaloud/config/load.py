@@ -16,6 +16,10 @@ from thinkaloud.errors import UserError, nearest
 RECIPES_HELP = "recipes/tiny.toml is the quickest one to try"
 
 
+MAX_RECIPE_BYTES = 1 << 20
+"""A larger file is no recipe."""
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and apply `key.path=value` overrides.
 
@@ -29,21 +33,37 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: Missing or unreadable file, bad TOML, unknown key (with the nearest known one), wrong type or value.
     """
+    return parse_recipe_text(read_recipe_text(path), overrides, where=str(path))
+
+
+def read_recipe_text(path: Path) -> str:
+    """The text of a recipe file, read once (it may be a pipe); raises UserError where it cannot be had."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_RECIPE_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"no recipe at {str(path)!r}: expected a TOML file ({RECIPES_HELP})") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except OSError as error:
         raise UserError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}") from None
+    if len(content) > MAX_RECIPE_BYTES:
+        raise UserError(f"{path} is larger than {MAX_RECIPE_BYTES >> 20} MiB: expected a recipe ({RECIPES_HELP})")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+
+
+def parse_recipe_text(text: str, overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
+    """TOML text and overrides to a recipe; `where` names it in errors. Raises UserError as `load_recipe` does."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from None
+        raise UserError(f"{where} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{where} is not a recipe: it is nested too deeply") from None
     for override in overrides:
         _apply(values, override)
-    return parse_recipe(values, where=str(path))
+    return parse_recipe(values, where=where)
 
 
 def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
@@ -52,6 +72,8 @@ def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
         return Recipe.model_validate(_tuples(values))
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(error)}") from None
+    except RecursionError:
+        raise UserError(f"{where} is not a recipe: it is nested too deeply") from None
 
 
 def _tuples(value: Any) -> Any:
@@ -68,10 +90,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
     parts = [part.strip() for part in key.split(".")]
     if not separator or not all(parts):
         raise UserError(f"--set {override!r}: expected key=value, such as --set grpo.max_steps=20")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
     node = values
     for part in parts[:-1]:
         child = node.setdefault(part, {})
@@ -80,7 +98,16 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise UserError(f"--set {override!r}: {part!r} is a value, not a section")
         node = child
-    node[parts[-1]] = value
+    node[parts[-1]] = _read_value(text)
+
+
+def _read_value(text: str) -> Any:
+    """A TOML value, or else plain text."""
+    try:
+        found = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text.strip()
+    return found["value"] if len(found) == 1 else text.strip()
 
 
 def _explain(error: ValidationError) -> str:
@@ -99,8 +126,31 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return f"{key}: {first['ctx']['error']}"
     message = first["msg"]
-    found = first["input"]
-    return f"{key}: {message[0].lower()}{message[1:]}; found {found!r} ({type(found).__name__})"
+    wanted = _WANTED.get(first["type"]) or re.sub(r"^(Input|String) should (be )?", "", message)
+    found = repr(first["input"])
+    return (
+        f"{key}: expected {wanted}, found {found if len(found) <= 80 else found[:80] + '…'} ({_kind(first['input'])})"
+    )
+
+
+_WANTED = {
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a section (a table)",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": 'text ("in quotes")',
+    "string_too_short": "some text",
+    "string_pattern_mismatch": "letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+}
+"""What a kind of mistake calls for, by pydantic's name of it; other messages of pydantic are plain enough."""
+
+
+def _kind(value: Any) -> str:
+    """What TOML calls a value's type."""
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}
+    return names.get(type(value), "a table" if isinstance(value, dict) else type(value).__name__)
 
 
 def _fields(path: list[str]) -> list[str]:

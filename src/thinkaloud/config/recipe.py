@@ -136,8 +136,8 @@ class GrpoConfig(Section):
     """Into how many updates a step's prompts are split, each inner iteration."""
     beta: NotNegativeFloat = 0.04
     """Weight of the KL penalty (k3) towards the policy as GRPO begins; 0 leaves out its pass altogether."""
-    epsilon: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    epsilon_high: Annotated[float, Field(gt=0.0)] | None = None
+    epsilon: Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)] = 0.2
+    epsilon_high: PositiveFloat | None = None
     """The upper clip bound (DAPO, arXiv 2503.14476); the same as epsilon when absent."""
     ratio: Literal["token", "sequence"] = "token"
     """`sequence`: the length-normalised sequence ratio of GSPO (arXiv 2507.18071)."""

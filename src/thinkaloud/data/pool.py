@@ -34,6 +34,15 @@ class Pool:
         return {name: {split: counted[name, split] for split in SPLITS} for name in domains}
 
 
+def check_domains(config: DataConfig) -> None:
+    """Raises UserError where a recipe names a domain that is not registered."""
+    for name in config.domains:
+        try:
+            domain(name)
+        except UserError as error:
+            raise UserError(f"data.domains: {error}") from None
+
+
 def build_pool(config: DataConfig, seed: int, *, num_tokens: Callable[[str], int], max_prompt_tokens: int) -> Pool:
     """Gather the tasks of a recipe.
 
@@ -49,8 +58,7 @@ def build_pool(config: DataConfig, seed: int, *, num_tokens: Callable[[str], int
     Raises:
         UserError: An unknown domain, or one left without training tasks.
     """
-    for name in config.domains:
-        domain(name)
+    check_domains(config)
     candidates = [task for name in config.domains for task in load_starter(name)]
     for name, count in config.generated.items():
         candidates += _GENERATORS[name](seed, count)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from typing import Any
 
 from thinkaloud.domains.choices import with_options
 from thinkaloud.errors import UserError
@@ -27,8 +28,8 @@ def load_starter(domain: str) -> list[Task]:
     return [_task(domain, json.loads(line)) for line in text.splitlines()]
 
 
-def _task(domain: str, row: dict[str, object]) -> Task:
-    choices = tuple(row.get("choices", ()))  # type: ignore[call-overload]
+def _task(domain: str, row: dict[str, Any]) -> Task:
+    choices: tuple[str, ...] = tuple(row.get("choices", ()))
     question = str(row["question"])
     question = with_options(question, choices) if choices else question
     return Task(
@@ -38,7 +39,7 @@ def _task(domain: str, row: dict[str, object]) -> Task:
         question=question,
         answer=str(row["answer"]),
         rationale=str(row["rationale"]),
-        tests=tuple(row.get("tests", ())),  # type: ignore[call-overload]
+        tests=tuple(row.get("tests", ())),
         setup=str(row.get("setup", "")),
         choices=choices,
         license=LICENSE,

@@ -16,6 +16,9 @@ from thinkaloud.rewards.scoring import score_batch
 BATCH = 256
 """Lines scored at once: programs of a batch run side by side, results stream out batch by batch."""
 
+MAX_LINE_CHARACTERS = 1 << 24
+"""A longer line is refused: no model wrote that, and parsing it would take its size in memory many times over."""
+
 REQUIRED = ("domain", "question", "answer", "completion")
 OPTIONAL = ("tests", "setup", "choices", "finish")
 
@@ -78,8 +81,10 @@ def read_row(line: str) -> tuple[Task, Completion]:
     """The task and the completion of one line.
 
     Raises:
-        UserError: the line is not JSON, a key is missing or misspelt, or a value is of another type.
+        UserError: the line is too long or not JSON, a key is missing or misspelt, or a value is of another type.
     """
+    if len(line) > MAX_LINE_CHARACTERS:
+        raise UserError(f"expected a line of at most {MAX_LINE_CHARACTERS} characters, found a longer one")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
