@@ -90,7 +90,8 @@ HACKS: dict[str, str] = {
     "huge_frame": "import os, struct\nos.write(3, struct.pack('>cI', b'V', 2**31))\ndef add(a, b): return None",
     "half_a_frame": "import os\nos.write(3, b'V\\0\\0')\nos._exit(0)",
     "flood_the_channel": "import os\nwhile True: os.write(3, b'V\\0\\0\\0\\1T' * 1000)",
-    "flood_with_large_values": _FRAME + "import sys\nwhile True: frame(b'V', b'b' + struct.pack('>I', 999000) + bytes(999000))",
+    "flood_with_large_values": _FRAME
+    + "import sys\nwhile True: frame(b'V', b'b' + struct.pack('>I', 999000) + bytes(999000))",
     "closed_channel": "import os\nos.close(3)\ndef add(a, b): return None",
     "reads_the_channel": "import os\nos.read(3, 1)\ndef add(a, b): return None",
     "overridden_builtins": "import builtins\nbuiltins.type = lambda *a: int\nbuiltins.isinstance = lambda *a: True\n"
@@ -112,7 +113,8 @@ HACKS: dict[str, str] = {
     "settrace": "import sys\ndef trace(frame, event, arg):\n    frame.f_trace_lines = True\n"
     "    for name in list(frame.f_locals):\n        if name in ('expected', 'passed'): frame.f_locals[name] = True\n"
     "    return trace\nsys.settrace(trace)\nsys.setprofile(lambda *a: None)\ndef add(a, b): return None",
-    "searches_frames": _SEARCH + "def add(a, b):\n    found = []\n    frame = sys._getframe()\n    while frame:\n"
+    "searches_frames": _SEARCH
+    + "def add(a, b):\n    found = []\n    frame = sys._getframe().f_back\n    while frame:\n"
     "        found += texts(dict(frame.f_locals), 3)\n        frame = frame.f_back\n    return answer(found, a, b)",
     "searches_gc": _SEARCH + "def add(a, b):\n    gc.unfreeze()\n    found = [text for thing in gc.get_objects() "
     "if isinstance(thing, (dict, list, tuple)) for text in texts(thing, 2)]\n    return answer(found, a, b)",

@@ -84,6 +84,15 @@ class _Known:
     names: frozenset[str]
     modules: frozenset[str]
 
+    def is_solution(self, node: ast.AST) -> bool:
+        """True for a name of the program's, and for calls, attributes and items of one."""
+        root = node
+        while isinstance(root, ast.Call | ast.Attribute | ast.Subscript):
+            parent, root = root, root.func if isinstance(root, ast.Call) else root.value
+            if isinstance(parent, ast.Attribute) and isinstance(root, ast.Name) and root.id in self.modules:
+                return False
+        return isinstance(root, ast.Name) and root.id not in self.names
+
 
 class _Reader:
     """Reads one assertion into an `Expression`, collecting the calls that the solver must make."""
@@ -96,7 +105,7 @@ class _Reader:
 
     def read(self, node: ast.expr) -> Expression:
         """The expression of a node. Raises NeedsChecker."""
-        if node is self._solution or self._is_solution(node):
+        if node is self._solution or self._known.is_solution(node):
             index = len(self.calls)
             self.calls.append(f"({ast.get_source_segment(self._source, node)}\n)")
             return lambda values: values[index]
@@ -105,14 +114,6 @@ class _Reader:
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return self._compound(node)
         return lambda values: constant
-
-    def _is_solution(self, node: ast.expr) -> bool:
-        root: ast.expr = node
-        while isinstance(root, ast.Call | ast.Attribute | ast.Subscript):
-            parent, root = root, root.func if isinstance(root, ast.Call) else root.value
-            if isinstance(parent, ast.Attribute) and isinstance(root, ast.Name) and root.id in self._known.modules:
-                return False
-        return isinstance(root, ast.Name) and root.id not in self._known.names
 
     def _compound(self, node: ast.expr) -> Expression:
         match node:
@@ -196,12 +197,13 @@ def _read_assertion(source: str, tree: ast.Module, known: _Known) -> DirectTest 
     if len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
         return None
     condition = tree.body[0].test
+    named = any(
+        known.is_solution(node) and not (isinstance(node, ast.Name) and node.id in known.modules)
+        for node in ast.walk(condition)
+    )
     try:
-        reader = _Reader(source, known, None)
+        reader = _Reader(source, known, None if named else _innermost_call(condition))
         judge = reader.read(condition)
-        if not reader.calls:
-            reader = _Reader(source, known, _innermost_call(condition))
-            judge = reader.read(condition)
     except (NeedsChecker, RecursionError):
         return None
     return DirectTest(tuple(reader.calls), judge) if reader.calls else None
@@ -249,7 +251,7 @@ def _parse(source: str) -> ast.Module:
         return ast.parse(source)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def read_tests(tests: tuple[str, ...], setup: str = "") -> Plan:
     """Read the tests of one task.
 

@@ -42,7 +42,7 @@ _PROGRAMS = (
 
 
 def small_programs(count: int) -> list[Job]:
-    """Small programs, each different, all correct: lists, `math`, `collections`, a loop. A job has one to three tests."""
+    """Small programs, each different, all correct (lists, `math`, `collections`, a loop), with two or three tests."""
     jobs = []
     for k in range(3, count + 3):
         code, tests = _PROGRAMS[k % len(_PROGRAMS)]

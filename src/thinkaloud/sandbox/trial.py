@@ -191,6 +191,7 @@ def _judge_checked(sources: Sequence[str], solver: _Party, checker: _Party, tall
             failure = Outcome.WRONG
         tally.fail(failure, f"{_line(source)}: {_raised(payload)[1]}")
     if not asked and tally.passed:
+        tally.passed = 0
         raise _Stop(Outcome.INFRA_ERROR, "the tests never call the program, so they can tell nothing")
 
 

@@ -44,8 +44,8 @@ class Limits:
         memory_mb: address space in MiB beyond what the bare interpreter holds.
     """
 
-    cpu_seconds: float = 2.0
-    wall_seconds: float | None = None
+    cpu_seconds: float | int = 2.0
+    wall_seconds: float | int | None = None
     memory_mb: int = 256
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class Limits:
     @property
     def wall(self) -> float:
         """The elapsed time allowed, in seconds."""
-        return 5.0 * self.cpu_seconds if self.wall_seconds is None else self.wall_seconds
+        return float(5 * self.cpu_seconds if self.wall_seconds is None else self.wall_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
