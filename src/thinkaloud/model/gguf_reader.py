@@ -70,12 +70,12 @@ class GGUFTensors:
             try:
                 with np.errstate(all="ignore"):  # what comes out not finite is refused by name
                     block = np.asarray(dequantize(rows, kind), dtype=np.float32)
+                    if self._config.norm_plus_one and leaf.path[-1].endswith("norm"):
+                        block = block - 1.0
             except (NotImplementedError, ValueError) as error:
                 raise UserError(
                     f"{self.path}: tensor {name} is stored as {kind.name}, which is not supported"
                 ) from error
-            if self._config.norm_plus_one and leaf.path[-1].endswith("norm"):
-                block = block - 1.0
             yield (start, block) if len(info.shape) == 2 else (0, block.reshape(info.shape))
 
     def _stored_rows(self, name: str, info: TensorInfo) -> tuple[Any, np.ndarray]:
