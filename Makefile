@@ -1,0 +1,81 @@
+# Set-up and daily commands; `make` alone lists them. `make demo` and `make test` each work as the first command on a
+# machine with Python 3.11 or newer, make and a package registry. Everything is installed into .venv, once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input
+PYTHON ?=
+ARGS ?=
+
+# A virtual environment holds absolute paths: it is sound where it was made, while its interpreter is still there.
+SOUND := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.dev ## make .venv with the pinned requirements, tests and checks included (PYTHON=python3.12 chooses)
+	@echo "ready: . $(BIN)/activate"
+
+demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prints the run directory and the results
+	@$(BIN)/thinkaloud train recipes/starter.toml --out "runs/demo-$$(date +%Y%m%d-%H%M%S)"
+
+test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+check: $(VENV)/.dev ## lint, formatting and types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy --strict
+
+bench: $(VENV)/.runtime ## measure the sandbox beside plain subprocesses
+	@$(BIN)/thinkaloud bench sandbox $(ARGS)
+
+clean: ## remove build products and caches; runs/ and .venv stay
+	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: $(VENV)/.place requirements.txt pyproject.toml
+	@echo "installing the pinned requirements into $(VENV); once, a minute or two" >&2
+	@$(INSTALL) --requirement requirements.txt </dev/null
+	@$(INSTALL) --no-deps --no-build-isolation --editable . </dev/null
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	@echo "installing the tools for tests and checks into $(VENV); once" >&2
+	@$(INSTALL) --requirement requirements-dev.txt </dev/null
+	@touch $@
+
+ifneq ($(SOUND),yes)
+.PHONY: $(VENV)/.place
+endif
+$(VENV)/.place:
+	@set -e; \
+	if [ ! -e $@ ] && $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "using the $(VENV) that is there" >&2; pwd -P > $@; exit 0; \
+	fi; \
+	for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11) ""; do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    found=$$($(if $(PYTHON),"$(PYTHON)",python3) --version 2>&1) || found="none"; \
+	    echo "expected Python 3.11 or newer, found $$found;" \
+	        "install one, or name one: make setup PYTHON=/path/to/python3.12" >&2; \
+	    exit 1; \
+	fi; \
+	echo "making $(VENV) with $$("$$python" --version)" >&2; \
+	if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    "$$python" -m venv --clear $(VENV); \
+	elif "$$python" -m pip --version >/dev/null 2>&1; then \
+	    rm -rf $(VENV) $(VENV)-bootstrap; \
+	    "$$python" -m pip install --quiet --quiet --disable-pip-version-check --target $(VENV)-bootstrap virtualenv </dev/null; \
+	    PYTHONPATH=$(VENV)-bootstrap "$$python" -m virtualenv --quiet $(VENV); \
+	    rm -rf $(VENV)-bootstrap; \
+	else \
+	    echo "expected a Python with venv or pip, found $$python with neither;" \
+	        "install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; \
+	    exit 1; \
+	fi; \
+	pwd -P > $@
