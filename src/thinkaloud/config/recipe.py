@@ -18,6 +18,7 @@ Rate = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 NotNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
 
 
@@ -42,7 +43,9 @@ class DataConfig(Section):
     """Which tasks there are."""
 
     source: Literal["starter"] = "starter"
+    """`starter`: the tasks that ship in the package."""
     domains: tuple[str, ...] = DOMAINS
+    """As `thinkaloud domains` lists them."""
     generated: dict[str, NotNegative] = Field(default_factory=dict)
     """Extra training tasks made by the procedural generators: `{math = 100, logic = 50}`."""
 
@@ -64,21 +67,27 @@ class PromptConfig(Section):
     """The prompt contract (design, section 3)."""
 
     variant: Literal["default", "original"] = "default"
+    """`original`: the original write-up's prompt verbatim, without the line feed after the model's turn begins."""
     outside_text: Literal["reject", "allow"] = "reject"
+    """Whether a completion with text before, between or after the tags is well-formed."""
 
 
 class MixtureConfig(Section):
     """P(domain) proportional to count ** exponent: 1 keeps the natural mix, 0 is uniform."""
 
     exponent: Share = 0.5
+    """From 0 to 1."""
 
 
 class LoraConfig(Section):
     """LoRA (arXiv 2106.09685): W + (alpha / rank) A B, A normal, B zero; always float32."""
 
     rank: Positive = 16
+    """r: columns of A, rows of B."""
     alpha: PositiveFloat = 32.0
+    """Numerator of the scale."""
     targets: tuple[Target, ...] = ("q", "k", "v", "o", "gate", "up", "down")
+    """Projections of attention (q, k, v, o) and of the MLP (gate, up, down)."""
 
     @model_validator(mode="after")
     def _some_targets(self) -> LoraConfig:
@@ -91,9 +100,13 @@ class ColdStartConfig(Section):
     """A short supervised stage on rationales in the contract's format; `max_steps = 0` leaves it out."""
 
     max_steps: NotNegative = 0
+    """Optimizer updates at most; a satisfied probe ends the stage earlier."""
     batch_size: Positive = 8
+    """Rationales an update."""
     learning_rate: PositiveFloat = 1e-3
+    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1)."""
     warmup_steps: NotNegative = 2
+    """Updates over which the learning rate rises to its value."""
     stop_at_format_rate: Rate = 0.7
     """Stop as soon as the sampled format rate of a probe reaches this; too far, and groups have no signal left."""
     probe_every: Positive = 4
@@ -108,11 +121,17 @@ class RolloutConfig(Section):
     """How groups of completions are sampled."""
 
     prompts_per_step: Positive = 4
+    """Groups a step."""
     group_size: Annotated[int, Field(ge=2)] = 4
+    """Completions a prompt."""
     max_prompt_tokens: Positive = 1024
+    """Tasks with a longer prompt, frame included, are dropped whole."""
     max_new_tokens: Positive = 512
+    """Tokens a completion, the end-of-turn token included; one that gets no further is truncated."""
     temperature: PositiveFloat = 0.7
+    """Divides the logits, in sampling and in the ratio alike."""
     top_p: Rate = 0.95
+    """Share of probability that is sampled from, of what top-k left; 1 keeps every token."""
     top_k: NotNegative = 50
     """0 keeps every token."""
 
@@ -123,34 +142,47 @@ class RewardConfig(Section):
     truncated: Literal["penalize", "mask"] = "penalize"
     """A completion cut at the token limit earns 0, or is left out of the loss."""
     allow_unsandboxed: bool = False
+    """Run model-written code even where the machine cannot contain it."""
     sandbox_workers: NotNegative = 0
-    """0: as many as cores."""
+    """Processes that run code; 0: as many as cores."""
 
 
 class GrpoConfig(Section):
     """GRPO (arXiv 2402.03300) and its named variants."""
 
     max_steps: NotNegative = 100
+    """Rollouts; 0 leaves the stage out."""
     inner_iterations: Positive = 4
+    """Passes over the completions of a step."""
     minibatches: Positive = 1
     """Into how many updates a step's prompts are split, each inner iteration."""
     beta: NotNegativeFloat = 0.04
     """Weight of the KL penalty (k3) towards the policy as GRPO begins; 0 leaves out its pass altogether."""
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)] = 0.2
+    """The ratio is clipped to 1 - epsilon ... 1 + epsilon."""
     epsilon_high: PositiveFloat | None = None
     """The upper clip bound (DAPO, arXiv 2503.14476); the same as epsilon when absent."""
     ratio: Literal["token", "sequence"] = "token"
     """`sequence`: the length-normalised sequence ratio of GSPO (arXiv 2507.18071)."""
     loss: Literal["sequence_mean", "token_mean", "constant_length"] = "sequence_mean"
+    """How token losses are added up: mean of the means of completions (the paper), of all tokens (DAPO), or sums over
+    max_new_tokens (Dr. GRPO)."""
     scale_by_std: bool = True
     """False leaves out the division by the group's deviation (Dr. GRPO, arXiv 2503.20783)."""
     learning_rate: PositiveFloat = 3e-6
+    """Of the adapter, at its peak."""
     warmup_fraction: Share = 0.1
+    """Share of all updates over which the learning rate rises to its peak."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    adam_b1: Share = 0.9
-    adam_b2: Share = 0.99
+    """After the warm-up: decay to nearly 0 over the rest, or none."""
+    adam_b1: Decay = 0.9
+    """AdamW's decay of the mean gradient."""
+    adam_b2: Decay = 0.99
+    """AdamW's decay of the mean squared gradient."""
     weight_decay: NotNegativeFloat = 0.1
+    """Decoupled, times the learning rate."""
     max_grad_norm: PositiveFloat = 0.1
+    """Global norm that gradients are clipped to."""
     dead_step_limit: Positive = 200
     """So many steps in a row without any signal end the run with an error."""
 
@@ -159,26 +191,41 @@ class EvaluateConfig(Section):
     """Greedy decoding on held-out tasks."""
 
     split: Literal["validation", "test", "train"] = "test"
+    """Tasks of which split."""
     tasks_per_domain: Positive = 10
+    """The first so many of each domain; all where there are fewer."""
     max_new_tokens: Positive | None = None
     """The rollout's limit when absent."""
     batch_size: Positive = 32
+    """Prompts decoded at once."""
     stages: tuple[Literal["base", "cold_start", "trained"], ...] = ("base", "cold_start", "trained")
+    """Which models `train` evaluates."""
+
+    @model_validator(mode="after")
+    def _some_stages(self) -> EvaluateConfig:
+        if not self.stages or len(set(self.stages)) != len(self.stages):
+            raise ValueError("stages must name at least one model, and each once: base, cold_start, trained")
+        return self
 
 
 class CheckpointConfig(Section):
     """When training state is saved."""
 
     every_steps: Positive = 10
+    """GRPO steps between checkpoints; the last step is always saved."""
     keep: Positive = 2
+    """So many of the newest GRPO checkpoints stay."""
 
 
 class Recipe(Section):
     """One run: model, data, prompt, cold start, GRPO, evaluation."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Of the run directory, runs/NAME, unless --out names another."""
     seed: NotNegative = 0
+    """All other seeds are hashed from it."""
     model: ModelSource
+    """Where the weights come from; a plain string is its `source`."""
     data: DataConfig = DataConfig()
     prompt: PromptConfig = PromptConfig()
     mixture: MixtureConfig = MixtureConfig()

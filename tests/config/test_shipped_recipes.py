@@ -1,0 +1,91 @@
+"""Every recipe that ships: it parses, says where it was run, and keeps what its header promises."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+from thinkaloud.config import Recipe, load_recipe
+from thinkaloud.config import recipe as fields
+from thinkaloud.data.pool import check_domains
+from thinkaloud.fetch import KNOWN
+from thinkaloud.records import DOMAINS
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+BY_NAME = {path.stem: path for path in RECIPES}
+
+
+def test_the_recipes_that_the_readme_names_are_there() -> None:
+    assert {"tiny", "starter", "smollm2-135m", "gemma3-270m", "gemma3-1b"} <= BY_NAME.keys()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+class TestShipped:
+    def test_parses_under_its_own_name(self, path: Path) -> None:
+        recipe = load_recipe(path)
+        assert recipe.name == path.stem
+        assert recipe.model.source in KNOWN
+        check_domains(recipe.data)
+
+    def test_resolved_form_is_json_and_parses_to_the_same_recipe(self, path: Path) -> None:
+        from thinkaloud.config.load import parse_recipe
+
+        recipe = load_recipe(path)
+        assert parse_recipe(json.loads(json.dumps(recipe.resolved(), allow_nan=False))) == recipe
+
+    def test_header_says_hardware_time_and_result(self, path: Path) -> None:
+        header = path.read_text(encoding="utf-8").split("\nname = ")[0].lower()
+        assert all(line.startswith("#") for line in header.splitlines())
+        assert "hardware:" in header
+        assert "time" in header
+        assert "result" in header or path.stem == "tiny"
+
+
+def test_the_original_s_hyperparameters() -> None:
+    recipe = load_recipe(BY_NAME["gemma3-1b"])
+    grpo, rollout, lora = recipe.grpo, recipe.rollout, recipe.lora
+    assert (rollout.group_size, grpo.inner_iterations, grpo.beta, grpo.epsilon) == (4, 4, 0.04, 0.2)
+    assert (grpo.learning_rate, grpo.warmup_fraction, grpo.schedule) == (3e-6, 0.1, "cosine")
+    assert (grpo.adam_b1, grpo.adam_b2, grpo.weight_decay, grpo.max_grad_norm) == (0.9, 0.99, 0.1, 0.1)
+    assert (lora.rank, lora.alpha, set(lora.targets)) == (16, 32.0, {"q", "k", "v", "o", "gate", "up", "down"})
+    assert (rollout.temperature, rollout.top_p, rollout.top_k) == (0.7, 0.95, 50)
+    assert (rollout.max_new_tokens, rollout.max_prompt_tokens) == (512, 1024)
+    assert recipe.data.domains == DOMAINS
+    assert recipe.cold_start.max_steps == 0
+
+
+@pytest.mark.parametrize("name", ["gemma3-270m", "smollm2-135m"])
+def test_the_smaller_models_differ_by_their_cold_start_alone(name: str) -> None:
+    def without(path: Path) -> dict[str, object]:
+        return {k: v for k, v in load_recipe(path).resolved().items() if k not in ("name", "model", "cold_start")}
+
+    assert without(BY_NAME[name]) == without(BY_NAME["gemma3-1b"])
+    assert load_recipe(BY_NAME[name]).cold_start.max_steps > 0
+
+
+def test_defaults_are_the_original_s_numbers() -> None:
+    bare = Recipe.model_validate({"name": "bare", "model": "gemma3-1b"})
+    shipped = load_recipe(BY_NAME["gemma3-1b"])
+    for section in ("lora", "prompt", "rewards", "evaluate", "checkpoint", "mixture"):
+        assert getattr(bare, section) == getattr(shipped, section)
+    assert bare.grpo.model_copy(update={"max_steps": shipped.grpo.max_steps}) == shipped.grpo
+    assert bare.rollout == shipped.rollout
+
+
+def test_every_field_says_its_unit_or_has_a_docstring() -> None:
+    units = ("_steps", "_tokens", "_seconds", "_bytes")
+    for section in ast.parse(inspect.getsource(fields)).body:
+        if not isinstance(section, ast.ClassDef):
+            continue
+        assert ast.get_docstring(section), section.name
+        for statement, following in zip(section.body, [*section.body[1:], None], strict=True):
+            if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+                continue
+            name = statement.target.id
+            documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            is_section = isinstance(statement.value, ast.Call) and ast.unparse(statement.value.func).endswith("Config")
+            assert documented or is_section or name.endswith(units), f"{section.name}.{name}"
