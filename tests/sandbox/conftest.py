@@ -1,4 +1,4 @@
-"""One sandbox for all tests of the sandbox, and the hostile programs' verdicts: as this user, and as an unprivileged one."""
+"""One sandbox for all these tests, and the hostile programs' verdicts: as this user, and as an unprivileged one."""
 
 from __future__ import annotations
 

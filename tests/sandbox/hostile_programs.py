@@ -93,16 +93,20 @@ HACKS: dict[str, str] = {
     "flood_with_large_values": _FRAME
     + "import sys\nwhile True: frame(b'V', b'b' + struct.pack('>I', 999000) + bytes(999000))",
     "closed_channel": "import os\nos.close(3)\ndef add(a, b): return None",
+    "closed_channel_and_sleeps": "import os, time\nos.close(3)\ntime.sleep(1000)",
+    "closed_channel_and_loops": "import os\nos.close(3)\nwhile True: pass",
     "reads_the_channel": "import os\nos.read(3, 1)\ndef add(a, b): return None",
     "overridden_builtins": "import builtins\nbuiltins.type = lambda *a: int\nbuiltins.isinstance = lambda *a: True\n"
     "builtins.len = lambda *a: 0\nbuiltins.all = lambda *a: True\ndef add(a, b): return object()",
     "overridden_assertion_error": "import builtins\nclass Quiet(BaseException): pass\nbuiltins.AssertionError = Quiet\n"
     "AssertionError = Quiet\ndef add(a, b): return 0",
     "raises_assertion_error": "def add(a, b): raise AssertionError",
-    "overridden_eval": "import builtins\nbuiltins.eval = lambda *a, **k: True\nbuiltins.compile = lambda *a, **k: None\n"
+    "overridden_eval": "import builtins\nbuiltins.eval = lambda *a, **k: True\n"
+    "builtins.compile = lambda *a, **k: None\n"
     "def add(a, b): return 0",
     "overridden_exec": "import builtins\nbuiltins.exec = lambda *a, **k: None\ndef add(a, b): return 0",
-    "overridden_json": "import json\njson.dumps = lambda *a, **k: 'true'\njson.dump = json.dumps\ndef add(a, b): return None",
+    "overridden_json": "import json\njson.dumps = lambda *a, **k: 'true'\njson.dump = json.dumps\n"
+    "def add(a, b): return None",
     "overridden_encoder": "import sys\nfor name, module in list(sys.modules.items()):\n"
     "    if hasattr(module, 'encode') and 'codec' in name:\n        module.encode = lambda value: b'T'\n"
     "def add(a, b): return None",
@@ -120,9 +124,12 @@ HACKS: dict[str, str] = {
     "if isinstance(thing, (dict, list, tuple)) for text in texts(thing, 2)]\n    return answer(found, a, b)",
     "searches_modules": _SEARCH + "def add(a, b):\n    found = [text for module in list(sys.modules.values()) "
     "for text in texts(vars(module), 3)]\n    return answer(found, a, b)",
-    "reads_command_line": "def add(a, b):\n    text = open('/proc/self/cmdline').read()\n    return int(text.split('==')[1])",
-    "reads_environment": "def add(a, b):\n    text = open('/proc/self/environ').read()\n    return int(text.split('==')[1])",
-    "reads_memory": "def add(a, b):\n    memory = open('/proc/self/mem', 'rb')\n    memory.seek(id(a))\n    return memory.read(3)",
+    "reads_command_line": "def add(a, b):\n    text = open('/proc/self/cmdline').read()\n"
+    "    return int(text.split('==')[1])",
+    "reads_environment": "def add(a, b):\n    text = open('/proc/self/environ').read()\n"
+    "    return int(text.split('==')[1])",
+    "reads_memory": "def add(a, b):\n    memory = open('/proc/self/mem', 'rb')\n    memory.seek(id(a))\n"
+    "    return memory.read(3)",
     "reads_parent_memory": "import os\ndef add(a, b): return open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
     "reads_harness": "import sys\ndef add(a, b): return open(sys.modules['inside.solver'].__file__).read()",
     "not_a_number": "def add(a, b): return float('nan')",
@@ -158,7 +165,8 @@ HACKS: dict[str, str] = {
     "output_flood": "import sys\ndef add(a, b):\n    while True: sys.stdout.write('x' * 100_000)",
     "loop": "def add(a, b):\n    while True: pass",
     "loop_at_load": "while True: pass",
-    "loop_with_signals_ignored": "import signal\nfor number in range(1, 65):\n    try: signal.signal(number, signal.SIG_IGN)\n"
+    "loop_with_signals_ignored": "import signal\nfor number in range(1, 65):\n"
+    "    try: signal.signal(number, signal.SIG_IGN)\n"
     "    except (OSError, ValueError): pass\ndef add(a, b):\n    while True: pass",
     "loop_with_signals_blocked": "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
     "def add(a, b):\n    while True: pass",
@@ -185,6 +193,7 @@ EXPECTED: dict[str, Outcome] = {
     "huge_integer": Outcome.BAD_REPLY,
     "garbage_frames": Outcome.BAD_REPLY,
     "forged_passed_frames": Outcome.BAD_REPLY,
+    "closed_channel_and_sleeps": Outcome.NO_REPLY,
     "infinite_recursion": Outcome.EXCEPTION,
     "not_a_number": Outcome.WRONG,
     "prints_passed": Outcome.WRONG,
@@ -218,7 +227,8 @@ ESCAPES: dict[str, str] = {
     "signal_everybody": "def deed(scratch, home): return attempt(lambda: os.kill(-1, signal.SIGCONT))",
     "kill_group": "def deed(scratch, home): return attempt(lambda: os.killpg(0, signal.SIGKILL))",
     "kill_self": "def deed(scratch, home): return attempt(lambda: os.kill(os.getpid(), signal.SIGTERM))",
-    "fork_bomb": "def deed(scratch, home):\n    def bomb():\n        for _ in range(64): os.fork()\n    return attempt(bomb)",
+    "fork_bomb": "def deed(scratch, home):\n    def bomb():\n        for _ in range(64): os.fork()\n"
+    "    return attempt(bomb)",
     "subprocess": "import subprocess\ndef deed(scratch, home):\n"
     "    return attempt(lambda: subprocess.run([sys.executable, '-c', '']))",
     "system": "def deed(scratch, home):\n    return 'done' if os.system('true') == 0 else 'blocked'",
@@ -229,7 +239,8 @@ ESCAPES: dict[str, str] = {
     "write_home": "def deed(scratch, home): return attempt(lambda: open(home + '/thinkaloud-left', 'w').write('x'))",
     "make_directory": "def deed(scratch, home): return attempt(lambda: os.mkdir(scratch + '/left'))",
     "remove_file": "def deed(scratch, home): return attempt(lambda: os.unlink(scratch + '/readable'))",
-    "rename_file": "def deed(scratch, home): return attempt(lambda: os.rename(scratch + '/readable', scratch + '/left'))",
+    "rename_file": "def deed(scratch, home): return attempt(lambda: os.rename(scratch + '/readable', scratch + "
+    "'/left'))",
     "make_link": "def deed(scratch, home): return attempt(lambda: os.symlink('/', scratch + '/left'))",
     "change_directory": "def deed(scratch, home): return attempt(lambda: os.chdir(scratch))",
     "udp": "import socket\ndef deed(scratch, home):\n"

@@ -196,8 +196,7 @@ def test_many_threads_may_share_it(sandbox: Sandbox) -> None:
 
 def _worker(sandbox: Sandbox) -> Worker:
     sandbox.run(ADD, TESTS)
-    worker = next(worker for worker in sandbox._idle if worker is not None)
-    return worker
+    return next(worker for worker in sandbox._idle if worker is not None)
 
 
 def test_a_worker_that_dies_is_replaced() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,5 @@ def test_reference_programs_pass(sandbox: Sandbox, split: str) -> None:
 def test_reference_programs_of_other_tasks_fail(sandbox: Sandbox) -> None:
     """The tests can fail: each program of the validation split, renamed tests of its neighbour, is not paid."""
     jobs = list(reference_jobs("validation").values())
-    crossed = [
-        Job(code=job.code, tests=other.tests, setup=other.setup) for job, other in zip(jobs, jobs[1:], strict=False)
-    ]
+    crossed = [Job(code=job.code, tests=other.tests, setup=other.setup) for job, other in pairwise(jobs)]
     assert not any(verdict.ok for verdict in sandbox.run_batch(crossed))

@@ -46,6 +46,8 @@ def _why(death: Death, limits: Limits) -> _Stop:
     spent = death.cpu_seconds >= limits.cpu_seconds
     if death.signal in (signal.SIGXCPU, signal.SIGPROF) or (death.signal == signal.SIGKILL and spent):
         return _Stop(Outcome.CPU_LIMIT, f"used more than {limits.cpu_seconds:g} s of processor time")
+    if death.killed_by_worker:
+        return _Stop(Outcome.NO_REPLY, "closed its channel")
     if death.signal == signal.SIGKILL:
         # the jail lets no program send signals, so this came from outside: the out-of-memory killer, an operator
         return _Stop(Outcome.INFRA_ERROR, "the process was killed from outside")

@@ -46,10 +46,11 @@ class BadFrame(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a child ended: its wait status, and the processor time it used in seconds."""
+    """How a child ended: its wait status, the processor seconds it used, whether its worker had to kill it."""
 
     status: int
     cpu_seconds: float
+    killed_by_worker: bool
 
     @property
     def signal(self) -> int:
@@ -133,10 +134,10 @@ class Child:
         """Kill it if it still runs, and tell how it died. Once only. Raises WorkerFailed."""
         self._ended = True
         self.worker.order(END_AND_TELL, self.pid)
-        pid, status, cpu_seconds = self.worker.answer()
+        pid, death = self.worker.answer()
         if pid != self.pid:
             raise WorkerFailed(f"the worker answered for process {pid}, not {self.pid}")
-        return Death(status, cpu_seconds)
+        return death
 
 
 class Worker:
@@ -213,8 +214,8 @@ class Worker:
         except OSError as error:
             raise WorkerFailed(f"the worker takes no orders: {error}") from None
 
-    def answer(self) -> tuple[int, int, float]:
-        """The answer to the last order: pid or -errno, wait status, processor seconds. Raises WorkerFailed."""
+    def answer(self) -> tuple[int, Death]:
+        """The answer to the last order: pid (or -errno), and how that child died. Raises WorkerFailed."""
         message = b""
         try:
             while len(message) < ANSWER.size:
@@ -224,15 +225,15 @@ class Worker:
                 message += part
         except OSError as error:
             raise WorkerFailed(f"the worker does not answer: {error}") from None
-        pid, status, cpu_seconds = ANSWER.unpack(message)
-        return pid, status, cpu_seconds
+        pid, *death = ANSWER.unpack(message)
+        return pid, Death(*death)
 
     def fork(self, limits: Limits, *, checker: bool = False) -> Child:
         """Have the worker fork a child, a solver or a checker. Raises WorkerFailed."""
         ours, theirs = socket.socketpair()
         try:
             self.order(FORK_CHECKER if checker else FORK_SOLVER, 0, limits, [theirs.fileno()])
-            pid, _, _ = self.answer()
+            pid, _ = self.answer()
             if pid <= 0:
                 raise WorkerFailed(f"the worker cannot fork: {os.strerror(-pid)}")
         except BaseException:

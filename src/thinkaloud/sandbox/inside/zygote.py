@@ -7,7 +7,6 @@ tell how it died. End of file on the control socket ends the worker and all its 
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import random
@@ -15,12 +14,13 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 from . import checker, preload, solver, wire
 from .jail import CHANNEL, Jail
 
 ORDER = struct.Struct("=cidq")  # order, pid, cpu seconds, memory bytes
-ANSWER = struct.Struct("=qid")  # pid or -errno, wait status, cpu seconds used
+ANSWER = struct.Struct("=qid?")  # pid or -errno, wait status, cpu seconds used, whether this worker killed it
 
 FORK_SOLVER, FORK_CHECKER, END, END_AND_TELL = b"S", b"K", b"E", b"T"
 
@@ -50,12 +50,28 @@ def _fork(jail: Jail, order: bytes, channel: int, cpu_seconds: float, memory_byt
         os._exit(1)
 
 
-def _end(pid: int) -> tuple[int, float]:
-    """Kill a child and reap it: its wait status and the processor time it used."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+_GRACE_SECONDS = 0.25
+
+
+def _end(pid: int, grace_seconds: float = 0.0) -> tuple[int, float, bool]:
+    """Reap a child, killing it if it still runs: wait status, processor time, whether it was killed here.
+
+    Args:
+        pid: the child.
+        grace_seconds: how long a child whose channel is closed may take to finish dying. One that closed its channel
+            and lives on must not look like one that the system killed.
+    """
+    deadline = time.monotonic() + grace_seconds
+    while True:
+        found, status, usage = os.wait4(pid, os.WNOHANG)
+        if found or time.monotonic() >= deadline:
+            break
+        time.sleep(0.002)
+    killed = not found
+    if killed:
         os.kill(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
-    return status, usage.ru_utime + usage.ru_stime
+        _, status, usage = os.wait4(pid, 0)
+    return status, usage.ru_utime + usage.ru_stime, killed
 
 
 def _serve(control: socket.socket, jail: Jail) -> None:
@@ -71,12 +87,13 @@ def _serve(control: socket.socket, jail: Jail) -> None:
         if order in (FORK_SOLVER, FORK_CHECKER):
             pid = _fork(jail, order, descriptors[0], cpu_seconds, memory_bytes)
             children.add(pid)
-            control.sendall(ANSWER.pack(pid, 0, 0.0))
+            control.sendall(ANSWER.pack(pid, 0, 0.0, False))
         elif pid in children:
             children.discard(pid)
-            status, used = _end(pid)
             if order == END_AND_TELL:
-                control.sendall(ANSWER.pack(pid, status, used))
+                control.sendall(ANSWER.pack(pid, *_end(pid, _GRACE_SECONDS)))
+            else:
+                _end(pid)
         for descriptor in descriptors:
             os.close(descriptor)
     for pid in children:
