@@ -42,6 +42,14 @@ def test_polarity_by_whole_words() -> None:
     assert polarities("It isn’t true") == {False}
 
 
+def test_the_question_is_no_answer() -> None:
+    question = "No flower is made of iron. A tulip is a flower. Can a tulip be made of iron?"
+    task = Task(id="t", domain="logic", source="test", question=question, answer="no")
+    assert score(task, "", question).status == Status.WRONG
+    assert score(task, "", "No flower is made of iron.").status == Status.WRONG
+    assert score(task, "", "No, a tulip is a flower.").status == Status.CORRECT
+
+
 def test_other_golds_are_compared_as_in_science() -> None:
     assert status("Anna", "anna.") == Status.CORRECT
     assert status("Anna", "Ben") == Status.WRONG

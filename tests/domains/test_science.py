@@ -96,6 +96,12 @@ def test_options_that_differ_by_a_sign_or_a_plural_stay_apart() -> None:
     assert status("2", "B", ("4", "2")) == Status.CORRECT
 
 
+def test_options_that_differ_by_case_stay_apart() -> None:
+    genotypes = ("WW or ww", "WW or Ww", "WW only")
+    assert status("WW or Ww", "B", genotypes) == status("WW or Ww", "WW or Ww", genotypes) == Status.CORRECT
+    assert status("WW or Ww", "WW or ww", genotypes) == Status.WRONG
+
+
 def test_options_that_are_letters_are_read_as_texts() -> None:
     assert status("C", "C", ("H", "O", "C", "N")) == Status.CORRECT
     assert status("vitamin C", "vitamin C", ("vitamin A", "vitamin C", "vitamin D")) == Status.CORRECT

@@ -24,7 +24,7 @@ from thinkaloud.domains.wording import CONTENT, GRAM, Text, split_words
 MIN_WORDS = 8
 """Shares of fewer words than this say nothing; the length measure holds such texts down."""
 
-_CONSONANTS = re.compile(r"[^aeiouy']{5}")
+_CONSONANTS = re.compile(r"[^aeiouy']{6}|^[^aeiouy]*$")
 _STOP_BEFORE_SMALL = re.compile(r"[.!?](?<=[a-z].) +[a-z]")
 _CAPITAL_OR_BARE = re.compile(
     r" (?:(?<=[a-z] )(?:The|An?|It|He|She|They|We|In|On|At|And|But|Of|To|For|With|His|Her|This|That|There|When|As|If"
@@ -110,7 +110,7 @@ def spelling(text: Text) -> float:
 
 @lru_cache(maxsize=65_536)
 def _could_be_word(word: str) -> bool:
-    """False for more than 20 letters, five consonants in a row, and letters mixed with digits at length."""
+    """False for more than 20 letters, six consonants in a row or no vowel, and letters mixed with digits at length."""
     if len(word) <= 3:
         return True
     if len(word) > 20:

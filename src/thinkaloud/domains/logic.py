@@ -43,6 +43,8 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
         return score_choice(task, answer) if task.choices else score_short_text(task, answer)
     if len(answer) > MAX_CHARS:
         return wrong(f"expected yes or no, found an answer of {len(answer):,} characters")
+    if _is_copied(answer, task.question):
+        return wrong("copied from the question")
     said = polarities(answer)
     if not said:
         return no_answer(f"neither yes nor no in {quote(answer)}")
@@ -52,6 +54,12 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
     if gold == polarities(word):
         return correct(word)
     return wrong(f"says {word}")
+
+
+def _is_copied(answer: str, question: str) -> bool:
+    """True for three or more words of the question in a row, and nothing else: its "no" is no answer."""
+    said, asked = (" ".join(_WORD.findall(text.casefold())) for text in (answer, question))
+    return said.count(" ") >= 2 and f" {said} " in f" {asked} "
 
 
 DOMAIN = Domain(

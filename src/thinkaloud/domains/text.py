@@ -1,6 +1,6 @@
 """Short answers compared as text: case, articles, punctuation and plural set aside.
 
-Three levels, each looser than the one before. Comparisons use the loosest level at which the things to be told apart
+Four levels, each looser than the one before. Comparisons use the loosest level at which the things to be told apart
 (the options of a question) stay apart.
 """
 
@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-LEVELS = ("exact", "words", "stems")
+LEVELS = ("cased", "caseless", "words", "stems")
 
 MAX_CHARS = 2_000
 """Short answers are short: of anything longer only this much is read."""
@@ -57,19 +57,21 @@ def singular(word: str) -> str:
 
 def normal(text: str, level: str) -> tuple[str, ...]:
     """The form of `text` that is compared at a level of `LEVELS`."""
-    if level == "exact":
+    if level == "cased":
+        return (plain(text),)
+    if level == "caseless":
         return (plain(text).casefold(),)
     found = words(text)
     return found if level == "words" else tuple(singular(word) for word in found)
 
 
 def loosest_level(texts: Sequence[str]) -> str:
-    """The loosest level that keeps apart every two of `texts` which differ at the level `exact`."""
-    distinct = len({normal(text, "exact") for text in texts})
+    """The loosest level that keeps apart every two of `texts` which differ at the level `cased`."""
+    distinct = len({normal(text, "cased") for text in texts})
     for level in reversed(LEVELS):
         if len({normal(text, level) for text in texts}) == distinct:
             return level
-    return "exact"
+    return "cased"
 
 
 def without_lead_in(text: str) -> str:

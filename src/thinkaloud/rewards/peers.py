@@ -15,6 +15,7 @@ from thinkaloud.prompt.frames import FRAMES, QUESTION_SLOT, TASK_TEMPLATE
 from thinkaloud.records import Completion, Task, task_id
 from thinkaloud.rewards.scoring import score_batch
 
+_COLUMNS = ("domain", "answer", "question", "tests", "setup", "choices")
 _BEFORE_QUESTION = TASK_TEMPLATE.partition(QUESTION_SLOT)[0]
 
 
@@ -40,14 +41,12 @@ def reward_fn(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
     for name in ("domain", "answer"):
         if name not in columns:
             raise UserError(f"expected a column {name!r} beside prompts and completions, found {sorted(columns)}")
-    given = {"prompts": prompts} | {name: columns[name] for name in _KNOWN if columns.get(name) is not None}
+    given = {"prompts": prompts} | {name: columns[name] for name in _COLUMNS if columns.get(name) is not None}
     for name, column in given.items():
         if isinstance(column, str) or not hasattr(column, "__len__") or len(column) != number:
             raise UserError(f"expected {number} entries in {name!r}, one a completion, found {_what(column)}")
-    tasks = [
-        _task(prompts[i], {name: column[i] for name, column in given.items() if name != "prompts"})
-        for i in range(number)
-    ]
+    rows = [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
+    tasks = [_task(row) for row in rows]
     texts = [Completion(task_id=task.id, text=_text(c)) for task, c in zip(tasks, completions, strict=True)]
     scores = score_batch(tasks, texts)
     groups: dict[str, list[float]] = {}
@@ -60,12 +59,9 @@ def reward_fn(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
     ]
 
 
-_KNOWN = ("domain", "answer", "question", "tests", "setup", "choices")
-
-
-def _task(prompt: Any, row: Mapping[str, Any]) -> Task:
+def _task(row: Mapping[str, Any]) -> Task:
     name = _string(row["domain"])
-    question = _string(row["question"]) if "question" in row else question_of(_text(prompt))
+    question = _string(row["question"]) if "question" in row else question_of(_text(row["prompts"]))
     choices = _strings(row.get("choices"), "choices")
     return Task(
         id=task_id(name, question, choices),
