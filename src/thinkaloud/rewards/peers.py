@@ -7,7 +7,7 @@ be lists, tuples or NumPy arrays (Tunix), prompts and completions strings or cha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from thinkaloud.errors import UserError
@@ -19,7 +19,7 @@ _COLUMNS = ("domain", "answer", "question", "tests", "setup", "choices")
 _BEFORE_QUESTION = TASK_TEMPLATE.partition(QUESTION_SLOT)[0]
 
 
-def reward_fn(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float]:
+def reward_fn(prompts: Collection[Any], completions: Collection[Any], **columns: Any) -> list[float]:
     """Rewards in [0, 1], one a completion.
 
     Args:
