@@ -255,13 +255,13 @@ class Grpo:
 
     def _learned(self, parts: list[Sums], norms: list[Any], step: int) -> dict[str, Any]:
         first = parts[: max(1, len(parts) // max(1, self.recipe.grpo.inner_iterations))]
-        tokens, first_tokens = sum(float(p.tokens) for p in parts), sum(float(p.tokens) for p in first)
+        tokens, first_tokens = (sum((float(p.tokens) for p in some), 0.0) for some in (parts, first))
 
         def mean(name: str, over: list[Sums], count: float) -> float | None:
             return sum(float(getattr(part, name)) for part in over) / count if count else None
 
         return {
-            "loss": sum(float(part.loss) for part in parts) / self.recipe.grpo.inner_iterations,
+            "loss": sum((float(part.loss) for part in parts), 0.0) / self.recipe.grpo.inner_iterations,
             "kl": mean("kl", parts, tokens),
             "ratio_mean": mean("ratio", first, first_tokens),
             "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),

@@ -120,7 +120,7 @@ def apply_gradients(
 
     A gradient that is not finite changes nothing: neither the adapter nor the moments.
     """
-    norm = optax.global_norm(gradients)
+    norm = optax.tree.norm(gradients)
     updates, new_state = optimizer.update(gradients, state, adapter)
     new_adapter = optax.apply_updates(adapter, updates)
     finite = jnp.isfinite(norm)

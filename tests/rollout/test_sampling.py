@@ -1,0 +1,74 @@
+"""How tokens are chosen: hand-made distributions, and noise that is neither repeated nor tied to the batch."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thinkaloud.rollout.sampling import GREEDY, Sampling, key_of, row_keys, sample
+from thinkaloud.seeding import derive_seed
+
+LOGITS = jnp.log(jnp.asarray([[0.5, 0.3, 0.15, 0.05]]))
+
+
+def draw(sampling: Sampling, count: int = 4000) -> np.ndarray:
+    """How often each of the four tokens comes up."""
+    keys = row_keys(key_of(7), jnp.arange(count), 0)
+    tokens, _ = sample(jnp.repeat(LOGITS, count, axis=0), keys, sampling)
+    return np.bincount(np.asarray(tokens), minlength=4) / count
+
+
+def test_plain_sampling_follows_the_distribution() -> None:
+    np.testing.assert_allclose(draw(Sampling(temperature=1.0, top_k=0, top_p=1.0)), [0.5, 0.3, 0.15, 0.05], atol=0.03)
+
+
+def test_temperature_sharpens() -> None:
+    expected = np.asarray([0.25, 0.09, 0.0225, 0.0025]) / 0.365
+    np.testing.assert_allclose(draw(Sampling(temperature=0.5, top_k=0, top_p=1.0)), expected, atol=0.03)
+
+
+def test_top_k_keeps_the_likeliest() -> None:
+    np.testing.assert_allclose(draw(Sampling(temperature=1.0, top_k=2, top_p=1.0)), [0.625, 0.375, 0, 0], atol=0.03)
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
+    found = draw(Sampling(temperature=1.0, top_k=0, top_p=0.7))
+    np.testing.assert_allclose(found, [0.625, 0.375, 0, 0], atol=0.03)
+
+
+def test_top_p_looks_at_what_top_k_left() -> None:
+    # after top-2 the shares are 0.625 and 0.375: 0.6 is reached by the first alone
+    np.testing.assert_allclose(draw(Sampling(temperature=1.0, top_k=2, top_p=0.6)), [1, 0, 0, 0])
+
+
+def test_log_probabilities_are_those_of_the_whole_distribution_at_the_temperature() -> None:
+    keys = row_keys(key_of(0), jnp.arange(1), 0)
+    token, logprob = sample(LOGITS, keys, Sampling(temperature=0.5, top_k=1, top_p=1.0))
+    assert int(token[0]) == 0
+    np.testing.assert_allclose(logprob, np.log(0.25 / 0.365), rtol=1e-5)
+
+
+def test_greedy_takes_the_likeliest() -> None:
+    token, logprob = sample(LOGITS, row_keys(key_of(0), jnp.arange(1), 0), GREEDY)
+    assert int(token[0]) == 0
+    np.testing.assert_allclose(logprob, np.log(0.5), rtol=1e-5)
+
+
+def test_noise_depends_on_seed_row_and_position_and_on_nothing_else() -> None:
+    def noise(seed: int, rows: list[int], position: int) -> np.ndarray:
+        keys = row_keys(key_of(seed), jnp.asarray(rows), position)
+        return np.asarray(jax.vmap(lambda key: jax.random.normal(key, (4,)))(keys))
+
+    first = noise(5, [0, 1, 2, 3], 0)
+    np.testing.assert_array_equal(first[2:], noise(5, [2, 3], 0))
+    everything = [noise(seed, [0, 1], position) for seed in (5, 6, 2**40 + 5) for position in (0, 1)]
+    values = np.concatenate([block.reshape(-1) for block in everything])
+    assert len(np.unique(values)) == values.size
+
+
+def test_all_bits_of_a_seed_count() -> None:
+    seeds = [derive_seed(0, "rollout", step) for step in range(50)]
+    data = {tuple(np.asarray(jax.random.key_data(key_of(seed))).tolist()) for seed in seeds}
+    assert len(data) == 50
+    assert not np.array_equal(jax.random.key_data(key_of(1)), jax.random.key_data(key_of(1 + 2**33)))

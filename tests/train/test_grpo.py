@@ -1,0 +1,313 @@
+"""One GRPO step against the plain way, and the invariants that hold in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from thinkaloud.config import Recipe
+from thinkaloud.model.architecture import head_weight
+from thinkaloud.model.lora import TARGETS, init_adapter
+from thinkaloud.model.packed import forward, pack
+from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.rollout.sampling import GREEDY
+from thinkaloud.train.advantage import group_advantages
+from thinkaloud.train.grpo import Grpo, outcome_metrics
+
+MakeRecipe = Callable[..., Recipe]
+run = jax.jit(forward, static_argnames=("config", "scale", "collect"))
+
+
+def by_token_sum(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+    """A reward that differs within a group, whatever was sampled."""
+    return [
+        Score(reward=(sum(c.token_ids) % 97) / 97, status=Status.WRONG) for _, c in zip(tasks, completions, strict=True)
+    ]
+
+
+def moved_adapter(policy: Policy) -> Any:
+    adapter = init_adapter(policy.model.config, 2, TARGETS, seed=5)
+    rng = np.random.default_rng(6)
+    return jax.tree.map(lambda x: x + jnp.asarray(0.05 * rng.standard_normal(x.shape).astype(np.float32)), adapter)
+
+
+def plain_logprobs(policy: Policy, adapter: Any, task: Task, completion: Completion, temperature: float) -> Any:
+    prompt = policy.contract.encode(task.question)
+    ids = list(completion.token_ids)
+    hidden, _ = run(policy.model.params, adapter, pack([[*prompt, *ids]], [[]]), policy.model.config, policy.scale)
+    logits = hidden[len(prompt) - 1 : len(prompt) + len(ids) - 1] @ head_weight(policy.model.params).T
+    return jax.nn.log_softmax(logits / np.float32(temperature))[np.arange(len(ids)), np.asarray(ids)]
+
+
+def sgd_step(stage: Grpo, adapter: Any, tasks: list[Task], step: int = 0) -> tuple[Any, Any]:
+    """One step with plain gradient descent at rate one: what is subtracted is the gradient."""
+    stage.optimizer = optax.sgd(1.0)
+    before = jax.tree.map(np.asarray, adapter)
+    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, step)
+    gradient = jax.tree.map(lambda old, new: old - np.asarray(new), before, result.adapter)
+    return result, gradient
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3])
+@pytest.mark.parametrize("loss", ["sequence_mean", "token_mean"])
+def test_the_update_is_the_gradient_of_the_formula(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, beta: float, loss: str
+) -> None:
+    recipe = make_recipe(grpo={"beta": beta, "loss": loss})
+    reference = jax.tree.map(lambda x: x * 0.5, moved_adapter(policy))
+    result, gradient = sgd_step(Grpo(policy, reference, recipe, by_token_sum), moved_adapter(policy), tasks)
+    rewards = np.asarray([[score.reward for score in group] for group in result.scores])
+    advantages = group_advantages(rewards, np.zeros(rewards.shape, bool), scale_by_std=True).values
+    completions = [(i, m, c) for i, group in enumerate(result.groups) for m, c in enumerate(group)]
+    all_tokens = sum(len(c.token_ids) for _, _, c in completions)
+
+    def formula(adapter: Any) -> Any:
+        total = jnp.zeros(())
+        for i, m, completion in completions:
+            logprobs = plain_logprobs(policy, adapter, tasks[i], completion, 0.8)
+            ratio = jnp.exp(logprobs - jax.lax.stop_gradient(logprobs))
+            value = -ratio * np.float32(advantages[i, m])
+            if beta:
+                d = plain_logprobs(policy, reference, tasks[i], completion, 0.8) - logprobs
+                value = value + np.float32(beta) * (jnp.exp(d) - d - 1)
+            weight = 1 / all_tokens if loss == "token_mean" else 1 / (len(logprobs) * len(completions))
+            total = total + np.float32(weight) * value.sum()
+        return total
+
+    expected = jax.grad(formula)(moved_adapter(policy))
+    for ours, theirs in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
+        assert np.abs(np.asarray(theirs)).max() > 1e-5
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.4])
+def test_the_ratio_is_one_at_the_first_update(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, temperature: float
+) -> None:
+    """Invariant 3: the trainer's log-probabilities are the sampler's, at any temperature, with top-p in force."""
+    recipe = make_recipe(rollout={"temperature": temperature, "top_p": 0.9})
+    result, _ = sgd_step(Grpo(policy, {}, recipe, by_token_sum), moved_adapter(policy), tasks)
+    assert abs(result.metrics["ratio_mean"] - 1) < 1e-3
+    assert abs(result.metrics["ratio_max"] - 1) < 1e-3
+    assert result.metrics["clip_fraction"] == 0
+
+
+def test_later_iterations_move_away_from_the_first(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(grpo={"inner_iterations": 3, "learning_rate": 0.05, "warmup_fraction": 0.0})
+    stage = Grpo(policy, {}, recipe, by_token_sum)
+    adapter = moved_adapter(policy)
+    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
+    assert abs(result.metrics["ratio_max"] - 1) < 1e-3  # measured in the first iteration
+    assert result.metrics["clip_fraction"] > 0
+
+
+def test_minibatches_update_once_each_and_all_prompts_are_used(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    stage = Grpo(policy, {}, make_recipe(grpo={"minibatches": 3, "inner_iterations": 2}), by_token_sum)
+    adapter = moved_adapter(policy)
+    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
+    assert int(optax.tree.get(result.state, "count", filtering=lambda path, _: "Adam" in str(path[-1]))) == 6
+    assert abs(result.metrics["ratio_mean"] - 1) < 0.2
+
+
+def test_equal_rewards_leave_the_adapter_as_it_is(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
+    """Invariant 10."""
+
+    def same(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        return [Score(reward=0.2, status=Status.WRONG) for _ in completions]
+
+    stage = Grpo(policy, {}, make_recipe(grpo={"learning_rate": 0.1}), same)
+    before = jax.tree.map(np.asarray, moved_adapter(policy))
+    adapter = moved_adapter(policy)
+    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
+    assert result.metrics["dead_groups"] == 1.0
+    assert result.metrics["grad_norm"] == 0.0
+    for new, old in zip(jax.tree.leaves(result.adapter), jax.tree.leaves(before), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_a_dead_group_beside_live_ones_gives_no_gradient_but_counts_in_the_mean(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    def first_group_dead(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        scores = by_token_sum(some, completions)
+        return [
+            Score(reward=0.0, status=Status.WRONG) if task.id == tasks[0].id else score
+            for task, score in zip(some, scores, strict=True)
+        ]
+
+    stage = Grpo(policy, {}, make_recipe(), first_group_dead)
+    result, gradient = sgd_step(stage, moved_adapter(policy), tasks)
+    assert result.metrics["dead_groups"] == pytest.approx(1 / 3)
+    lonely = Grpo(policy, {}, make_recipe(), first_group_dead)
+    lonely.optimizer = optax.sgd(1.0)
+    adapter = moved_adapter(policy)
+    before = jax.tree.map(np.asarray, adapter)
+    live = group_advantages(
+        np.asarray([[s.reward for s in group] for group in result.scores[1:]]),
+        np.zeros((2, 4), bool),
+        scale_by_std=True,
+    )
+    new, _, _ = lonely.update(
+        adapter, lonely.optimizer.init(adapter), tasks[1:], result.groups[1:], result.scores[1:], live, 0
+    )
+    for ours, old, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(before), jax.tree.leaves(new), strict=True):
+        np.testing.assert_allclose(ours, (old - np.asarray(other)) * 2 / 3, atol=1e-5)
+
+
+def cut_completions(groups: list[list[Completion]]) -> Callable[[Sequence[Task], Sequence[Completion]], list[Score]]:
+    """The first completion of every group is cut off."""
+
+    def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        return [
+            Score(reward=0.0, status=Status.TRUNCATED, reason="truncated")
+            if index % 4 == 0
+            else Score(reward=(index % 4) / 4, status=Status.WRONG)
+            for index, _ in enumerate(completions)
+        ]
+
+    return score
+
+
+def test_truncated_completions_are_penalised_or_masked(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    """Invariant 9: counted apart; by default they earn 0 and push the others up, masked they take no part."""
+    penalised = Grpo(policy, {}, make_recipe(), cut_completions([]))
+    result, gradient = sgd_step(penalised, moved_adapter(policy), tasks)
+    assert result.metrics["truncated_rate"] == 0.25
+    masked = Grpo(policy, {}, make_recipe(rewards={"truncated": "mask"}), cut_completions([]))
+    other, masked_gradient = sgd_step(masked, moved_adapter(policy), tasks)
+    assert other.metrics["truncated_rate"] == 0.25
+    assert not np.allclose(gradient["q"]["b"], masked_gradient["q"]["b"], atol=1e-6)
+
+
+def test_masked_completions_do_not_touch_the_gradient(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    """Whatever reward a masked completion carries, the update is the same."""
+
+    def scorer(reward: float) -> Callable[[Sequence[Task], Sequence[Completion]], list[Score]]:
+        def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+            return [
+                Score(reward=reward, status=Status.SANDBOX_ERROR)
+                if index % 4 == 1
+                else Score(reward=(index % 4) / 4, status=Status.WRONG)
+                for index, _ in enumerate(completions)
+            ]
+
+        return score
+
+    (low, first), (high, second) = (
+        sgd_step(Grpo(policy, {}, make_recipe(grpo={"beta": 0.1}), scorer(value)), moved_adapter(policy), tasks)
+        for value in (0.0, 1.0)
+    )
+    assert low.metrics["masked"] == high.metrics["masked"] == 3
+    for ours, theirs in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_end_of_turn_token_is_trained(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
+    """Invariant 2: where the completions that end are the rewarded ones, the end becomes likelier."""
+    stop = policy.contract.stop_ids[0]
+    bodies = [(40, 41, stop), (42, 43, 44), (45, 46, stop), (47, 48, 49)]
+    groups = [
+        [
+            Completion(
+                task_id=task.id,
+                text="",
+                token_ids=ids,
+                logprobs=(0.0,) * len(ids),
+                finish=Finish.STOP if stop in ids else Finish.LENGTH,
+            )
+            for ids in bodies
+        ]
+        for task in tasks
+    ]
+    scores = [[Score(reward=float(c.finish is Finish.STOP), status=Status.WRONG) for c in group] for group in groups]
+    rewards = np.asarray([[s.reward for s in group] for group in scores])
+    advantages = group_advantages(rewards, np.zeros(rewards.shape, bool), scale_by_std=True)
+    stage = Grpo(policy, {}, make_recipe(grpo={"learning_rate": 0.02}), by_token_sum)
+    adapter = moved_adapter(policy)
+    before = [float(plain_logprobs(policy, adapter, tasks[0], c, 1.0)[-1]) for c in groups[0]]
+    state = stage.optimizer.init(adapter)
+    for step in range(3):
+        adapter, state, _ = stage.update(adapter, state, tasks, groups, scores, advantages, step)
+    after = [float(plain_logprobs(policy, adapter, tasks[0], c, 1.0)[-1]) for c in groups[0]]
+    assert after[0] > before[0] + 0.05
+    assert after[2] > before[2] + 0.05
+    assert after[1] < before[1]
+
+
+def test_adapters_and_moments_stay_float32_on_a_bfloat16_base(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    """Invariant 4."""
+    from dataclasses import replace
+
+    half = replace(policy.model, params=jax.tree.map(lambda x: x.astype(jnp.bfloat16), policy.model.params))
+    stage = Grpo(replace(policy, model=half), {}, make_recipe(grpo={"learning_rate": 3e-6}), by_token_sum)
+    adapter = moved_adapter(policy)
+    before = np.asarray(adapter["q"]["b"])
+    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
+    leaves = [*jax.tree.leaves(result.adapter), *jax.tree.leaves(result.state)]
+    assert {str(leaf.dtype) for leaf in leaves} == {"float32", "int32"}
+    moved = np.abs(np.asarray(result.adapter["q"]["b"]) - before)
+    assert 1e-7 < moved.max() < 4e-6
+    assert abs(result.metrics["ratio_mean"] - 1) < 0.02
+
+
+def test_metrics_tell_the_states_apart(tasks: list[Task]) -> None:
+    states = [Status.CORRECT, Status.WRONG, Status.BAD_FORMAT, Status.TRUNCATED, Status.UNSCORABLE]
+    rewards = [1.0, 0.2, 0.0, 0.0, 0.0]
+    scores = [[Score(reward=r, status=s) for r, s in zip(rewards, states, strict=True)]]
+    groups = [[Completion(task_id="t", text="")] * 5]
+    masked = np.asarray([[False] * 4 + [True]])
+    advantages = group_advantages(np.asarray([rewards]), masked, scale_by_std=True)
+    found = outcome_metrics(tasks[:1], groups, scores, advantages)
+    assert (found["n"], found["masked"]) == (4, 1)
+    assert found["reward"] == pytest.approx(0.3)
+    assert (found["format_rate"], found["accuracy"], found["truncated_rate"]) == (0.5, 0.25, 0.25)
+    assert found["domains"]["math"]["n"] == 4
+
+
+def test_a_tiny_model_learns_a_task_with_a_known_optimum(policy: Policy, make_recipe: MakeRecipe) -> None:
+    """Invariant 11: the reward is the share of tokens that are `A`; its optimum is reached.
+
+    The head is frozen, final states have norm 8 and embeddings norm 1: at temperature 1 no adapter can raise p(A) above
+    about e^8 / (e^8 + 260) = 0.92, and greedy decoding then earns 1.
+    """
+    wanted = policy.contract.tokenizer.encode_plain("A")[0]
+
+    def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        return [
+            Score(reward=sum(t == wanted for t in c.token_ids) / len(c.token_ids), status=Status.WRONG)
+            for c in completions
+        ]
+
+    recipe = make_recipe(
+        rollout={"prompts_per_step": 2, "group_size": 64, "max_new_tokens": 4, "temperature": 1.0},
+        grpo={"learning_rate": 0.01, "max_steps": 30, "schedule": "constant", "max_grad_norm": 1.0},
+        lora={"rank": 4, "alpha": 8.0},
+    )
+    stage = Grpo(policy, {}, recipe, score)
+    adapter = init_adapter(policy.model.config, 4, TARGETS, seed=0)
+    state: Any = stage.optimizer.init(adapter)
+    tasks = [Task(id=q, domain="math", source="test", question=q, answer="") for q in ("x", "y")]
+    rewards = []
+    for step in range(30):
+        result = stage.step(adapter, state, tasks, step)
+        adapter, state = result.adapter, result.state
+        rewards.append(result.metrics["reward"])
+    assert rewards[0] < 0.1
+    assert np.mean(rewards[-5:]) == pytest.approx(0.92, abs=0.03)
+    groups = policy.complete(adapter, tasks, group_size=1, max_new_tokens=4, sampling=GREEDY, seed=0)
+    assert [one.token_ids for (one,) in groups] == [(wanted,) * 4] * 2
