@@ -178,8 +178,21 @@ def test_summaries_are_short_and_in_other_words() -> None:
 
 def test_ideas_may_be_a_list() -> None:
     task = Task(id="t", domain="creative_ideation", source="test", question="Suggest gifts for a gardener.", answer="")
-    answer = "1. Gloves with long cuffs\n2. A gardener's diary\n3. Seeds of old tomatoes\n4. Boots\n5. A folding stool"
-    assert creative_ideation.score(task, REASONING, answer).value == pytest.approx(0.8)
+
+    def value(answer: str) -> float:
+        return creative_ideation.score(task, REASONING, answer).value
+
+    mixed = "1. Gloves with long cuffs\n2. A gardener's diary\n3. Seeds of old tomatoes\n4. Boots\n5. A folding stool"
+    assert value(mixed) == pytest.approx(0.8)
+    bare = "- Leather gloves\n- Gardener diary\n- Tomato seeds\n- Rubber boots\n- Folding stool"
+    assert value(bare) == pytest.approx(0.8 * 0.8)
+    assert value(bare.replace("\n- ", ", ")) == 0.0  # keywords in a row
+    assert value("\n".join(f"- {word}" for word in bare.split() if word != "-")) == 0.0
+
+
+def test_short_answers_earn_in_proportion() -> None:
+    short = graded("The old keeper saved the whale.")  # six words, three stems of five
+    assert short.components == pytest.approx({"length": 0.15 + 0.15 * 0.6, "diversity": 0.15, "relevance": 0.15})
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", "the ", "word. ", "\u200b", "'", "a'", "!\n", "🙂", "Ω ", "a" * 50 + " "])

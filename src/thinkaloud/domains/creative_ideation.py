@@ -6,7 +6,7 @@ from thinkaloud.domains.base import CodeRunner, Domain, DomainScore
 from thinkaloud.domains.graded import Graded, score_graded
 from thinkaloud.records import Task
 
-SPEC = Graded(function=(0.02, 0.10))
+SPEC = Graded(function=(0.02, 0.10), lists=True)
 
 
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:

@@ -7,13 +7,14 @@ Diversity: MATTR (Covington and McFall 2010, doi:10.1080/09296171003643098), the
 that moves over the answer; full from 0.70, none below 0.35. Differs from the paper: the window is 25 words, not 50 to
 500, so that answers of 25 words are measured like long ones; shorter answers are one window, and below ten words the
 measure shrinks with their number.
-Relevance: distinct content stems of the question that the answer uses; full at half of them, or five. The system prompt
-counts for nothing.
+Relevance: distinct content stems of the question that the answer uses; full at half of them, or five; shrinking below
+ten words as diversity does. The system prompt counts for nothing.
 Guard: the weakest guard of the answer, times the mean of 1 and the weakest guard of the reasoning (`guards`).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from thinkaloud.domains import guards
@@ -28,6 +29,7 @@ LENGTH, DIVERSITY, RELEVANCE = 0.3, 0.25, 0.25
 REASONING_WORDS = (20, 500)
 ANSWER_WORDS = (10, 300)
 _SYSTEM_TEXT = SYSTEM + TASK_TEMPLATE
+_ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]*[^\W_][^\n]*?[ -][^\W_]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,14 @@ class Graded:
             it is 1; None where the question holds all that the answer may say.
         shorter: the answer must be shorter than the question: a share of its words at which the guard is 0, and up to
             which it is 1; None where length relative to the question says nothing.
+        lists: an answer in three or more list items of two or more words each may do without function words.
     """
 
     copy: tuple[float, float] = (0.7, 0.4)
     function: tuple[float, float] = (0.08, 0.22)
     density: tuple[float, float] | None = (0.8, 0.55)
     shorter: tuple[float, float] | None = None
+    lists: bool = False
 
 
 def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> DomainScore:
@@ -67,7 +71,7 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     measures = {
         "length": LENGTH * length / 2,
         "diversity": DIVERSITY * diversity(said.words),
-        "relevance": RELEVANCE * relevance(said.tokens, question_stems(question)),
+        "relevance": RELEVANCE * relevance(said.tokens, question_stems(question)) * min(1.0, said.num_words / 10),
     }
     answer_guards = _answer_guards(spec, question, said)
     thought_guards = _thought_guards(question, thought, said)
@@ -91,6 +95,8 @@ def _answer_guards(spec: Graded, question: str, answer: Text) -> dict[str, float
         "spelling": guards.spelling(answer),
         "copies the prompt": ramp(_copied_from_prompt(answer, question), *spec.copy),
     }
+    if spec.lists and len(_ITEM.findall(answer.raw)) >= 3:
+        found["function words"] = max(found["function words"], 0.8)
     if spec.density is not None:
         found["keyword density"] = ramp(density(answer.words, question_stems(question)), *spec.density)
     if spec.shorter is not None:
