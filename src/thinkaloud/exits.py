@@ -20,6 +20,9 @@ from thinkaloud.errors import ContractMismatch, UserError
 # Newer typer carries a copy of click, older ones import it: its exceptions are the ones next to BadParameter.
 _usage: Any = importlib.import_module(typer.BadParameter.__module__)
 
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
 _MENDABLE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
@@ -44,6 +47,8 @@ def run(command: Callable[..., Any]) -> NoReturn:
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         result = command(standalone_mode=False)
+        if result == INTERRUPTED:  # newer typer's way to say so
+            raise KeyboardInterrupt
         if sys.stdout is not None:
             sys.stdout.flush()
     except getattr(_usage, "NoArgsIsHelpError", ()) as error:
@@ -54,7 +59,7 @@ def run(command: Callable[..., Any]) -> NoReturn:
         fail(f"{error.format_message()} (see {context.command_path if context else 'thinkaloud'} --help)")
     except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except ContractMismatch as error:
         print(error.diff, file=sys.stderr)
         fail(str(error))

@@ -25,7 +25,7 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.rundir import RunDir, create, refuse_existing
+from thinkaloud.rundir import RunDir, check_new, check_writable, create
 from thinkaloud.seeding import derive_seed
 from thinkaloud.session import (
     Scorer,
@@ -194,6 +194,7 @@ def evaluate_run(
     tasks = held_out(session.pool.split(chosen), per_domain=count)
     own = (chosen, count) == (config.split, config.tasks_per_domain)
     folder = run.evaluation if own else run.evaluation / f"{chosen}-{count}"
+    check_writable(run.evaluation)
     with open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
         folder.mkdir(exist_ok=True)
@@ -220,10 +221,11 @@ def train(recipe: Recipe, recipe_text: str, out: Path, *, resume: bool, display:
     run, timer = RunDir(out), PhaseTimer()
     if resume:
         require_same_recipe(run, recipe)
+        check_writable(out)
         if (out / "environment.json").exists():
             timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
     else:
-        refuse_existing(out)
+        check_new(out)
     with timer.phase("prepare"):
         session = open_session(recipe, progress=display.note)
     with open_scorer(recipe, session.contract) as (score, level):

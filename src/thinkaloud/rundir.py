@@ -6,10 +6,11 @@ runs/NAME/ recipe.toml  resolved.json  contract.json  metrics.jsonl  rollouts/st
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class RunDir:
                 f"{stage} diverged in step {row.get('step')}: a metric is not a finite number; lower "
                 f"{stage}.learning_rate and start anew with --out"
             ) from None
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with _naming(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
 
     def keep_rows(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
@@ -120,16 +121,47 @@ def write_text(path: Path, text: str) -> None:
     """Write through a temporary file beside it, so that readers see the old text or the new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        with _naming(path):
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
-def refuse_existing(path: Path) -> None:
-    """Raises UserError where a new run cannot begin because something is there already."""
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A full disk is often noticed as a file is closed, by an error that does not name it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_new(path: Path) -> None:
+    """Whether a run directory can be made at `path`; makes nothing.
+
+    Raises:
+        UserError: Something is there already, the place cannot be written, or its disk is nearly full.
+    """
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists already; choose another with --out, or go on with it by --resume")
+    place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not place.is_dir():
+        raise UserError(f"cannot make {path}: {place} is a file; choose another place with --out")
+    check_writable(place)
+    free = shutil.disk_usage(place).free
+    if free < LEAST_FREE_BYTES:
+        raise UserError(
+            f"the disk of {path} has {free / 2**20:.0f} MiB free, a run needs at least "
+            f"{LEAST_FREE_BYTES / 2**20:.0f}; free some, or choose another place with --out"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UserError where files cannot be made in a folder: before long work rather than after it."""
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise UserError(f"cannot write in {folder}: it is read-only, or not yours; choose another place")
 
 
 def create(path: Path, recipe_text: str, resolved: dict[str, Any]) -> RunDir:
@@ -138,33 +170,24 @@ def create(path: Path, recipe_text: str, resolved: dict[str, Any]) -> RunDir:
     Raises:
         UserError: It exists, cannot be written, or its disk is nearly full. Nothing is left behind then.
     """
+    check_new(path)
     run = RunDir(path)
-    made: list[Path] = []  # of folders that were made, the outermost alone
+    made = [folder for folder in (path, *path.parents) if not folder.exists()][-1:]  # the outermost new folder
     try:
-        refuse_existing(path)
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        made = missing[-1:]
         path.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path).free
-        if free < LEAST_FREE_BYTES:
-            raise UserError(
-                f"the disk of {path} has {free / 2**20:.0f} MiB free, a run needs at least "
-                f"{LEAST_FREE_BYTES / 2**20:.0f}; free some, or choose another place with --out"
-            )
         for folder in (run.checkpoints, run.evaluation, run.rollouts):
             folder.mkdir()
             made.append(folder)
         for name, text in (("recipe.toml", recipe_text), ("resolved.json", _json(resolved))):
             made.append(path / name)
             write_text(path / name, text)
-    except (OSError, UserError) as error:
+    except OSError as error:
         for entry in made:
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
-        if isinstance(error, UserError):
-            raise
+            with contextlib.suppress(OSError):
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
         raise UserError(
             f"cannot write the run directory {path}: {error.strerror or error}; choose another with --out"
         ) from None

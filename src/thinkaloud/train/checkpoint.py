@@ -3,8 +3,11 @@ without Orbax's commit mark is not looked at)."""
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,16 +34,30 @@ class Saved:
 
 
 def save(directory: Path, stage: Stage, step: int, adapter: Adapter, state: Any, *, keep: int) -> Saved:
-    """Write `<stage>-<step>` below `directory`, then drop the stage's older ones but for the newest `keep`."""
+    """Write `<stage>-<step>` below `directory`, then drop the stage's older ones but for the newest `keep`.
+
+    Raises:
+        UserError: It cannot be written; nothing is left of it then, and the older ones stay.
+    """
     path = directory / f"{stage}-{step:06d}"
     if path.exists():
         shutil.rmtree(path)
+    for cut_off in directory.glob("*.orbax-checkpoint-tmp"):  # of a process that was killed
+        shutil.rmtree(cut_off, ignore_errors=True)
     items = ocp.args.Composite(
         adapter=ocp.args.StandardSave(adapter),
         optimizer=ocp.args.StandardSave(state if state is not None else {"none": 0}),
     )
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        checkpointer.save(path.absolute(), items)
+    try:
+        with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(path.absolute(), items)
+    except (OSError, ValueError) as error:
+        shutil.rmtree(path.with_name(f"{path.name}.orbax-checkpoint-tmp"), ignore_errors=True)
+        full = "No space left" in str(error)
+        raise UserError(
+            f"cannot write the checkpoint {path}: {'the disk is full' if full else str(error)[:200]}; free some space, "
+            "then go on with --resume"
+        ) from error
     for old in [saved for saved in list_saved(directory) if saved.stage == stage][:-keep]:
         shutil.rmtree(old.path, ignore_errors=True)
     return Saved(path, stage, step)
@@ -84,12 +101,25 @@ def restore(saved: Saved, like: Adapter, state_like: Any) -> tuple[Adapter, Any]
 
 def _restore(saved: Saved, items: Any) -> Any:
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             return checkpointer.restore(saved.path.absolute(), items)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise UserError(
-            f"cannot read the checkpoint {saved.path}: {str(error)[:200]}; delete that folder to go on from the one before"
+            f"cannot read the checkpoint {saved.path}: {str(error)[:200]}; delete that folder to go on from the one "
+            "before"
         ) from error
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """Orbax logs the traceback of an error that it raises as well; whoever catches it says it once."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _abstract(tree: Any) -> Any:
