@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from thinkaloud.sandbox import Job, Level, Limits, Outcome, Sandbox, SandboxUnavailable, pool, trial
+from thinkaloud.sandbox import worker as worker_module
 from thinkaloud.sandbox.selftest import Containment
 from thinkaloud.sandbox.worker import Worker, WorkerFailed
 
@@ -327,3 +329,51 @@ print(forks, others, site)
 """
     finished = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True)
     assert finished.stdout.strip() == "[] [] []", finished.stderr
+
+
+@pytest.mark.usefixtures("sandbox")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc to see processes")
+def test_when_the_trainer_is_killed_nothing_lives_on() -> None:
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    script = f"""
+import sys
+sys.path.insert(0, {source!r})
+from thinkaloud.sandbox import Job, Limits, Sandbox
+sandbox = Sandbox(num_workers=2).start()
+assert sandbox.run("def f(): return 1", ["assert f() == 1"]).ok
+print([worker.pid for worker in sandbox._idle if worker], flush=True)
+loop = Job(code="while True: pass", tests=["assert f()"], limits=Limits(cpu_seconds=600, wall_seconds=6000))
+sandbox.run_batch([loop, loop])
+"""
+    trainer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert trainer.stdout is not None
+    (worker,) = json.loads(trainer.stdout.readline())
+    time.sleep(0.5)  # the loops are under way, or about to be
+    trainer.kill()
+    trainer.wait()
+    trainer.stdout.close()
+    deadline = time.monotonic() + 60.0
+    while any(_session(entry) == worker for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        assert time.monotonic() < deadline, "the worker or a child of it lives on"
+        time.sleep(0.05)
+
+
+def _session(entry: Path) -> int:
+    """The session of a process: a worker leads its own, and its children are in it; 0 for a zombie or none."""
+    try:
+        state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+    except (OSError, ValueError):
+        return 0
+    return 0 if state == "Z" else int(session)
+
+
+def test_no_descriptors_left_is_an_infra_error(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(24, "Too many open files")
+
+    sandbox.run(ADD, TESTS)
+    monkeypatch.setattr(worker_module.socket, "socketpair", fail)
+    verdict = sandbox.run(ADD, TESTS)
+    assert (verdict.outcome, verdict.detail) == (Outcome.INFRA_ERROR, "no channel: [Errno 24] Too many open files")
+    monkeypatch.undo()
+    assert sandbox.run(ADD, TESTS).ok

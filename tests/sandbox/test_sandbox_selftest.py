@@ -8,7 +8,7 @@ import pytest
 
 from thinkaloud.sandbox import Level, Sandbox, bubblewrap, check, selftest
 from thinkaloud.sandbox.check import check_report, explain_missing
-from thinkaloud.sandbox.inside.jail import LAYERS
+from thinkaloud.sandbox.inside import LAYERS
 from thinkaloud.sandbox.probes import PROBES, scene
 from thinkaloud.sandbox.selftest import ALL_LAYERS, Containment, run_probes
 from thinkaloud.sandbox.worker import Worker, WorkerFailed

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .inside.jail import LAYERS
+from .inside import LAYERS
 from .probes import PROBES, scene
 from .selftest import ALL_LAYERS, Containment, measure, run_probes
 from .verdict import Level

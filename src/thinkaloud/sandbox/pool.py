@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from .inside.jail import LAYERS
+from .inside import LAYERS
 from .selftest import Containment, measure
 from .trial import try_program
 from .verdict import Job, Level, Limits, Outcome, SandboxUnavailable, Verdict

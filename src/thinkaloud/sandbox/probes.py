@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,11 +115,15 @@ def scene() -> Iterator[Scene]:
         for name, mode in (("readable", 0o644), ("private", 0o600), ("writable", 0o666)):
             (scratch / name).write_text("secret", encoding="utf-8")
             (scratch / name).chmod(mode)
-        tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        abstract = "\0" + scratch.name if os.path.isdir("/proc") else str(scratch / "abstract")
+        port = 9
+        with contextlib.suppress(OSError):  # a machine without a loopback device: nobody listens anywhere
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = server.getsockname()[1]
+        abstract = "\0" + scratch.name if sys.platform == "linux" else str(scratch / "abstract")
         for address in (str(scratch / "socket"), abstract):
-            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-            listener.bind(address)
-            listener.listen()
-        (scratch / "socket").chmod(0o666)
-        yield Scene(scratch, tcp.getsockname()[1], abstract)
+            with contextlib.suppress(OSError):  # the path of a deep temporary folder is too long for a socket
+                listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+                listener.bind(address)
+                listener.listen()
+                (scratch / "socket").chmod(0o666)
+        yield Scene(scratch, port, abstract)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import bubblewrap
-from .inside.jail import LAYERS
+from .inside import LAYERS
 from .probes import PROBES, STRONG, Probe, Scene, scene
 from .trial import try_program
 from .verdict import Job, Level, Limits, Outcome

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .inside import codec, wire
-from .inside.zygote import ANSWER, END, END_AND_TELL, FORK_CHECKER, FORK_SOLVER, ORDER
+from .inside.wire import ANSWER, END, END_AND_TELL, FORK_CHECKER, FORK_SOLVER, ORDER
 from .verdict import Limits
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from inside import zygote; zygote.main(*sys.argv[2:])"
@@ -42,6 +42,13 @@ class ChildSlow(Exception):
 
 class BadFrame(Exception):
     """The child wrote what is not a frame."""
+
+
+def _socketpair() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair()
+    except OSError as error:  # most often: this process has no descriptors left
+        raise WorkerFailed(f"no channel: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ class Worker:
     """One worker process.
 
     Args:
-        layers: names from `inside.jail.LAYERS`.
+        layers: names from `inside.LAYERS`.
         wrap: command that runs the interpreter inside it (bubblewrap), or empty.
         patience_seconds: how long it may take to start, to fork or to reap before it counts as failed.
 
@@ -158,7 +165,9 @@ class Worker:
     def __init__(self, layers: Sequence[str], wrap: Sequence[str] = (), patience_seconds: float = 60.0) -> None:
         self.missing: Mapping[str, str] = {}
         self.patience_seconds = patience_seconds
-        self._control, theirs = socket.socketpair()
+        if sys.platform == "win32" or not sys.executable:
+            raise WorkerFailed("the sandbox needs a POSIX system and a Python interpreter of its own")
+        self._control, theirs = _socketpair()
         self._control.settimeout(patience_seconds)
         descriptor = str(theirs.fileno())
         # the spec's -I is -E -s -P; without -E, PYTHONHASHSEED makes the order of a set the same in every run
@@ -230,7 +239,7 @@ class Worker:
 
     def fork(self, limits: Limits, *, checker: bool = False) -> Child:
         """Have the worker fork a child, a solver or a checker. Raises WorkerFailed."""
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socketpair()
         try:
             self.order(FORK_CHECKER if checker else FORK_SOLVER, 0, limits, [theirs.fileno()])
             pid, _ = self.answer()

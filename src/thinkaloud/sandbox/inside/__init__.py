@@ -3,3 +3,6 @@
 Standard library only, relative imports only: a worker imports this folder as the top-level package `inside`, by a bare
 interpreter that knows neither thinkaloud nor site-packages. `codec` and `wire` are used on both sides.
 """
+
+LAYERS = ("seccomp", "rlimits", "landlock", "uid_drop", "process")
+"""What a worker can do for itself (`jail`). The layer `bubblewrap` is around it."""

@@ -19,9 +19,6 @@ from functools import lru_cache
 from . import landlock
 from .seccomp import Filter
 
-LAYERS = ("seccomp", "rlimits", "landlock", "uid_drop", "process")
-"""What a worker can do for itself. The layer `bubblewrap` is around it."""
-
 NOBODY = 65534
 CHANNEL = 3
 """The descriptor on which a child talks to the trainer: its only one beside /dev/null."""
@@ -29,6 +26,7 @@ CHANNEL = 3
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _STACK_BYTES = 16 << 20
 _MAX_DESCRIPTORS = 8
+_MAX_WORKER_DESCRIPTORS = 64
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +63,7 @@ class Jail:
     """The layers of one worker. Made in the zygote; `shut_zygote` once, then `shut_child` in every child.
 
     Args:
-        layers: names from `LAYERS`. A layer that this machine does not have is left out and noted in `missing`.
+        layers: names from `inside.LAYERS`. A layer that this machine does not have is left out and noted in `missing`.
 
     Attributes:
         missing: layer to the reason why it could not be had.
@@ -89,6 +87,7 @@ class Jail:
     def shut_zygote(self) -> None:
         """Shut the worker in: what every child can inherit instead of paying for it itself."""
         self._base_bytes = virtual_bytes()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_WORKER_DESCRIPTORS, _MAX_WORKER_DESCRIPTORS))
         if self.layers & {"seccomp", "landlock", "process"}:
             try:
                 _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -111,7 +110,7 @@ class Jail:
         Raises:
             OSError: a layer that the worker counts on failed; the child must not go on.
         """
-        os.closerange(CHANNEL + 1, 1 << 16)
+        os.closerange(CHANNEL + 1, _MAX_WORKER_DESCRIPTORS)
         if "process" in self.layers:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if "rlimits" in self.layers:

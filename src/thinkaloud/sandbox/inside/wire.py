@@ -1,7 +1,8 @@
-"""Frames between the trainer and a jailed child: one kind byte, four length bytes, the payload.
+"""What goes between the trainer and the other side: frames to and from a child, orders to a worker and its answers.
 
-Of these kinds the trainer believes only what cannot be turned to profit: `READY` is written before any of the
-program's code runs; the others carry values that are compared outside, or say how the program failed.
+A frame is one kind byte, four length bytes, the payload. Of the kinds that a child sends the trainer believes only
+what cannot be turned to profit: `READY` is written before any of the program's code runs; the others carry values that
+are compared outside, or say how the program failed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ FAILED = b"F"  # from the checker: text, why the test failed
 # to the child, and from the checker to the solver by way of the trainer
 JOB = b"J"  # codec bytes: what to do
 CALL = b"C"  # codec bytes: (name, args, kwargs)
+
+# between the trainer and a worker
+ORDER = struct.Struct("=cidq")  # order, pid, cpu seconds, memory bytes
+ANSWER = struct.Struct("=qid?")  # pid or -errno, wait status, cpu seconds used, whether the worker killed it
+FORK_SOLVER, FORK_CHECKER, END, END_AND_TELL = b"S", b"K", b"E", b"T"
 
 
 def write_frame(fd: int, kind: bytes, payload: bytes = b"") -> None:

@@ -12,17 +12,12 @@ import os
 import random
 import signal
 import socket
-import struct
 import sys
 import time
 
 from . import checker, preload, solver, wire
 from .jail import CHANNEL, Jail
-
-ORDER = struct.Struct("=cidq")  # order, pid, cpu seconds, memory bytes
-ANSWER = struct.Struct("=qid?")  # pid or -errno, wait status, cpu seconds used, whether this worker killed it
-
-FORK_SOLVER, FORK_CHECKER, END, END_AND_TELL = b"S", b"K", b"E", b"T"
+from .wire import ANSWER, END_AND_TELL, FORK_CHECKER, FORK_SOLVER, ORDER
 
 
 def _child(jail: Jail, order: bytes, channel: int, cpu_seconds: float, memory_bytes: int) -> None:
@@ -105,10 +100,10 @@ def main(descriptor: str, layers: str) -> None:
 
     Args:
         descriptor: descriptor of the control socket (a connected AF_UNIX stream).
-        layers: names from `jail.LAYERS`, with commas between them.
+        layers: names from `inside.LAYERS`, with commas between them.
     """
-    control = socket.socket(fileno=int(descriptor))
-    control.set_inheritable(False)
+    control = socket.socket(fileno=os.dup(int(descriptor)))  # a low number, whatever the trainer had open
+    os.close(int(descriptor))
     preload.preload()
     os.environ.clear()
     jail = Jail([name for name in layers.split(",") if name])
