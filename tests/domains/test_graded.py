@@ -9,7 +9,7 @@ import pytest
 
 from thinkaloud.domains import creative_ideation, creative_writing, guards, summarization
 from thinkaloud.domains.base import DomainScore
-from thinkaloud.domains.measures import density, diversity, in_range, relevance
+from thinkaloud.domains.measures import diversity, in_range, novelty, relevance
 from thinkaloud.domains.wording import Text, question_stems, split_words, stem
 from thinkaloud.records import Status, Task
 
@@ -85,9 +85,11 @@ def test_the_system_prompt_counts_for_nothing() -> None:
     )
 
 
-def test_density_by_hand() -> None:
-    assert density(split_words("the keeper and the whale sang quiet songs"), question_stems(QUESTION)) == 0.4
-    assert density(split_words("keeper whale"), question_stems(QUESTION)) == 0.0
+def test_novelty_by_hand() -> None:
+    stems = question_stems(QUESTION)
+    assert novelty(split_words("the keeper and the whale sang quiet songs and songs"), stems) == 0.3  # sang quiet song
+    assert novelty(split_words("keeper whale"), stems) == 0.0
+    assert novelty([], stems) == 0.0
 
 
 def test_stems_meet() -> None:
@@ -143,6 +145,7 @@ HACKS = {
     "letters": "qwrtp zxcvb mnbvc lkjhg fdsaq trewq poiuy bvcxz asdfg hjklz xcvbn mqwer tyuio",
     "off the topic": "A quiet morning began in the market, where a baker sold warm bread and nobody hurried at all.",
     "two words": "Keeper. Whale.",
+    "template": "This is about the keeper and the whale. It is a very good one about the old and the lost. It is nice.",
 }
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from thinkaloud.domains import guards
 from thinkaloud.domains.base import DomainScore
 from thinkaloud.domains.guards import ramp
-from thinkaloud.domains.measures import density, diversity, in_range, relevance
+from thinkaloud.domains.measures import diversity, in_range, novelty, relevance
 from thinkaloud.domains.wording import Text, count_words, question_stems
 from thinkaloud.prompt.frames import SYSTEM, TASK_TEMPLATE
 from thinkaloud.records import Status
@@ -40,8 +40,8 @@ class Graded:
         copy: share of the answer's words inside 4-grams of the question at which the guard is 0, and up to which it
             is 1.
         function: share of function words in the answer at which the guard is 0, and from which it is 1.
-        density: share of the answer's content words that are the question's at which the guard is 0, and up to which
-            it is 1; None where the question holds all that the answer may say.
+        novelty: distinct content stems that are not the question's, per word of the answer, at which the guard is 0,
+            and from which it is 1; None where the question holds all that the answer may say.
         shorter: the answer must be shorter than the question: a share of its words at which the guard is 0, and up to
             which it is 1; None where length relative to the question says nothing.
         lists: an answer in three or more list items of two or more words each may do without function words.
@@ -49,7 +49,7 @@ class Graded:
 
     copy: tuple[float, float] = (0.7, 0.4)
     function: tuple[float, float] = (0.08, 0.22)
-    density: tuple[float, float] | None = (0.8, 0.55)
+    novelty: tuple[float, float] | None = (0.06, 0.18)
     shorter: tuple[float, float] | None = None
     lists: bool = False
 
@@ -97,8 +97,8 @@ def _answer_guards(spec: Graded, question: str, answer: Text) -> dict[str, float
     }
     if spec.lists and len(_ITEM.findall(answer.raw)) >= 3:
         found["function words"] = max(found["function words"], 0.8)
-    if spec.density is not None:
-        found["keyword density"] = ramp(density(answer.words, question_stems(question)), *spec.density)
+    if spec.novelty is not None and len(answer.words) >= guards.MIN_WORDS:
+        found["nothing new"] = ramp(novelty(answer.words, question_stems(question)), *spec.novelty)
     if spec.shorter is not None:
         found["as long as its source"] = ramp(answer.num_words / max(1, count_words(question)), *spec.shorter)
     return found

@@ -10,7 +10,7 @@ the same texts with their words shuffled.
     function      share of function words: keyword lists, words from a dictionary, gibberish
     spelling      share of words that could be words: letters typed at random
     copying       share of words inside 4-grams that stand in another text: the prompt, the article, the answer itself
-    density       share of content words that are the question's: sentences built around keywords
+    novelty       what the answer says beyond the question's own words: sentences built around keywords
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the graded domains measure: length, lexical diversity, relevance; and how dense keywords stand."""
+"""What the graded domains measure: length, lexical diversity, relevance; and what is new in an answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from thinkaloud.domains.wording import DETERMINERS, ENDS, FUNCTION_WORDS, conten
 
 WINDOW = 25
 MAX_STEMS = 5
+NOVELTY_WORDS = 60
 
 
 def in_range(count: int, low: int, high: int) -> float:
@@ -58,7 +59,7 @@ def relevance(tokens: list[str], stems: frozenset[str]) -> float:
     return min(1.0, len(used) / min(-(-len(stems) // 2), MAX_STEMS))
 
 
-def density(words: list[str], stems: frozenset[str]) -> float:
-    """The share of content words that are the question's; 0 for fewer than five."""
-    content = content_stems(words)
-    return sum(word in stems for word in content) / len(content) if len(content) >= 5 else 0.0
+def novelty(words: list[str], stems: frozenset[str]) -> float:
+    """Distinct content stems that the question does not hold, per word, over the first 60 words."""
+    head = words[:NOVELTY_WORDS]
+    return len(set(content_stems(head)) - stems) / max(1, len(head))
