@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.contracts import open_contract
 from thinkaloud.data import Pool, build_pool
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import ModelFiles
+from thinkaloud.fetch import ModelFiles, models_cache
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
 from thinkaloud.prompt.contract import PromptContract
@@ -46,6 +48,7 @@ class Session:
         Raises:
             UserError: They are missing, cut short, or of an unsupported architecture.
         """
+        keep_compiled()
         lora = self.recipe.lora
         return Policy(load_model(self.files, self.recipe.model.dtype), self.contract, lora.alpha / lora.rank)
 
@@ -53,6 +56,15 @@ class Session:
         """A fresh adapter of the recipe's shape."""
         lora = self.recipe.lora
         return init_adapter(policy.model.config, lora.rank, lora.targets, derive_seed(self.recipe.seed, "adapter"))
+
+
+def keep_compiled() -> None:
+    """Let JAX keep compiled programs on disk, so that the next run of the same shapes starts at once.
+
+    A cache that the user has set up for JAX (JAX_COMPILATION_CACHE_DIR) is left as it is.
+    """
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(models_cache().parent / "compiled"))  # type: ignore[no-untyped-call]
 
 
 def open_session(recipe: Recipe, progress: Callable[[str], None] | None = None) -> Session:
