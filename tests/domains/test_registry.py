@@ -12,12 +12,12 @@ from thinkaloud.records import DOMAINS, Task
 
 
 def test_the_seven_domains() -> None:
-    assert tuple(REGISTRY) == DOMAINS
+    assert tuple(REGISTRY)[: len(DOMAINS)] == DOMAINS
     for name, entry in REGISTRY.items():
         assert entry.name == name
         assert 20 < len(entry.description) < 160
         assert "\n" not in entry.description
-    assert [name for name, entry in REGISTRY.items() if entry.kind == "heuristic"] == list(DOMAINS[4:])
+    assert [name for name in DOMAINS if REGISTRY[name].kind == "heuristic"] == list(DOMAINS[4:])
 
 
 def test_unknown_domains_are_named_with_the_nearest() -> None:
