@@ -68,7 +68,7 @@ def sources() -> list[Module]:
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """What a module of `package` imports, within functions too; what stands below `if TYPE_CHECKING` is not imported."""
+    """What a module of `package` imports, within functions too; `if TYPE_CHECKING` imports nothing."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue

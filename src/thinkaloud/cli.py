@@ -6,7 +6,9 @@ How a command ends, and with which exit code, stands in `exits`. Heavy modules a
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,11 @@ def _display() -> Display:
     from thinkaloud.display import Display
 
     return Display()
+
+
+def _plain_text(argument: str) -> str:
+    """An argument as UTF-8, whatever the locale took its bytes for."""
+    return os.fsencode(argument).decode("utf-8", "replace")
 
 
 @app.command()
@@ -166,7 +173,7 @@ def generate(
     """
     from thinkaloud import chat as talking
 
-    asked = question if question is not None else sys.stdin.read()
+    asked = _plain_text(question) if question is not None else sys.stdin.read()
     if not asked.strip():
         raise UserError("the question is empty; give it as an argument or on standard input")
     talk = talking.open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
@@ -226,12 +233,12 @@ def score(
     from thinkaloud.rewards import score_lines
     from thinkaloud.sandbox.verdict import SandboxUnavailable
 
-    source = _open_lines(file)
     bad = 0
     try:
-        for result in score_lines(_lines(source)):
-            bad += "error" in result
-            _print_json(result)
+        with _open_lines(file) as source:
+            for result in score_lines(_lines(source)):
+                bad += "error" in result
+                _print_json(result)
     except SandboxUnavailable as error:
         raise UserError(str(error)) from error
     sys.stdout.flush()
@@ -239,7 +246,7 @@ def score(
         raise UserError(f"{bad} line{'s' if bad > 1 else ''} could not be scored; the error objects say why")
 
 
-def _open_lines(file: Path | None) -> TextIO:
+def _open_lines(file: Path | None) -> TextIO | io.TextIOBase:
     if file is None or str(file) == "-":
         return sys.stdin
     try:
@@ -248,7 +255,7 @@ def _open_lines(file: Path | None) -> TextIO:
         raise UserError(f"cannot read {str(file)!r}: {error.strerror}; expected a file of JSON lines") from None
 
 
-def _lines(file: TextIO) -> Iterator[str]:
+def _lines(file: TextIO | io.TextIOBase) -> Iterator[str]:
     """The lines of a file, the rest of a line too long for `read_row` left out unread into memory."""
     from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
 
@@ -271,7 +278,7 @@ def prompt(
     """
     from thinkaloud import inspect_prompt
 
-    view = inspect_prompt.describe_prompt(source, question, overrides or [])
+    view = inspect_prompt.describe_prompt(source, _plain_text(question), overrides or [])
     if as_json:
         _print_json(inspect_prompt.as_dict(view))
     else:
