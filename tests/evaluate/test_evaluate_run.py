@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.run import evaluate, held_out
+from thinkaloud.fetch import resolve_model
+from thinkaloud.model.load import load_model
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.tokenizer import byte_tokenizer
+from thinkaloud.records import Completion, Score, Status, Task
+from thinkaloud.rollout.policy import Policy
+
+
+def tasks_of(domain: str, count: int) -> list[Task]:
+    return [Task(id=f"{domain}{i}", domain=domain, source="s", question=f"q{i}", answer="a") for i in range(count)]
+
+
+def test_the_first_tasks_of_each_domain_are_held_out() -> None:
+    tasks = [*tasks_of("math", 5), *tasks_of("logic", 1)]
+    assert [task.id for task in held_out(tasks, per_domain=2)] == ["math0", "math1", "logic0"]
+    with pytest.raises(UserError, match=r"evaluate\.split"):
+        held_out([], per_domain=2)
+
+
+def test_rows_carry_task_completion_and_score_in_order() -> None:
+    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    policy = Policy(load_model(resolve_model("tiny"), "float32"), contract, 1.0)
+    tasks = tasks_of("math", 5)
+    seen: list[tuple[int, int]] = []
+
+    def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        assert [c.task_id for c in completions] == [task.id for task in some]
+        return [Score(reward=i / 10, status=Status.WRONG) for i, _ in enumerate(completions)]
+
+    rows = evaluate(
+        policy, {}, tasks, max_new_tokens=4, batch_size=2, score=score, progress=lambda *at: seen.append(at)
+    )
+    assert [(row.task_id, row.reward) for row in rows] == [(f"math{i}", i / 10) for i in range(5)]
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+    again = evaluate(policy, {}, tasks, max_new_tokens=4, batch_size=5, score=score)
+    assert [row.text for row in again] == [row.text for row in rows]

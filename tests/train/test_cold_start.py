@@ -1,0 +1,105 @@
+"""The supervised stage: it imitates, the end of turn included, and stops where the probe says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from thinkaloud.config import Recipe
+from thinkaloud.model.architecture import head_weight
+from thinkaloud.model.lora import TARGETS, init_adapter
+from thinkaloud.model.packed import forward, pack
+from thinkaloud.records import Task
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.train import cold_start as module
+from thinkaloud.train.cold_start import cold_start
+
+MakeRecipe = Callable[..., Recipe]
+COLD = {"max_steps": 6, "batch_size": 3, "learning_rate": 0.01, "probe_from": 2, "probe_every": 2, "probe_tasks": 2}
+run = jax.jit(forward, static_argnames=("config", "scale", "collect"))
+
+
+def fresh(policy: Policy) -> Any:
+    return init_adapter(policy.model.config, 2, TARGETS, seed=1)
+
+
+def mean_log_likelihood(policy: Policy, adapter: Any, tasks: list[Task]) -> tuple[float, float]:
+    """Mean over all target tokens, and the mean over the end-of-turn tokens, one whole sequence at a time."""
+    every: list[float] = []
+    ends: list[float] = []
+    for task in tasks:
+        prompt = policy.contract.encode(task.question)
+        target = policy.contract.encode_completion(task.rationale, task.answer)
+        assert target[-1] == policy.contract.stop_ids[0]
+        packed = pack([[*prompt, *target]], [[]])
+        hidden, _ = run(policy.model.params, adapter, packed, policy.model.config, policy.scale)
+        logits = hidden[len(prompt) - 1 : len(prompt) + len(target) - 1] @ head_weight(policy.model.params).T
+        chosen = np.asarray(jax.nn.log_softmax(logits))[np.arange(len(target)), np.asarray(target)]
+        every += chosen.tolist()
+        ends.append(float(chosen[-1]))
+    return float(np.mean(every)), float(np.mean(ends))
+
+
+def test_the_loss_is_the_mean_negative_log_likelihood_and_falls(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe(cold_start=COLD)
+    before, ends_before = mean_log_likelihood(policy, {}, tasks)
+    steps = list(cold_start(policy, fresh(policy), recipe, tasks))
+    assert [step.metrics["step"] for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert steps[0].metrics["loss"] == pytest.approx(-before, rel=1e-4)
+    after, ends_after = mean_log_likelihood(policy, steps[-1].adapter, tasks)
+    assert after > before + 0.2
+    assert ends_after > ends_before + 0.2  # invariant 2: the end of turn is trained
+    assert steps[-1].metrics["tokens"] == sum(
+        len(policy.contract.encode_completion(task.rationale, task.answer)) for task in tasks
+    )
+
+
+def test_probes_are_taken_when_due_and_end_the_stage(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = iter([0.2, 0.4, 0.9])
+    monkeypatch.setattr(module, "probe_format_rate", lambda *_: next(rates))
+    recipe = make_recipe(cold_start={**COLD, "max_steps": 20, "stop_at_format_rate": 0.4})
+    found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, tasks)]
+    assert found == [None, 0.2, None, 0.4]
+
+
+def test_the_last_step_is_probed_whatever_the_interval(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "probe_format_rate", lambda *_: 0.1)
+    recipe = make_recipe(cold_start={**COLD, "max_steps": 3, "probe_from": 2, "probe_every": 5})
+    found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, tasks)]
+    assert found == [None, 0.1, 0.1]
+
+
+def test_a_random_model_keeps_no_format(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(cold_start=COLD)
+    assert module.probe_format_rate(policy, {}, recipe, tasks, 0) == 0.0
+
+
+def test_micro_batches_add_up_to_the_whole(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sequence at a time gives the update that all at once give."""
+    optimizer = optax.sgd(1.0)
+
+    def one_step() -> Any:
+        adapter = jax.tree.map(lambda x: x + 0.01, fresh(policy))
+        return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks)
+
+    whole, _, row = one_step()
+    monkeypatch.setattr(module, "split_rows", lambda lengths, config: [[i] for i in range(len(lengths))])
+    parts, _, other = one_step()
+    assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        assert not jnp.allclose(ours, 0.01)
