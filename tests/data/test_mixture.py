@@ -1,0 +1,130 @@
+"""The mixture's promises, as properties: shares kept at every moment, each task once an epoch, nothing remembered."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thinkaloud.data import Mixture
+from thinkaloud.data.mixture import domain_shares
+from thinkaloud.records import DOMAINS, Task, task_id
+
+SIZES = st.dictionaries(st.sampled_from(DOMAINS), st.integers(1, 40), min_size=1, max_size=7)
+EXPONENTS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+def tasks_of(sizes: dict[str, int]) -> list[Task]:
+    return [
+        Task(id=task_id(name, str(i)), domain=name, source="test", question=str(i), answer="")
+        for name, size in sizes.items()
+        for i in range(size)
+    ]
+
+
+def make(sizes: dict[str, int], *, exponent: float = 0.5, seed: int = 0) -> Mixture:
+    return Mixture(tasks_of(sizes), exponent=exponent, seed=seed)
+
+
+def turns(mixture: Mixture, count: int) -> list[Task]:
+    """The first `count` tasks, one a step."""
+    return [mixture.tasks(step, 1)[0] for step in range(count)]
+
+
+class TestShares:
+    def test_by_hand(self) -> None:
+        assert domain_shares({"math": 2500, "coding": 900}, 0.5) == {"math": 50 / 80, "coding": 30 / 80}
+        assert domain_shares({"math": 30, "coding": 10}, 1.0) == {"math": 0.75, "coding": 0.25}
+        assert domain_shares({"math": 30, "coding": 10}, 0.0) == {"math": 0.5, "coding": 0.5}
+
+    def test_a_domain_without_tasks_has_none(self) -> None:
+        assert domain_shares({"math": 4, "coding": 0}, 0.0) == {"math": 1.0}
+
+    @given(sizes=SIZES, exponent=EXPONENTS)
+    def test_they_sum_to_one_and_keep_the_order_of_sizes(self, sizes: dict[str, int], exponent: float) -> None:
+        shares = domain_shares(sizes, exponent)
+        assert sum(shares.values()) == pytest.approx(1.0)
+        assert all(shares[a] <= shares[b] + 1e-12 for a in sizes for b in sizes if sizes[a] <= sizes[b])
+
+
+class TestTurns:
+    @given(sizes=SIZES, exponent=EXPONENTS, seed=SEEDS, length=st.integers(1, 300))
+    @settings(deadline=None)
+    def test_after_n_tasks_every_domain_is_within_one_of_its_due(
+        self, sizes: dict[str, int], exponent: float, seed: int, length: int
+    ) -> None:
+        mixture = make(sizes, exponent=exponent, seed=seed)
+        drawn: Counter[str] = Counter()
+        for n, task in enumerate(turns(mixture, length), start=1):
+            drawn[task.domain] += 1
+            for name, share in mixture.shares.items():
+                assert abs(drawn[name] - n * share) < 1, (n, name)
+
+    @given(sizes=SIZES, seed=SEEDS, count=st.integers(1, 9), steps=st.integers(1, 20))
+    @settings(deadline=None)
+    def test_a_step_of_many_is_many_turns(self, sizes: dict[str, int], seed: int, count: int, steps: int) -> None:
+        mixture = make(sizes, seed=seed)
+        in_steps = [task for step in range(steps) for task in mixture.tasks(step, count)]
+        assert in_steps == turns(make(sizes, seed=seed), steps * count)
+
+    @given(sizes=SIZES, exponent=EXPONENTS, seed=SEEDS, epochs=st.integers(1, 3))
+    @settings(deadline=None, max_examples=50)
+    def test_each_task_once_before_any_repeats(
+        self, sizes: dict[str, int], exponent: float, seed: int, epochs: int
+    ) -> None:
+        mixture = make(sizes, exponent=exponent, seed=seed)
+        seen: dict[str, list[str]] = {name: [] for name in sizes}
+        for task in turns(mixture, sum(sizes.values()) * epochs):
+            seen[task.domain].append(task.id)
+        for name, ids in seen.items():
+            for start in range(0, len(ids), sizes[name]):
+                epoch = ids[start : start + sizes[name]]
+                assert len(set(epoch)) == len(epoch)
+
+
+class TestPurity:
+    @given(sizes=SIZES, seed=SEEDS, step=st.integers(0, 60), count=st.integers(1, 8))
+    @settings(deadline=None)
+    def test_step_k_asked_for_first_is_step_k_asked_for_last(
+        self, sizes: dict[str, int], seed: int, step: int, count: int
+    ) -> None:
+        used = make(sizes, seed=seed)
+        before = [used.tasks(earlier, count) for earlier in range(step)]
+        there = used.tasks(step, count)
+        assert make(sizes, seed=seed).tasks(step, count) == there
+        assert [used.tasks(earlier, count) for earlier in range(step)] == before
+
+    def test_another_seed_is_another_order_of_the_same_turns(self) -> None:
+        sizes = {"math": 30, "logic": 20}
+        first, second = turns(make(sizes, seed=1), 50), turns(make(sizes, seed=2), 50)
+        assert [task.domain for task in first] == [task.domain for task in second]
+        assert first != second
+
+    def test_epochs_have_orders_of_their_own(self) -> None:
+        drawn = [task.id for task in turns(make({"math": 30}), 60)]
+        assert sorted(drawn[:30]) == sorted(drawn[30:])
+        assert drawn[:30] != drawn[30:]
+
+    @given(size=st.integers(1, 30), other=st.integers(1, 40), another=st.integers(1, 40), seed=SEEDS)
+    @settings(deadline=None, max_examples=50)
+    def test_a_domain_s_order_does_not_hang_on_the_size_of_another(
+        self, size: int, other: int, another: int, seed: int
+    ) -> None:
+        def order(beside: int) -> list[str]:
+            drawn = turns(make({"logic": beside, "math": size}, seed=seed), 200)
+            return [task.id for task in drawn if task.domain == "math"]
+
+        first, second = order(other), order(another)
+        shared = min(len(first), len(second))
+        assert shared > 0
+        assert first[:shared] == second[:shared]
+
+
+def test_a_long_schedule_is_quick_enough_to_resume_late() -> None:
+    mixture = make(dict.fromkeys(DOMAINS, 400))
+    late = mixture.tasks(2000, 8)
+    assert len(late) == 8
+    assert make(dict.fromkeys(DOMAINS, 400)).tasks(2000, 8) == late
