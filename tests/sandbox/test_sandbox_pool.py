@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,14 @@ def test_many_threads_may_share_it(sandbox: Sandbox) -> None:
     assert sorted(outcomes) == [(k, True) for k in range(12)]
 
 
+@pytest.fixture
+def unwrapped(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers without bubblewrap around them, so that process ids mean the same here and there."""
+    assert sandbox._containment is not None
+    containment = replace(sandbox._containment, wrap=())
+    monkeypatch.setattr(pool, "measure", lambda: containment)
+
+
 def _worker(sandbox: Sandbox) -> Worker:
     sandbox.run(ADD, TESTS)
     return next(worker for worker in sandbox._idle if worker is not None)
@@ -209,6 +218,7 @@ def test_a_worker_that_dies_is_replaced() -> None:
         assert _worker(sandbox).pid != worker.pid
 
 
+@pytest.mark.usefixtures("unwrapped")
 def test_a_worker_that_hangs_is_replaced() -> None:
     with Sandbox(num_workers=1, patience_seconds=20.0) as sandbox:
         worker = _worker(sandbox)
@@ -245,15 +255,17 @@ def test_infra_errors_are_retried_once_and_then_reported(monkeypatch: pytest.Mon
         assert sandbox.run(ADD, TESTS).ok
 
 
-def test_a_program_killed_from_outside_is_an_infra_error(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("unwrapped")
+def test_a_program_killed_from_outside_is_an_infra_error(monkeypatch: pytest.MonkeyPatch) -> None:
     started = trial._Party.begin
 
     def begin(party: trial._Party, job: object) -> None:
         started(party, job)
         os.kill(party._child.pid, signal.SIGKILL)  # as the kernel's out-of-memory killer does
 
-    monkeypatch.setattr(trial._Party, "begin", begin)
-    verdict = sandbox.run("while True: pass", ["assert f()"], limits=PATIENT)
+    with Sandbox(num_workers=1) as sandbox:
+        monkeypatch.setattr(trial._Party, "begin", begin)
+        verdict = sandbox.run("while True: pass", ["assert f()"], limits=PATIENT)
     assert verdict.outcome is Outcome.INFRA_ERROR
     assert "from outside" in verdict.detail
 
