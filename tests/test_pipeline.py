@@ -1,0 +1,325 @@
+"""The whole way, on a tiny random model: one unbroken run, the same run broken twice, and every command that reads it.
+
+Rewards are replaced by a hash of the text, since a random model never earns any: groups then have signal, and every
+update moves the adapter.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from test_cli import Run, run
+from thinkaloud import pipeline, session
+from thinkaloud.config import Recipe, parse_recipe_text
+from thinkaloud.display import Display
+from thinkaloud.errors import UserError
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.records import Completion, Score, Task
+from thinkaloud.rundir import RunDir
+from thinkaloud.train.checkpoint import list_saved
+from thinkaloud.train.grpo import Grpo
+
+__all__ = ["run"]  # the fixture
+pytestmark = pytest.mark.slow
+
+TEXT = (Path(__file__).parents[1] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
+OVERRIDES = (
+    "cold_start.max_steps=2",
+    "cold_start.probe_from=2",
+    "cold_start.probe_tasks=2",
+    "cold_start.stop_at_format_rate=1.0",
+    "rollout.max_new_tokens=8",
+    "grpo.max_steps=4",
+    "grpo.dead_step_limit=3",
+    "checkpoint.every_steps=2",
+    "evaluate.tasks_per_domain=1",
+    "data.domains=['math', 'coding', 'creative_writing']",
+)
+RECIPE = parse_recipe_text(TEXT, OVERRIDES)
+STAGES = ("base", "cold_start", "trained")
+
+
+class Crash(Exception):
+    """The machine went away."""
+
+
+@contextmanager
+def paid_by_hash(
+    recipe: Recipe, contract: PromptContract
+) -> Iterator[tuple[Callable[[Sequence[Task], Sequence[Completion]], list[Score]], str]]:
+    with session.open_scorer(recipe, contract) as (score, level):
+
+        def paid(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+            hashes = [zlib.crc32(completion.text.encode()) / 2**32 for completion in completions]
+            return [replace(s, reward=h) for s, h in zip(score(tasks, completions), hashes, strict=True)]
+
+        yield paid, level
+
+
+def train(out: Path, *, resume: bool = False, recipe: Recipe = RECIPE) -> str:
+    """Run the recipe; returns what was said."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, Display(said) as display:
+        patch.setattr(pipeline, "open_scorer", paid_by_hash)
+        pipeline.train(recipe, TEXT, out, resume=resume, display=display)
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run from beginning to end. Tests that change it work on a copy."""
+    out = tmp_path_factory.mktemp("runs") / "unbroken"
+    train(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def broken(unbroken: Path) -> Path:
+    """The same run, which crashed in the cold start and again in GRPO, and was resumed each time."""
+    out = unbroken.parent / "broken"
+    real_cold_start, real_step = pipeline.cold_start, Grpo.step
+
+    def cold_start(*arguments: Any) -> Iterator[Any]:
+        yield next(iter(real_cold_start(*arguments)))
+        raise Crash
+
+    def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
+        if step == 3:
+            raise Crash
+        return real_step(self, adapter, state, tasks, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "cold_start", cold_start)
+        with pytest.raises(Crash):
+            train(out)
+    assert [(row["stage"], row["step"]) for row in RunDir(out).rows()] == [("cold_start", 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Grpo, "step", step)
+        with pytest.raises(Crash):
+            train(out, resume=True)
+    assert RunDir(out).rows()[-1]["step"] == 3
+    assert [saved.step for saved in list_saved(out / "checkpoints") if saved.stage == "grpo"] == [2]
+    # What a power cut leaves: a line cut off, a checkpoint that was never finished, a temporary file.
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "grpo", "step": 4, "lo')
+    (out / "checkpoints" / "grpo-000004").mkdir()
+    (out / "checkpoints" / "grpo-000004.orbax-checkpoint-tmp").mkdir()
+    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}" in train(out, resume=True)
+    return out
+
+
+def rows_without_times(path: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in RunDir(path).rows()]
+
+
+class TestUnbroken:
+    def test_everything_is_there(self, unbroken: Path) -> None:
+        found = {str(path.relative_to(unbroken)) for path in unbroken.rglob("*") if path.is_file()}
+        assert {
+            *("recipe.toml", "resolved.json", "contract.json", "metrics.jsonl", "environment.json", "pool.json"),
+            *("report.html", "writeup.md", "eval/summary.json", *(f"eval/{stage}.parquet" for stage in STAGES)),
+            *(f"rollouts/step-{step:06d}.parquet" for step in (1, 2, 3, 4)),
+        } <= found
+        assert any(name.startswith("figures/") and name.endswith(".png") for name in found)
+        assert [(saved.stage, saved.step) for saved in list_saved(unbroken / "checkpoints")] == [
+            ("cold_start", 2),
+            ("grpo", 2),
+            ("grpo", 4),
+        ]
+
+    def test_nothing_temporary_is_left(self, unbroken: Path) -> None:
+        assert [path for path in unbroken.rglob(".*") if path.is_file()] == []
+        assert list(unbroken.rglob("*tmp*")) == []
+
+    def test_recipe_as_written_and_as_resolved(self, unbroken: Path) -> None:
+        assert (unbroken / "recipe.toml").read_text(encoding="utf-8") == TEXT
+        assert json.loads((unbroken / "resolved.json").read_text()) == RECIPE.resolved()
+
+    def test_metrics_of_the_cold_start(self, unbroken: Path) -> None:
+        rows = [row for row in RunDir(unbroken).rows() if row["stage"] == "cold_start"]
+        assert [row["step"] for row in rows] == [1, 2]
+        for row in rows:
+            assert {"loss", "learning_rate", "grad_norm", "tokens", "seconds", "format_rate"} <= row.keys()
+            assert {"update", "total"} <= row["seconds"].keys()
+        assert rows[0]["format_rate"] is None
+        assert 0 <= rows[1]["format_rate"] <= 1
+
+    def test_metrics_of_grpo(self, unbroken: Path) -> None:
+        rows = [row for row in RunDir(unbroken).rows() if row["stage"] == "grpo"]
+        assert [row["step"] for row in rows] == [1, 2, 3, 4]
+        numbers = {
+            *("loss", "kl", "ratio_mean", "ratio_max", "clip_fraction", "entropy", "grad_norm", "learning_rate"),
+            *("reward", "reward_std", "format_rate", "accuracy", "truncated_rate", "dead_groups"),
+        }
+        for row in rows:
+            assert numbers <= row.keys()
+            assert row["seconds"].keys() == {"rollout", "score", "update", "total"}
+            assert row["tokens"].keys() == {"prompt", "completion"}
+            assert row["ratio_mean"] == pytest.approx(1.0, abs=1e-3)
+            assert row["ratio_max"] == pytest.approx(1.0, abs=1e-3)
+            assert row["grad_norm"] > 0
+            for name, domain in row["domains"].items():
+                keys = {"n", "reward", "format_rate", "accuracy", "truncated", "dead_groups"}
+                assert keys <= domain.keys()
+                assert (domain["accuracy"] is None) == (name == "creative_writing")
+        assert sum(domain["n"] for row in rows for domain in row["domains"].values()) == 4 * 2 * 4
+
+    def test_rollouts_hold_what_was_sampled(self, unbroken: Path) -> None:
+        rows = RunDir(unbroken).rows()
+        for step in (1, 2, 3, 4):
+            table = pq.read_table(unbroken / "rollouts" / f"step-{step:06d}.parquet").to_pylist()
+            row = next(row for row in rows if row["stage"] == "grpo" and row["step"] == step)
+            assert len(table) == 8
+            assert sum(len(entry["token_ids"]) for entry in table) == row["tokens"]["completion"]
+            assert sum(entry["reward"] for entry in table) / 8 == pytest.approx(row["reward"])
+            assert all(len(entry["token_ids"]) == len(entry["logprobs"]) for entry in table)
+
+    def test_environment(self, unbroken: Path) -> None:
+        found = json.loads((unbroken / "environment.json").read_text())
+        phases = {"prepare", "cold_start", "grpo", *(f"evaluate_{stage}" for stage in STAGES)}
+        assert phases == found["seconds"].keys()
+        assert found["sandbox_level"] != "not needed"
+        assert found["peak_memory_gb"] > 0
+
+
+class TestBroken:
+    def test_metrics_are_those_of_the_unbroken_run(self, unbroken: Path, broken: Path) -> None:
+        assert rows_without_times(broken) == rows_without_times(unbroken)
+
+    def test_rollouts_and_evaluations_too(self, unbroken: Path, broken: Path) -> None:
+        files = sorted(path.relative_to(unbroken) for path in unbroken.rglob("*.parquet"))
+        assert len(files) == 7
+        for file in files:
+            assert pq.read_table(broken / file).equals(pq.read_table(unbroken / file)), file
+        summary = Path("eval/summary.json")
+        assert (broken / summary).read_bytes() == (unbroken / summary).read_bytes()
+
+    def test_leftovers_are_gone(self, broken: Path) -> None:
+        assert [(saved.stage, saved.step) for saved in list_saved(broken / "checkpoints")] == [
+            ("cold_start", 2),
+            ("grpo", 2),
+            ("grpo", 4),
+        ]
+        assert list(broken.rglob("*tmp*")) == []
+
+    def test_a_finished_run_resumes_to_itself(self, broken: Path) -> None:
+        before = rows_without_times(broken)
+        said = train(broken, resume=True)
+        assert "GRPO" not in said
+        assert rows_without_times(broken) == before
+
+    def test_a_changed_recipe_is_refused_by_key(self, broken: Path) -> None:
+        changed = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.beta=0.5", "seed=3"])
+        with pytest.raises(UserError, match=r"\(changed: grpo\.beta, seed\)"):
+            train(broken, resume=True, recipe=changed)
+
+    def test_without_resume_it_is_left_alone(self, broken: Path) -> None:
+        with pytest.raises(UserError, match="exists already"):
+            train(broken)
+
+
+RATES = {"n", "format_rate", "format_interval", "accuracy", "mean_reward", "truncated_rate"}
+
+
+class TestCommands:
+    @pytest.fixture
+    def copy(self, unbroken: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(unbroken, tmp_path / "copy"))
+
+    def test_eval_json(self, run: Run, copy: Path) -> None:
+        ended = run("eval", str(copy), "--json")
+        assert ended.code == 0
+        printed = json.loads(ended.out)
+        assert printed["split"] == "test"
+        assert tuple(printed["stages"]) == STAGES
+        for stage in printed["stages"].values():
+            assert tuple(stage["domains"]) == RECIPE.data.domains
+            for rates in (stage["overall"], *stage["domains"].values()):
+                assert rates.keys() >= RATES
+                low, high = rates["format_interval"]
+                assert 0 <= low <= rates["format_rate"] <= high <= 1
+            assert stage["overall"]["n"] == 3
+            assert stage["domains"]["creative_writing"]["accuracy"] is None
+        assert json.loads((copy / "eval" / "summary.json").read_text()) == printed
+        assert printed["stages"]["base"]["overall"]["mean_reward"] == 0.0  # real rewards, not hashes
+
+    def test_eval_of_another_split_leaves_the_run_s_own_alone(self, run: Run, copy: Path) -> None:
+        before = (copy / "eval" / "summary.json").read_bytes()
+        ended = run("eval", str(copy), "--split", "validation", "--stage", "trained", "--json")
+        assert ended.code == 0
+        printed = json.loads(ended.out)
+        assert (printed["split"], list(printed["stages"])) == ("validation", ["trained"])
+        assert (copy / "eval" / "summary.json").read_bytes() == before
+        assert json.loads((copy / "eval" / "validation-1" / "summary.json").read_text()) == printed
+
+    def test_generate(self, run: Run, copy: Path) -> None:
+        first = run("generate", str(copy), "What is 2 + 2?", "--json")
+        assert first.code == 0
+        reply = json.loads(first.out)
+        assert reply.keys() == {"text", "reasoning", "answer", "reason", "finish", "num_tokens"}
+        assert 1 <= reply["num_tokens"] <= 8
+        assert run("generate", str(copy), "--json", stdin=b"What is 2 + 2?").out == first.out
+        many = ("--samples", "12", "--temperature", "1", "--max-new-tokens", "2", "--stage", "base")
+        sampled = run("generate", str(copy), "Hm?", *many, "--json").out
+        assert len({json.loads(line)["text"] for line in sampled.splitlines()}) > 1
+        assert run("generate", str(copy), "Hm?", *many, "--json").out == sampled
+        assert run("generate", str(copy), "Hm?", *many, "--json", "--seed", "1").out != sampled
+
+    def test_generate_refuses_what_the_model_cannot_hold(self, run: Run, copy: Path) -> None:
+        assert "the model attends to 4096 in all" in run("generate", str(copy), "x" * 5000).mistake
+        assert "expected a temperature" in run("generate", str(copy), "x", "--temperature", "inf").mistake
+
+    def test_chat(self, run: Run, copy: Path) -> None:
+        too_long = b"x" * 5000
+        ended = run("chat", str(copy), stdin=b"What is 2 + 2?\n" + too_long + b"\nAnd 3 + 3?\n\nnever asked\n")
+        assert ended.code == 0
+        assert ended.out.count("[format: ") == 2
+        assert ended.err.count("question> ") == 4
+        assert ended.err.count("error: the prompt has") == 1
+
+    def test_report(self, run: Run, copy: Path) -> None:
+        before = (copy / "report.html").read_text(encoding="utf-8")
+        (copy / "report.html").unlink()
+        ended = run("report", str(copy))
+        assert (ended.code, ended.out, ended.err) == (0, f"{copy / 'report.html'}\n", "")
+        assert (copy / "report.html").read_text(encoding="utf-8") == before
+
+    def test_prompt_of_a_run(self, run: Run, copy: Path) -> None:
+        view = json.loads(run("prompt", str(copy), "--json").out)
+        assert view["fingerprint"] == json.loads((copy / "contract.json").read_text())["fingerprint"]
+
+    @pytest.mark.parametrize("command", ["generate", "eval", "chat"])
+    def test_another_prompt_than_that_of_training_is_refused(self, run: Run, copy: Path, command: str) -> None:
+        text = (copy / "contract.json").read_text(encoding="utf-8")
+        (copy / "contract.json").write_text(text.replace("Provide your reasoning", "Provide  your reasoning"))
+        ended = run(command, str(copy), *(["Hm?"] if command == "generate" else []))
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.splitlines()[-1].startswith("error: ")
+        assert "Traceback" not in ended.err
+
+    def test_a_stage_that_the_run_has_not_reached(self, run: Run, copy: Path) -> None:
+        for saved in list_saved(copy / "checkpoints"):
+            if saved.stage == "grpo":
+                shutil.rmtree(saved.path)
+        assert "(it has: base, cold_start)" in run("generate", str(copy), "Hm?").mistake
+
+    @pytest.mark.parametrize("damage", ["metadata", "data"])
+    def test_a_damaged_checkpoint(self, run: Run, copy: Path, damage: str) -> None:
+        adapter = copy / "checkpoints" / "grpo-000004" / "adapter"
+        if damage == "metadata":
+            (adapter / "_METADATA").write_bytes(b"{")
+        else:
+            for file in adapter.rglob("d/*"):
+                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        assert "cannot read the checkpoint" in run("generate", str(copy), "Hm?").mistake
