@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -60,6 +61,10 @@ def test_expected_values_are_never_sent() -> None:
         "x = f(1)\nassert x == 2",
         "for k in range(3): assert f(k) == k",
         "assert f'{f(1)}' == '1'",
+        "assert f(1) == '%d' % 3",
+        "assert f(1) == 1 / 0",
+        "assert f(1) == 'a' * 10**9",
+        "assert round(f(1), 1) == Decimal('0.3')",
     ],
 )
 def test_what_goes_to_the_checker(test: str) -> None:
@@ -126,6 +131,15 @@ def test_a_module_name_that_the_setup_assigns_is_the_programs() -> None:
         ("assert math.isclose(f(1), 2.5, abs_tol=0.1)", 2.55, True),
         ("assert isclose(f(1), 2.5)", Fraction(5, 2), True),
         ("assert (f(1)) == (3)", 3, True),
+        ("assert f(1) == 'ab' * 3 + 'c'", "abababc", True),
+        ("assert f(1) == [0] * 3 + [1]", [0, 0, 0, 1], True),
+        ("assert f(1) + 'a' == 'ba'", "b", True),
+        ("assert f(1) * 2 == 'aa'", "a", True),
+        ("assert f(1) - {1} == {2}", {1, 2}, True),
+        ("assert abs(f(1)) == 0.5", Fraction(-1, 2), True),
+        ("assert round(f(1), 1) < 0.3", Decimal("0.25"), True),
+        ("assert -f(1) == 3", -3, True),
+        ("assert f(1) % 3 == 1 and f(1) // 3 == 2", 7, True),
     ],
 )
 def test_judgement(test: str, value: object, passes: bool) -> None:
@@ -143,9 +157,10 @@ def test_judgement(test: str, value: object, passes: bool) -> None:
         ("assert 2 ** f(1) == 1", 10**9),
         ("assert f(1) ** f(1) == 1", 10**9),
         ("assert round(5, f(1)) == 1", -(10**9)),
-        ("assert f(1) * 2 == 'aa'", "a"),
         ("assert float(f(1)) == 1.0", "1" * 10_000),
-        ("assert abs(f(1)) == 1", Fraction(1, 2)),
+        ("assert f(1) * 10**9 == 'a'", "a"),
+        ("assert f(1) % 3 == 'a'", "%999999999d"),
+        ("assert round(f(1)) == 1", Decimal("1E+999999999")),
         ("assert set(f(1)) == {1}", [k * (2**61 - 1) for k in range(1, 100_000)]),
         ("assert len(f(1)) == 1", 5),
         ("assert f(1) < 3", "x"),

@@ -104,6 +104,22 @@ def test_checker_tests(sandbox: Sandbox) -> None:
     assert not sandbox.run("def f(n): return n", raises).ok
 
 
+def test_expected_values_may_be_computed(sandbox: Sandbox) -> None:
+    for expression in (
+        "'%d items' % 3",
+        "'a' * 3 + 'b'",
+        "[0] * 3",
+        "str(3)",
+        "dict(a=1)",
+        "Counter('aab')",
+        "1_000 // 7",
+    ):
+        verdict = sandbox.run(
+            f"from collections import Counter\ndef f(): return {expression}", [f"assert f() == {expression}"]
+        )
+        assert verdict.ok, (expression, verdict)
+
+
 def test_direct_and_checked_tests_in_one_task(sandbox: Sandbox) -> None:
     tests = ["assert f(1) == 2", "assert [f(k) for k in range(3)] == [1, 2, 3]", "assert f(5) == 6"]
     assert sandbox.run("def f(n): return n + 1", tests).passed == 3

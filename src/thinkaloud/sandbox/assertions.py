@@ -112,7 +112,19 @@ class _Reader:
         try:
             constant = ast.literal_eval(node)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            return self._compound(node)
+            return self._folded(node)
+        return lambda values: constant
+
+    def _folded(self, node: ast.expr) -> Expression:
+        """Evaluate what depends on no call once, now; what cannot be evaluated here goes to the checker."""
+        num_calls = len(self.calls)
+        expression = self._compound(node)
+        if len(self.calls) > num_calls:
+            return expression
+        try:
+            constant = expression(())
+        except Exception:
+            raise NeedsChecker from None
         return lambda values: constant
 
     def _compound(self, node: ast.expr) -> Expression:
