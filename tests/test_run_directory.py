@@ -116,6 +116,12 @@ class TestCreate:
         with pytest.raises(UserError, match="file is a file"):
             check_new(tmp_path / "file" / "run")
 
+    def test_what_was_there_is_never_removed(self, tmp_path: Path) -> None:
+        (tmp_path / "runs").symlink_to("an-unmounted-disk")
+        with pytest.raises(UserError, match="cannot write the run directory"):
+            create(tmp_path / "runs" / "first", "", {})
+        assert (tmp_path / "runs").is_symlink()
+
     def test_a_relative_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         check_new(Path("runs/new"))

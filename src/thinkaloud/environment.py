@@ -17,10 +17,15 @@ import thinkaloud
 
 
 class PhaseTimer:
-    """Seconds by phase; a phase entered twice adds up. `seconds` may start from an earlier session's."""
+    """Seconds by phase; a phase entered twice adds up.
 
-    def __init__(self, seconds: dict[str, float] | None = None) -> None:
-        self.seconds: dict[str, float] = dict(seconds or {})
+    Args:
+        earlier: The seconds of an earlier session, as environment.json has them; what is no number is left out.
+    """
+
+    def __init__(self, earlier: object = None) -> None:
+        known = earlier.items() if isinstance(earlier, dict) else ()
+        self.seconds: dict[str, float] = {str(k): float(v) for k, v in known if isinstance(v, int | float)}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -194,10 +194,10 @@ def evaluate_run(
     tasks = held_out(session.pool.split(chosen), per_domain=count)
     own = (chosen, count) == (config.split, config.tasks_per_domain)
     folder = run.evaluation if own else run.evaluation / f"{chosen}-{count}"
-    check_writable(run.evaluation)
+    check_writable(path)
     with open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for stage in stages or available_stages(run):
             adapter = stage_adapter(session, run, policy, stage)
             display.stage("evaluate", total_steps=0)

@@ -172,22 +172,19 @@ def create(path: Path, recipe_text: str, resolved: dict[str, Any]) -> RunDir:
     """
     check_new(path)
     run = RunDir(path)
-    made = [folder for folder in (path, *path.parents) if not folder.exists()][-1:]  # the outermost new folder
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made: list[Path] = []
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        for folder in (run.checkpoints, run.evaluation, run.rollouts):
+        for folder in (*reversed(missing), run.checkpoints, run.evaluation, run.rollouts):
             folder.mkdir()
             made.append(folder)
         for name, text in (("recipe.toml", recipe_text), ("resolved.json", _json(resolved))):
-            made.append(path / name)
             write_text(path / name, text)
+            made.append(path / name)
     except OSError as error:
-        for entry in made:
+        for entry in reversed(made):
             with contextlib.suppress(OSError):
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
+                entry.rmdir() if entry.is_dir() else entry.unlink()
         raise UserError(
             f"cannot write the run directory {path}: {error.strerror or error}; choose another with --out"
         ) from None
