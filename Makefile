@@ -25,10 +25,10 @@ demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prin
 test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-check: $(VENV)/.dev ## lint, formatting and types
+check: $(VENV)/.dev ## lint, formatting and types (strict, by pyproject.toml)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m mypy --strict
+	$(BIN)/python -m mypy
 
 bench: $(VENV)/.runtime ## measure the sandbox beside plain subprocesses
 	@$(BIN)/thinkaloud bench sandbox $(ARGS)
