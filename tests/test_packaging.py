@@ -27,7 +27,7 @@ BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_w
 
 FORBIDDEN = {
     "a path of somebody's machine": rb"/(?:root|home|Users|work|mnt|opt|srv|var|tmp)/\w",
-    "a package index": rb"(?i)(?:extra-)?index-url\b|--find-links|trusted-host|://[^\s/]+/simple\b|file:///",
+    "a package index": rb"(?i)index-[u]rl\b|--find-[l]inks|trusted-[h]ost|://[^\s/]+/simple\b|file:/{3}",
     "a password in an address": rb"://[^\s/@:]+:[^\s/@]+@",
     "a secret": rb"\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|BEGIN [A-Z ]*PRIVATE KEY",
 }
