@@ -63,8 +63,9 @@ def keep_compiled() -> None:
 
     A cache that the user has set up for JAX (JAX_COMPILATION_CACHE_DIR) is left as it is.
     """
-    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(models_cache().parent / "compiled"))  # type: ignore[no-untyped-call]
+    settings: Any = jax.config
+    if not settings.jax_compilation_cache_dir:
+        settings.update("jax_compilation_cache_dir", str(models_cache().parent / "compiled"))
 
 
 def open_session(recipe: Recipe, progress: Callable[[str], None] | None = None) -> Session:

@@ -42,6 +42,12 @@ Attend = Callable[
 """(queries, keys, values, whether the layer slides) -> (attended values, anything to collect a layer)."""
 
 
+def keep(x: Array, name: str) -> Array:
+    """Mark a value that the backward pass keeps; see SAVED_IN_BACKWARD."""
+    mark: Callable[[Array, str], Array] = checkpoint_name
+    return mark(x, name)
+
+
 def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], config: ModelConfig) -> Array:
     """RMSNorm (arXiv 1910.07467) in float32; Gemma's weight is an offset from one."""
     wide = x.astype(jnp.float32)
@@ -92,7 +98,7 @@ def project(x: Float[Array, "*rows width"], layer: Layer, adapter: Layer, name: 
     if f"{name}_bias" in layer:
         y = y + layer[f"{name}_bias"]
     if name in adapter:
-        low = checkpoint_name(x.astype(jnp.float32) @ adapter[name]["a"], "lora_in")
+        low = keep(x.astype(jnp.float32) @ adapter[name]["a"], "lora_in")
         y = y + (np.float32(scale) * (low @ adapter[name]["b"])).astype(y.dtype)
     return y
 
@@ -122,24 +128,24 @@ def queries_keys_values(
         key = rms_norm(key, layer["k_norm"], config)
     cos = jnp.where(sliding, turn.local_cos, turn.cos)
     sin = jnp.where(sliding, turn.local_sin, turn.sin)
-    query = checkpoint_name(rotate(query, cos, sin), "query")
-    key = checkpoint_name(rotate(key, cos, sin), "key")
-    return query, key, checkpoint_name(value, "value")
+    query = keep(rotate(query, cos, sin), "query")
+    key = keep(rotate(key, cos, sin), "key")
+    return query, key, keep(value, "value")
 
 
 def finish_block(
     x: Float[Array, "*rows width"], attended: Array, layer: Layer, adapter: Layer, scale: float, config: ModelConfig
 ) -> Array:
     """Output projection, residual and MLP: the part of a block after attention."""
-    attended = checkpoint_name(attended.reshape(*x.shape[:-1], -1), "attended")
-    out = checkpoint_name(project(attended, layer, adapter, "o", scale), "attention_out")
+    attended = keep(attended.reshape(*x.shape[:-1], -1), "attended")
+    out = keep(project(attended, layer, adapter, "o", scale), "attention_out")
     if config.sandwich_norms:
         out = rms_norm(out, layer["post_attn_norm"], config)
     x = x + out
     normed = rms_norm(x, layer["mlp_norm"], config)
-    gate = checkpoint_name(project(normed, layer, adapter, "gate", scale), "gate")
-    up = checkpoint_name(project(normed, layer, adapter, "up", scale), "up")
-    out = checkpoint_name(project(activate(gate, config) * up, layer, adapter, "down", scale), "mlp_out")
+    gate = keep(project(normed, layer, adapter, "gate", scale), "gate")
+    up = keep(project(normed, layer, adapter, "up", scale), "up")
+    out = keep(project(activate(gate, config) * up, layer, adapter, "down", scale), "mlp_out")
     if config.sandwich_norms:
         out = rms_norm(out, layer["post_mlp_norm"], config)
     return x + out

@@ -71,8 +71,8 @@ def shared_prefix_attention(
     query: Float[Array, "prompts group queries heads dim"],
     prompt_key: Float[Array, "prompts kv length dim"],
     prompt_value: Float[Array, "prompts kv length dim"],
-    own_key: Float[Array, "prompts kv group own dim"],
-    own_value: Float[Array, "prompts kv group own dim"],
+    own_key: Float[Array, "rows own dim"],
+    own_value: Float[Array, "rows own dim"],
     prompt_lengths: Int[Array, " prompts"],
     own_lengths: Int[Array, "prompts group"],
     query_offsets: Int[Array, " queries"],
@@ -84,12 +84,13 @@ def shared_prefix_attention(
     Args:
         query: Queries at `query_offsets` tokens after the prompt's end.
         prompt_key, prompt_value: The prompt's, heads first, padded on the right to `length`.
-        own_key, own_value: The completions' own, heads first, slot i holding the i-th token.
+        own_key, own_value: The completions' own, slot i holding the i-th token; rows are prompts * kv heads * group, in
+            that order. (Flat, since XLA copies a decoding cache that a dot reads in any other shape, on CPUs.)
         prompt_lengths: Real tokens of each prompt.
         own_lengths: Real tokens of each completion in its slots.
     """
     prompts, group, queries = query.shape[:3]
-    length, own = prompt_key.shape[2], own_key.shape[3]
+    length, own = prompt_key.shape[2], own_key.shape[1]
     repeats = config.num_heads // config.num_kv_heads
     ends = prompt_lengths[:, None]
     query_positions = jnp.broadcast_to(ends + query_offsets, (prompts, queries))
@@ -100,7 +101,7 @@ def shared_prefix_attention(
     to_own = to_own[:, None] & (jnp.arange(own) < own_lengths[..., None])[:, :, None]
 
     # All members' queries at once against the prompt: [prompts, kv, group * queries * repeats, dim]. Each member's
-    # against its own tokens: [prompts, kv, group, queries * repeats, dim]. The same order in memory.
+    # against its own tokens: [prompts * kv * group, queries * repeats, dim]. The same order in memory.
     heads = jnp.moveaxis(heads_first(query, config), 1, 2) * jnp.asarray(config.query_scale, query.dtype)
     joined = (prompts, config.num_kv_heads, group * queries * repeats)
     scores = jnp.einsum(
@@ -108,7 +109,9 @@ def shared_prefix_attention(
     )
     scores = jnp.where(jnp.repeat(jnp.tile(to_prompt, (1, group, 1)), repeats, axis=1)[:, None], scores, MASKED)
     scores = scores.reshape(*heads.shape[:4], length)
-    own_scores = jnp.einsum("pkgqd,pkgsd->pkgqs", heads, own_key, preferred_element_type=jnp.float32)
+    flat = heads.reshape(-1, queries * repeats, config.head_dim)
+    own_scores = jnp.einsum("rqd,rsd->rqs", flat, own_key, preferred_element_type=jnp.float32)
+    own_scores = own_scores.reshape(*heads.shape[:4], own)
     own_scores = jnp.where(jnp.repeat(to_own, repeats, axis=2)[:, None], own_scores, MASKED)
 
     highest = jax.lax.stop_gradient(jnp.maximum(scores.max(-1, keepdims=True), own_scores.max(-1, keepdims=True)))
@@ -121,6 +124,8 @@ def shared_prefix_attention(
         prompt_value,
         preferred_element_type=jnp.float32,
     ).reshape(heads.shape)
-    from_own = jnp.einsum("pkgqs,pkgsd->pkgqd", own_powers.astype(dtype), own_value, preferred_element_type=jnp.float32)
+    own_powers = own_powers.astype(dtype).reshape(-1, queries * repeats, own)
+    from_own = jnp.einsum("rqs,rsd->rqd", own_powers, own_value, preferred_element_type=jnp.float32)
+    from_own = from_own.reshape(heads.shape)
     attended = ((from_prompt + from_own) / total).astype(query.dtype)
     return heads_last(jnp.moveaxis(attended, 2, 1), queries)

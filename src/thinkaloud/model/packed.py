@@ -75,10 +75,10 @@ def pack(
     prompts: Sequence[Sequence[int]],
     groups: Sequence[Sequence[Sequence[int]]],
     *,
-    token_bucket: int = 128,
-    prompt_bucket: int = 64,
-    completion_bucket: int = 64,
-    target_bucket: int = 128,
+    token_bucket: int = 256,
+    prompt_bucket: int = 128,
+    completion_bucket: int = 128,
+    target_bucket: int = 256,
 ) -> Packed:
     """Lay out prompts with their completions.
 
@@ -199,8 +199,7 @@ def forward(
                 own[0],
                 keys,
                 values,
-                jnp.moveaxis(own[1], 3, 1),
-                jnp.moveaxis(own[2], 3, 1),
+                *(jnp.moveaxis(x, 3, 1).reshape(-1, packed.input_length, x.shape[-1]) for x in own[1:]),
                 packed.prompt_lengths,
                 packed.input_lengths,
                 jnp.arange(packed.input_length),

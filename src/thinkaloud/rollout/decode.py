@@ -31,8 +31,8 @@ from thinkaloud.model.packed import Packed, forward
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
-"""Keys and values, one array a layer, heads first: prompts [prompts, kv, length, dim], completions
-[prompts, kv, group, slots, dim]."""
+"""Keys and values, one array a layer, heads first: prompts' [prompts, kv, length, dim], completions'
+[prompts * kv * group, slots, dim]."""
 
 
 class State(NamedTuple):
@@ -132,8 +132,8 @@ def decode(
         for index, layer in enumerate(weights["layers"]):
             sliding = config.sliding_layers[index]
             query, key_now, value_now = queries_keys_values(x, layer, {}, 1.0, config, turn, sliding)
-            keys[index] = _store(keys[index], key_now, now.step)
-            values[index] = _store(values[index], value_now, now.step)
+            keys[index] = _store(keys[index], key_now, now.step, group)
+            values[index] = _store(values[index], value_now, now.step, group)
             attended = shared_prefix_attention(
                 query.reshape(prompts, group, 1, *query.shape[1:]),
                 prompt[0][index],
@@ -164,7 +164,7 @@ def decode(
 
 def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, dtype: Any) -> Cache:
     """Keys and values of completions that have not begun."""
-    shape = (prompts, config.num_kv_heads, group, slots, config.head_dim)
+    shape = (prompts * config.num_kv_heads * group, slots, config.head_dim)
     return (
         tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
         tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
@@ -180,11 +180,12 @@ def pack_rows(
     live: Bool[Array, " rows"],
 ) -> tuple[Any, State, Any]:
     """Keep the rows `flat` (prompt * group + member), each with a copy of its prompt; a group of one each."""
-    group = state.done.shape[1]
+    prompts, group = state.done.shape
     of_prompt, member = flat // group, flat % group
 
     def take_own(x: Array) -> Array:
-        return x[of_prompt, :, member][:, :, None]
+        rows = x.reshape(prompts, -1, group, *x.shape[1:])[of_prompt, :, member]
+        return rows.reshape(-1, *x.shape[1:])
 
     packed = State(
         step=state.step,
@@ -205,7 +206,8 @@ def _is_stop(tokens: Int[Array, "*rows"], stop_ids: tuple[int, ...]) -> Bool[Arr
     return jnp.isin(tokens, jnp.asarray(stop_ids, jnp.int32))
 
 
-def _store(cache: Array, new: Float[Array, "rows kv dim"], step: Array) -> Array:
-    prompts, kv, group, _, dim = cache.shape
-    entry = jnp.moveaxis(new.reshape(prompts, group, kv, dim), 1, 2)[:, :, :, None]
-    return jax.lax.dynamic_update_slice_in_dim(cache, entry.astype(cache.dtype), step, axis=3)
+def _store(cache: Float[Array, "rows slots dim"], new: Array, step: Array, group: int) -> Array:
+    """Write one token's keys or values [prompts * group, kv, dim] into slot `step`."""
+    kv, dim = new.shape[1:]
+    entry = jnp.swapaxes(new.reshape(-1, group, kv, dim), 1, 2).reshape(-1, 1, dim)
+    return jax.lax.dynamic_update_slice_in_dim(cache, entry.astype(cache.dtype), step, axis=1)

@@ -12,13 +12,16 @@ import numpy as np
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import pack
+from thinkaloud.model.packed import pack, round_up
 from thinkaloud.records import Finish
 from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, pack_rows, prefill, start
 from thinkaloud.rollout.sampling import Sampling, key_of
 
-FEWEST_ROWS = 4
-"""Below this, packing rows closer saves less than it costs."""
+FEWEST_ROWS = 8
+"""Batches are not packed closer than this: every size is a compilation."""
+
+PROMPT_BUCKET = 128
+"""Prompts are padded, within attention alone, to a multiple of this many tokens: one size a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def generate(
     batch = min(batch_prompts or len(prompts), len(prompts))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i])) if batch < len(prompts) else range(len(prompts))
     weights = decoding_weights(model.params, adapter, model.config, scale)
+    prompt_length = round_up(max(map(len, prompts)), PROMPT_BUCKET)
     results: dict[int, list[Sampled]] = {}
     for first in range(0, len(prompts), batch):
         chosen = list(order)[first : first + batch]
@@ -79,6 +83,7 @@ def generate(
             seed,
             scale,
             rows=chosen,
+            prompt_length=prompt_length,
         )
         results.update(zip(chosen, groups, strict=True))
         if progress:
@@ -98,12 +103,13 @@ def _generate_batch(
     seed: int,
     scale: float,
     rows: list[int],
+    prompt_length: int,
 ) -> list[list[Sampled]]:
     config, key = model.config, key_of(seed)
     filled = _power_of_two(len(prompts))
     live = np.arange(filled) < len(prompts)
     padded = [*prompts, *[[0]] * (filled - len(prompts))]
-    packed = pack(padded, [[]] * filled)
+    packed = pack(padded, [[]] * filled, prompt_bucket=prompt_length)
     last = np.cumsum([len(prompt) for prompt in padded]) - 1
     logits, prompt_cache = prefill(model.params, adapter, packed, last, config, scale)
     labels = np.asarray([*rows, *[0] * (filled - len(rows))])[:, None] * group + np.arange(group)

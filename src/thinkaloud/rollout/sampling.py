@@ -1,4 +1,4 @@
-"""How the next token is chosen: temperature, then top-k, then top-p, with noise that depends on (seed, row, position)."""
+"""How the next token is chosen: temperature, top-k, top-p, with noise that depends on (seed, row, position)."""
 
 from __future__ import annotations
 

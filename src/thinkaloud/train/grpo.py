@@ -216,13 +216,7 @@ class Grpo:
     ) -> _MicroBatch:
         rollout = self.recipe.rollout
         members = [[() if masked[row, m] else c.token_ids for m, c in enumerate(groups[row])] for row in picked]
-        packed = pack(
-            [prompts[row] for row in picked],
-            members,
-            prompt_bucket=128,
-            completion_bucket=rollout.max_new_tokens,
-            target_bucket=256,
-        )
+        packed = pack([prompts[row] for row in picked], members, completion_bucket=rollout.max_new_tokens)
         lengths = np.asarray([len(member) for group in members for member in group])
         weights = token_weights(
             lengths,

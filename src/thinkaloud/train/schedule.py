@@ -16,7 +16,7 @@ Schedule = Callable[[Any], Any]
 def learning_rate_schedule(
     peak: float, *, warmup_steps: int, total_steps: int, kind: Literal["cosine", "constant"]
 ) -> Schedule:
-    """The learning rate of the 0-based update n: (n + 1) / warmup_steps of the peak at first, so that no update is idle.
+    """The learning rate of the 0-based update n: (n + 1) / warmup_steps of the peak at first, so no update is idle.
 
     With `cosine` the last update (n = total_steps - 1) still has a small positive rate.
     """
