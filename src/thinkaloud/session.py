@@ -46,11 +46,18 @@ class Session:
         """Read the weights.
 
         Raises:
-            UserError: They are missing, cut short, or of an unsupported architecture.
+            UserError: They are missing, cut short, of an unsupported architecture, or too short for the token limits.
         """
         keep_compiled()
-        lora = self.recipe.lora
-        return Policy(load_model(self.files, self.recipe.model.dtype), self.contract, lora.alpha / lora.rank)
+        lora, rollout = self.recipe.lora, self.recipe.rollout
+        model = load_model(self.files, self.recipe.model.dtype)
+        if rollout.max_prompt_tokens + rollout.max_new_tokens > model.config.max_position:
+            raise UserError(
+                f"rollout.max_prompt_tokens + rollout.max_new_tokens is "
+                f"{rollout.max_prompt_tokens + rollout.max_new_tokens}, but {self.files.name!r} has positions for "
+                f"{model.config.max_position}; lower one of them"
+            )
+        return Policy(model, self.contract, lora.alpha / lora.rank)
 
     def new_adapter(self, policy: Policy) -> Adapter:
         """A fresh adapter of the recipe's shape."""

@@ -199,7 +199,8 @@ def forward(
                 own[0],
                 keys,
                 values,
-                *(jnp.moveaxis(x, 3, 1).reshape(-1, packed.input_length, x.shape[-1]) for x in own[1:]),
+                _cache_rows(own[1]),
+                _cache_rows(own[2]),
                 packed.prompt_lengths,
                 packed.input_lengths,
                 jnp.arange(packed.input_length),
@@ -211,3 +212,7 @@ def forward(
         return back, (keys, values) if collect else None
 
     return run_layers(params, adapter, packed.tokens, packed.positions, attend, config, scale)
+
+
+def _cache_rows(x: Float[Array, "prompts group slots kv dim"]) -> Float[Array, "rows slots dim"]:
+    return jnp.moveaxis(x, 3, 1).reshape(-1, x.shape[2], x.shape[4])
