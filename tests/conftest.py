@@ -1,7 +1,7 @@
 """What all tests share: how JAX is set up, and the real weights where this machine has them.
 
-JAX is set up through the environment, so that processes which tests start inherit it: two CPU devices, no silent
-promotion of shapes or types, and one compilation cache for the whole run.
+JAX is set up through the environment, so that processes which tests start inherit it: two CPU devices, and one
+compilation cache for the whole run.
 """
 
 from __future__ import annotations
