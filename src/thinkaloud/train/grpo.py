@@ -256,7 +256,7 @@ class Grpo:
 
         return {
             "loss": sum((float(part.loss) for part in parts), 0.0) / self.recipe.grpo.inner_iterations,
-            "kl": mean("kl", parts, tokens),
+            "kl": mean("kl", parts, tokens) if self.objective.beta > 0 else None,  # no reference pass: not known
             "ratio_mean": mean("ratio", first, first_tokens),
             "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),
             "clip_fraction": mean("clipped", parts, tokens),
