@@ -1,7 +1,7 @@
 """What all tests share: how JAX is set up, and the real weights where this machine has them.
 
-JAX is set up through the environment, so that processes which tests start inherit it: two CPU devices, and one
-compilation cache for the whole run.
+JAX is set up through the environment, so that processes which tests start inherit it: two CPU devices, no silent
+promotion of shapes or types, and one compilation cache for the whole run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 assert "jax" not in sys.modules, "JAX was imported before its environment is set: leave it out of pytest plugins"
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2".strip()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set already in pytest-xdist's workers

@@ -64,7 +64,7 @@ def test_gradients_equal_the_plain_ones(name: str, tmp_path: Path, monkeypatch: 
     for leaf, wanted in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
         assert leaf.dtype == jnp.float32
         assert np.abs(np.asarray(wanted)).max() > 1e-6
-        np.testing.assert_allclose(leaf, wanted, atol=1e-4)
+        np.testing.assert_allclose(leaf, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_no_token_is_fed_in_that_predicts_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from thinkaloud.domains.choices import with_options
 from thinkaloud.errors import UserError
-from thinkaloud.records import DOMAINS, Task, task_id
+from thinkaloud.records import Task, task_id
 
 LICENSE = "Apache-2.0"
 
@@ -22,9 +22,11 @@ def load_starter(domain: str) -> list[Task]:
     Raises:
         UserError: There are no starter tasks for this domain.
     """
-    if domain not in DOMAINS:
-        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(DOMAINS)})")
-    text = resources.files("thinkaloud.data").joinpath("starter", f"{domain}.jsonl").read_text(encoding="utf-8")
+    starter = resources.files("thinkaloud.data").joinpath("starter")
+    there = sorted(file.name.removesuffix(".jsonl") for file in starter.iterdir())
+    if domain not in there:
+        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(there)})")
+    text = starter.joinpath(f"{domain}.jsonl").read_text(encoding="utf-8")
     return [_task(domain, json.loads(line)) for line in text.splitlines()]
 
 

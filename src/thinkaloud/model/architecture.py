@@ -53,7 +53,12 @@ def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], con
     wide = x.astype(jnp.float32)
     normed = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + np.float32(config.norm_eps))
     factor = weight.astype(jnp.float32) + (np.float32(1.0) if config.norm_plus_one else np.float32(0.0))
-    return (normed * factor).astype(x.dtype)
+    return (normed * _across(factor, x)).astype(x.dtype)
+
+
+def _across(vector: Float[Array, " width"], x: Float[Array, "*rows width"]) -> Array:
+    """The vector with as many axes as `x`, so that no rank is raised silently."""
+    return vector.reshape(*[1] * (x.ndim - 1), -1)
 
 
 def rope_frequencies(config: ModelConfig, *, local: bool) -> np.ndarray:
@@ -79,9 +84,9 @@ def rope_frequencies(config: ModelConfig, *, local: bool) -> np.ndarray:
 
 def rotation(config: ModelConfig, positions: Int[Array, "*tokens"]) -> Rotation:
     """The rotary table (arXiv 2104.09864) of these positions."""
-    wide = positions.astype(jnp.float32)[..., None]
-    angles = wide * rope_frequencies(config, local=False)
-    local = wide * rope_frequencies(config, local=True)
+    wide = positions.astype(jnp.float32)
+    angles = jnp.multiply.outer(wide, rope_frequencies(config, local=False))
+    local = jnp.multiply.outer(wide, rope_frequencies(config, local=True))
     return Rotation(jnp.cos(angles), jnp.sin(angles), jnp.cos(local), jnp.sin(local))
 
 
@@ -96,7 +101,7 @@ def project(x: Float[Array, "*rows width"], layer: Layer, adapter: Layer, name: 
     """x W + bias + scale (x A) B, the adapter's part in float32."""
     y = x @ layer[name]
     if f"{name}_bias" in layer:
-        y = y + layer[f"{name}_bias"]
+        y = y + _across(layer[f"{name}_bias"], y)
     if name in adapter:
         low = keep(x.astype(jnp.float32) @ adapter[name]["a"], "lora_in")
         y = y + (np.float32(scale) * (low @ adapter[name]["b"])).astype(y.dtype)

@@ -93,12 +93,12 @@ def shared_prefix_attention(
     length, own = prompt_key.shape[2], own_key.shape[1]
     repeats = config.num_heads // config.num_kv_heads
     ends = prompt_lengths[:, None]
-    query_positions = jnp.broadcast_to(ends + query_offsets, (prompts, queries))
+    query_positions = jnp.broadcast_to(ends + query_offsets[None], (prompts, queries))
     prompt_positions = jnp.broadcast_to(jnp.arange(length), (prompts, length))
-    own_positions = jnp.broadcast_to(ends + jnp.arange(own), (prompts, own))
+    own_positions = jnp.broadcast_to(ends + jnp.arange(own)[None], (prompts, own))
     to_prompt = visible(query_positions, prompt_positions, prompt_positions < ends, sliding, config)
     to_own = visible(query_positions, own_positions, jnp.ones((prompts, own), bool), sliding, config)
-    to_own = to_own[:, None] & (jnp.arange(own) < own_lengths[..., None])[:, :, None]
+    to_own = to_own[:, None] & (jnp.arange(own)[None, None] < own_lengths[..., None])[:, :, None]
 
     # All members' queries at once against the prompt: [prompts, kv, group * queries * repeats, dim]. Each member's
     # against its own tokens: [prompts * kv * group, queries * repeats, dim]. The same order in memory.

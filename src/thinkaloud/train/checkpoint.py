@@ -1,8 +1,13 @@
-"""What survives a crash: adapter and optimizer state, one directory a save, written by Orbax (atomic: a directory
-without Orbax's commit mark is not looked at)."""
+"""What survives a crash: adapter and optimizer state, one directory a save, written by Orbax.
+
+A save ends with `files.json`, the SHA-256 of every file. A directory without it is not whole and is not looked at; one
+whose files are not those is refused before Orbax reads it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 import shutil
@@ -17,11 +22,12 @@ import orbax.checkpoint as ocp
 
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
+from thinkaloud.rundir import write_text
 
 Stage = Literal["cold_start", "grpo"]
 
 _NAME = re.compile(r"^(cold_start|grpo)-(\d{6,})$")
-_COMMITTED = "commit_success.txt"
+_SUMS = "files.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,10 @@ def save(directory: Path, stage: Stage, step: int, adapter: Adapter, state: Any,
     try:
         with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(path.absolute(), items)
+        write_text(path / _SUMS, json.dumps(_sums(path), indent=1) + "\n")
     except (OSError, ValueError) as error:
-        shutil.rmtree(path.with_name(f"{path.name}.orbax-checkpoint-tmp"), ignore_errors=True)
+        for part in (path, path.with_name(f"{path.name}.orbax-checkpoint-tmp")):
+            shutil.rmtree(part, ignore_errors=True)
         full = "No space left" in str(error)
         raise UserError(
             f"cannot write the checkpoint {path}: {'the disk is full' if full else str(error)[:200]}; free some space, "
@@ -68,7 +76,7 @@ def list_saved(directory: Path) -> list[Saved]:
     found = []
     for path in sorted(directory.iterdir()) if directory.is_dir() else []:
         match = _NAME.match(path.name)
-        if match and (path / _COMMITTED).exists():
+        if match and (path / _SUMS).exists():
             found.append(Saved(path, "grpo" if match[1] == "grpo" else "cold_start", int(match[2])))
     return sorted(found, key=lambda saved: (saved.stage, saved.step))
 
@@ -99,8 +107,17 @@ def restore(saved: Saved, like: Adapter, state_like: Any) -> tuple[Adapter, Any]
     return found.adapter, found.optimizer
 
 
+def _sums(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / _SUMS)
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
 def _restore(saved: Saved, items: Any) -> Any:
     try:
+        expected, found = json.loads((saved.path / _SUMS).read_text(encoding="utf-8")), _sums(saved.path)
+        if found != expected:
+            differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+            raise ValueError(f"{differ[0]} is not as it was saved")
         with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             return checkpointer.restore(saved.path.absolute(), items)
     except (ValueError, OSError, KeyError, TypeError) as error:

@@ -121,7 +121,8 @@ def apply_gradients(
     A gradient that is not finite changes nothing: neither the adapter nor the moments.
     """
     norm = optax.tree.norm(gradients)
-    updates, new_state = optimizer.update(gradients, state, adapter)
+    with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer counts
+        updates, new_state = optimizer.update(gradients, state, adapter)
     new_adapter = optax.apply_updates(adapter, updates)
     finite = jnp.isfinite(norm)
 

@@ -97,7 +97,7 @@ def grpo_loss(
     """
     log_ratio = jnp.clip(jnp.where(valid, logprobs - old, 0.0), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     if objective.ratio == "sequence":
-        member = (rows[:, None] == jnp.arange(num_rows)) & valid[:, None]
+        member = (rows[:, None] == jnp.arange(num_rows)[None]) & valid[:, None]
         member = member.astype(jnp.float32)
         means = (log_ratio @ member) / jnp.maximum(member.sum(0), 1.0)
         log_ratio = means[rows]
