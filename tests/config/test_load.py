@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from thinkaloud.config import Recipe, load_recipe, parse_duration, parse_recipe_text
+from thinkaloud.config import Recipe, load_recipe, parse_recipe_text
 from thinkaloud.config.load import MAX_RECIPE_BYTES
 from thinkaloud.errors import UserError
 
@@ -181,16 +181,3 @@ class TestFiles:
             assert load_recipe(pipe).name == "r"
         finally:
             writer.join()
-
-
-class TestDurations:
-    @pytest.mark.parametrize(
-        ("text", "seconds"), [("9h", 32400.0), ("2h30m", 9000.0), ("45m", 2700.0), ("90s", 90.0), ("1.5h", 5400.0)]
-    )
-    def test_read(self, text: str, seconds: float) -> None:
-        assert parse_duration(text) == seconds
-
-    @pytest.mark.parametrize("text", ["", "h", "9", "-1h", "1h1h", "9 hours", "1d", "30m2h"])
-    def test_refused(self, text: str) -> None:
-        with pytest.raises(UserError, match="is not a duration"):
-            parse_duration(text)

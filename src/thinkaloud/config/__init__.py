@@ -4,7 +4,7 @@
 their units and their defaults stand in `recipe.py`; adding one there is all it takes.
 """
 
-from thinkaloud.config.load import RECIPES_HELP, load_recipe, parse_duration, parse_recipe_text, read_recipe_text
+from thinkaloud.config.load import RECIPES_HELP, load_recipe, parse_recipe_text, read_recipe_text
 from thinkaloud.config.recipe import (
     CheckpointConfig,
     ColdStartConfig,
@@ -35,7 +35,6 @@ __all__ = [
     "RewardConfig",
     "RolloutConfig",
     "load_recipe",
-    "parse_duration",
     "parse_recipe_text",
     "read_recipe_text",
 ]

@@ -164,19 +164,3 @@ def _fields(path: list[str]) -> list[str]:
         else:
             return []
     return list(model.model_fields)
-
-
-_DURATION = re.compile(r"^(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$")
-
-
-def parse_duration(text: str) -> float:
-    """`9h`, `2h30m`, `45m`, `90s` in seconds.
-
-    Raises:
-        UserError: Any other text.
-    """
-    match = _DURATION.match(text.strip())
-    if not match or not any(match.groups()):
-        raise UserError(f"{text!r} is not a duration; expected one such as 9h, 2h30m, 45m or 90s")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
