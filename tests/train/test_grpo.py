@@ -163,28 +163,24 @@ def test_a_dead_group_beside_live_ones_gives_no_gradient_but_counts_in_the_mean(
         np.testing.assert_allclose(ours, (old - np.asarray(other)) * 2 / 3, atol=1e-5)
 
 
-def cut_completions(groups: list[list[Completion]]) -> Callable[[Sequence[Task], Sequence[Completion]], list[Score]]:
-    """The first completion of every group is cut off."""
-
-    def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        return [
-            Score(reward=0.0, status=Status.TRUNCATED, reason="truncated")
-            if index % 4 == 0
-            else Score(reward=(index % 4) / 4, status=Status.WRONG)
-            for index, _ in enumerate(completions)
-        ]
-
-    return score
+def first_ones_cut(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+    """The first completion of every group of four is cut off."""
+    return [
+        Score(reward=0.0, status=Status.TRUNCATED, reason="truncated")
+        if index % 4 == 0
+        else Score(reward=(index % 4) / 4, status=Status.WRONG)
+        for index, _ in enumerate(completions)
+    ]
 
 
 def test_truncated_completions_are_penalised_or_masked(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:
     """Invariant 9: counted apart; by default they earn 0 and push the others up, masked they take no part."""
-    penalised = Grpo(policy, {}, make_recipe(), cut_completions([]))
+    penalised = Grpo(policy, {}, make_recipe(), first_ones_cut)
     result, gradient = sgd_step(penalised, moved_adapter(policy), tasks)
     assert result.metrics["truncated_rate"] == 0.25
-    masked = Grpo(policy, {}, make_recipe(rewards={"truncated": "mask"}), cut_completions([]))
+    masked = Grpo(policy, {}, make_recipe(rewards={"truncated": "mask"}), first_ones_cut)
     other, masked_gradient = sgd_step(masked, moved_adapter(policy), tasks)
     assert other.metrics["truncated_rate"] == 0.25
     assert not np.allclose(gradient["q"]["b"], masked_gradient["q"]["b"], atol=1e-6)

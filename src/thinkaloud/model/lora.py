@@ -67,8 +67,3 @@ def merge_adapter(layer: dict[str, Any], adapter: Adapter, scale: float) -> dict
         delta = jnp.matmul(pair["a"], pair["b"], precision=jax.lax.Precision.HIGHEST)
         merged[target] = (weight.astype(jnp.float32) + np.float32(scale) * delta).astype(weight.dtype)
     return merged
-
-
-def num_parameters(adapter: Adapter) -> int:
-    """How many numbers the adapter holds."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(adapter))
