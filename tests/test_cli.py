@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 from thinkaloud import cli, exits
 from thinkaloud.errors import ContractMismatch, UserError
@@ -283,7 +284,7 @@ class TestEnds:
         ended = ending(ContractMismatch("they differ; retrain", "- a·b\n+ a··b"))
         assert ended == Ended(2, "", "- a·b\n+ a··b\nerror: they differ; retrain\n")
 
-    @pytest.mark.parametrize("error", [KeyboardInterrupt(), cli.typer.Abort()])
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
     def test_interrupted(self, ending: Callable[..., Ended], error: BaseException) -> None:
         assert ending(error) == Ended(130, "", "interrupted\n")
         assert ending(result=130) == Ended(130, "", "interrupted\n")

@@ -21,7 +21,8 @@ def open_contract(recipe: Recipe, progress: Callable[[str], None] | None = None)
     frame = files.frame if recipe.model.frame == "auto" else recipe.model.frame
     if not frame:
         raise UserError(
-            f"the chat frame of {files.name!r} is not known; set model.frame to gemma, smollm2 or chatml in the recipe"
+            f"the chat frame of {files.name!r} is not known; set model.frame in the recipe to gemma, gemma_base, "
+            "smollm2 or chatml"
         )
     contract = PromptContract.build(
         load_tokenizer(files),

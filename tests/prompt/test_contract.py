@@ -22,7 +22,7 @@ from thinkaloud.prompt.tokenizer import byte_tokenizer, load_tokenizer
 
 BYTES = byte_tokenizer()
 GEMMA = PromptContract.build(BYTES, frame="gemma")
-REAL = (("smollm2-135m", "smollm2"), ("gemma3-270m", "gemma"))
+REAL = (("smollm2-135m", "smollm2"), ("gemma3-270m", "gemma_base"))
 
 
 class OtherTokenizer:
@@ -117,6 +117,15 @@ def test_completions_end_with_the_end_of_turn_token() -> None:
     assert (
         BYTES.decode(GEMMA.encode_completion("<eos>", "4")[:-1]) == "<reasoning><eos></reasoning>\n<answer>4</answer>"
     )
+
+
+def test_base_models_are_asked_the_same_and_end_on_a_token_they_know() -> None:
+    """The head of a base model has no use for <end_of_turn>; only how a reply ends may differ."""
+    base = PromptContract.build(BYTES, frame="gemma_base")
+    assert base.encode("Why?") == GEMMA.encode("Why?")
+    assert base.stop_ids == (1, 4)
+    assert base.encode_completion("add", "4") == [*GEMMA.encode_completion("add", "4")[:-1], 1]
+    assert base.fingerprint != GEMMA.fingerprint
 
 
 @pytest.mark.parametrize(("reasoning", "answer"), [("", "4"), ("a", " "), ("a", "<answer>4</answer>")])

@@ -18,6 +18,7 @@ from thinkaloud.config.recipe import (
     Recipe,
     RewardConfig,
     RolloutConfig,
+    SourceConfig,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Recipe",
     "RewardConfig",
     "RolloutConfig",
+    "SourceConfig",
     "load_recipe",
     "parse_recipe_text",
     "read_recipe_text",

@@ -62,16 +62,27 @@ _CHATML = {
     "model_close": "<|im_end|>\n",
 }
 
+_GEMMA = Frame(
+    name="gemma",
+    preamble="<bos>",
+    user_open="<start_of_turn>user\n",
+    user_close="<end_of_turn>\n",
+    model_open="<start_of_turn>model\n",
+    model_close="<end_of_turn>\n",
+    special=("<bos>", "<start_of_turn>", "<end_of_turn>"),
+    stop=("<end_of_turn>", "<eos>"),
+)
+
 FRAMES = {
-    "gemma": Frame(
-        name="gemma",
-        preamble="<bos>",
-        user_open="<start_of_turn>user\n",
-        user_close="<end_of_turn>\n",
-        model_open="<start_of_turn>model\n",
-        model_close="<end_of_turn>\n",
-        special=("<bos>", "<start_of_turn>", "<end_of_turn>"),
-        stop=("<end_of_turn>", "<eos>"),
+    "gemma": _GEMMA,
+    # A base model never saw <end_of_turn>: its row in the head is untrained, and LoRA leaves the head alone, so a
+    # reply that had to end on it would never end. <eos> ended the texts it was trained on.
+    "gemma_base": replace(
+        _GEMMA,
+        name="gemma_base",
+        model_close="<eos>\n",
+        special=(*_GEMMA.special, "<eos>"),
+        stop=("<eos>", "<end_of_turn>"),
     ),
     "smollm2": Frame(
         name="smollm2",

@@ -1,0 +1,54 @@
+"""The application object, the options that commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from thinkaloud.display import Display
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Teach a small open language model to show its work.",
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe, such as recipes/tiny.toml.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `thinkaloud train` made.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as grpo.max_steps=20.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Mismatch = Annotated[
+    bool, typer.Option("--allow-contract-mismatch", help="Go on although tokenizer and saved prompts do not fit.")
+]
+Stage = Annotated[str, typer.Option(help="Which model of the run: base, cold_start or trained.")]
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(table: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+
+
+def open_display() -> Display:
+    from thinkaloud.display import Display
+
+    return Display()
+
+
+def plain_text(argument: str) -> str:
+    """An argument as UTF-8, whatever the locale took its bytes for."""
+    return os.fsencode(argument).decode("utf-8", "replace")

@@ -1,0 +1,104 @@
+"""`train`, `eval`, `report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thinkaloud.cli.app import (
+    AsJson,
+    Mismatch,
+    Overrides,
+    RecipePath,
+    RunPath,
+    app,
+    open_display,
+    print_json,
+    print_table,
+)
+
+
+@app.command()
+def train(
+    recipe: RecipePath,
+    out: Annotated[Path | None, typer.Option(help="The run directory; runs/NAME of the recipe when absent.")] = None,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe as JSON and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Cold start, GRPO, evaluation and report, into one run directory.
+
+    Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
+    """
+    from thinkaloud.config import parse_recipe_text, read_recipe_text
+    from thinkaloud.data.pool import check_domains
+
+    text = read_recipe_text(recipe)
+    loaded = parse_recipe_text(text, overrides or [], where=str(recipe))
+    check_domains(loaded.data)
+    if dry_run:
+        print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
+        return
+    from thinkaloud import pipeline
+    from thinkaloud.evaluate.summary import read_summary, summary_table
+
+    target = out or Path("runs") / loaded.name
+    with open_display() as display:
+        run = pipeline.train(loaded, text, target, resume=resume, display=display)
+    summary = read_summary(run.evaluation / "summary.json")
+    if as_json:
+        print_json({"run": str(run.path), "report": str(run.path / "report.html"), **summary})
+        return
+    print(f"report: {run.path / 'report.html'}")
+    print(f"run directory: {run.path}")
+    print_table(summary_table(summary))
+
+
+@app.command(name="eval")
+def evaluate(
+    run: RunPath,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; the recipe's when absent.")] = None,
+    stage: Annotated[list[str] | None, typer.Option(help="Only these: base, cold_start, trained.")] = None,
+    tasks_per_domain: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
+    allow_contract_mismatch: Mismatch = False,
+    as_json: AsJson = False,
+) -> None:
+    """Greedy decoding on held-out tasks, per domain, with intervals; rewrites the run's evaluation and report.
+
+    Example: thinkaloud eval runs/first --split validation --json
+    """
+    from thinkaloud import pipeline
+    from thinkaloud.evaluate.summary import summary_table
+
+    with open_display() as display:
+        summary = pipeline.evaluate_run(
+            run,
+            split=split,
+            stages=stage or [],
+            tasks_per_domain=tasks_per_domain,
+            allow_contract_mismatch=allow_contract_mismatch,
+            display=display,
+        )
+    if as_json:
+        print_json(summary)
+    else:
+        print_table(summary_table(summary))
+
+
+@app.command()
+def report(run: RunPath, as_json: AsJson = False) -> None:
+    """Write report.html, writeup.md and figures/ from what the run directory holds.
+
+    Example: thinkaloud report runs/first
+    """
+    from thinkaloud.report.build import build_report
+
+    page = build_report(run)
+    if as_json:
+        print_json({"report": str(page), "writeup": str(run / "writeup.md"), "figures": str(run / "figures")})
+    else:
+        print(page)

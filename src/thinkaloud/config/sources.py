@@ -1,0 +1,26 @@
+"""The sources that a recipe can name, and the domains of their tasks; `data/sources` has an adapter for each."""
+
+from __future__ import annotations
+
+from thinkaloud.records import DOMAINS
+
+KNOWN_SOURCES: dict[str, tuple[str, ...]] = {
+    "starter": DOMAINS,
+    "gsm8k": ("math",),
+    "mbpp": ("coding",),
+    "sciq": ("science",),
+    "ARC-Easy": ("science",),
+    "ARC-Challenge": ("science",),
+    "strategyqa": ("logic",),
+    "writingprompts": ("creative_writing",),
+    "dolly15k": ("creative_writing", "creative_ideation"),
+    "longform": ("creative_ideation",),
+    "no_robots": ("creative_writing", "creative_ideation", "summarization"),
+    "xsum": ("summarization",),
+    "cnn_dailymail": ("summarization",),
+    "svamp": ("math",),
+    "humaneval": ("coding",),
+    "boolq": ("logic",),
+}
+"""By name, in the order of tables; the names are those of their folders in `data.dir`. The last three are evaluation
+sets: their rows never train."""

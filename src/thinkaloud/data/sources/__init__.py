@@ -1,0 +1,1 @@
+"""The sources: one adapter each."""
