@@ -31,7 +31,8 @@ LAYERS = (
     ("display", "environment"),
     ("report", "export"),
     ("session",),
-    ("pipeline", "chat"),
+    ("evaluating", "chat"),
+    ("pipeline",),
     ("exits",),
     ("cli",),
 )
@@ -39,7 +40,7 @@ LAYERS = (
 
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 MAY_LOAD_JAX = {
-    *("model", "rollout", "train", "evaluate", "environment", "export", "session", "pipeline", "chat"),
+    *("model", "rollout", "train", "evaluate", "environment", "export", "session", "evaluating", "pipeline", "chat"),
 }
 HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")
 
