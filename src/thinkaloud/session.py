@@ -17,6 +17,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.contracts import open_contract
 from thinkaloud.data import Pool, build_pool
+from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.fetch import ModelFiles, models_cache
 from thinkaloud.model.load import load_model
@@ -98,7 +99,7 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Scor
         UserError: Code would have to run on a machine that cannot contain it.
     """
     sandbox: Any = None
-    if "coding" in recipe.data.domains:
+    if any(domain(name).runs_code for name in recipe.data.domains):
         try:
             sandbox = Sandbox(
                 num_workers=recipe.rewards.sandbox_workers or None,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinkaloud.domains import REGISTRY, domain
+from thinkaloud import domains
+from thinkaloud.domains import REGISTRY, domain, register_alias
 from thinkaloud.errors import UserError
-from thinkaloud.records import DOMAINS, Task
+from thinkaloud.evaluate.summary import Row, summarize
+from thinkaloud.records import DOMAINS, Completion, Status, Task
+from thinkaloud.rewards import score_batch
+from thinkaloud.rewards.gold import check_golds
 
 
 def test_the_seven_domains() -> None:
@@ -30,6 +36,53 @@ def test_a_batch_is_one_by_one_unless_the_domain_says_otherwise() -> None:
     task = Task(id="t", domain="math", source="test", question="2 + 2?", answer="4")
     found = REGISTRY["math"].score_batch([(task, "", "4"), (task, "", "5")])
     assert [score.value for score in found] == [0.8, 0.0]
+
+
+@pytest.fixture
+def geography() -> Iterator[None]:
+    registry, aliases = dict(REGISTRY), dict(domains._ALIASES)
+    register_alias("geography", "science")
+    yield
+    for live, before in ((REGISTRY, registry), (domains._ALIASES, aliases)):
+        live.clear()
+        live.update(before)
+
+
+@pytest.mark.usefixtures("geography")
+def test_a_domain_of_the_user_s_own_scores_like_another_and_is_listed() -> None:
+    task = Task(id="t", domain="geography", source="own", question="Peru?", answer="Lima", choices=("Quito", "Lima"))
+    assert check_golds([task])[0].passed
+    assert domain("geography").score(task, "", "Quito", None).status == Status.WRONG
+    assert (domain("geography").name, domain("geography").kind) == ("geography", "verifiable")
+    assert list(REGISTRY)[-1] == "geography"
+    right = Completion(task_id="t", text="<reasoning>I recall it.</reasoning><answer>Lima</answer>")
+    row = Row.of(task, right, score_batch([task], [right])[0])
+    summary = summarize([row])
+    assert summary["domains"]["geography"]["accuracy"] == 1.0
+    assert register_alias("geography", "science") is domain("geography")
+    assert register_alias("math", "math") is domain("math")
+
+
+@pytest.mark.usefixtures("geography")
+@pytest.mark.parametrize(
+    ("name", "scored_as", "found"),
+    [
+        ("math", "science", "domain 'math' to be scored as math everywhere, found science"),
+        ("geography", "logic", "domain 'geography' to be scored as science everywhere, found logic"),
+        ("history", "geography", "expected scored_as to be one of math, .*found 'geography'"),
+        ("geo/graphy", "science", "a letter first; found 'geo/graphy'"),
+        ("x" * 41, "science", "up to 40 letters"),
+    ],
+)
+def test_what_a_domain_of_the_user_s_own_can_not_be(name: str, scored_as: str, found: str) -> None:
+    before = dict(REGISTRY)
+    with pytest.raises(UserError, match=found):
+        register_alias(name, scored_as)
+    assert before == REGISTRY
+
+
+def test_an_own_domain_scored_by_tests_needs_the_sandbox_too() -> None:
+    assert [name for name in DOMAINS if REGISTRY[name].runs_code] == ["coding"]
 
 
 FRAGMENTS = (

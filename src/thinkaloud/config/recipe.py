@@ -108,7 +108,9 @@ class DataConfig(Section):
         if not isinstance(sources, dict):
             return values
         named = [known for name in sources for known in KNOWN_SOURCES.get(name, ())]
-        named += [s["domain"] for s in sources.values() if isinstance(s, dict) and isinstance(s.get("domain"), str)]
+        for source in sources.values():
+            own_name = source.get("domain") if isinstance(source, dict) else getattr(source, "domain", None)
+            named += [own_name] if isinstance(own_name, str) else []
         own = [name for name in dict.fromkeys(named) if name not in DOMAINS]
         return {**values, "domains": (*(name for name in DOMAINS if name in named), *own)}
 

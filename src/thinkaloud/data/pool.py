@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from thinkaloud.config import DataConfig
 from thinkaloud.data.generators import generate_logic, generate_math
 from thinkaloud.data.starter import load_starter
-from thinkaloud.domains import domain
+from thinkaloud.domains import domain, register_alias
 from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
 
@@ -35,7 +35,17 @@ class Pool:
 
 
 def check_domains(config: DataConfig) -> None:
-    """Raises UserError where a recipe names a domain that is not registered."""
+    """Register the domains that a recipe makes its own, and check all that it names.
+
+    Raises:
+        UserError: one is not registered, or contradicts another.
+    """
+    for source, table in config.sources.items():
+        if table.domain is not None:
+            try:
+                register_alias(table.domain, table.scored_as or table.domain)
+            except UserError as error:
+                raise UserError(f"data.sources.{source}: {error}") from None
     for name in config.domains:
         try:
             domain(name)

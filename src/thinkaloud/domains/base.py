@@ -44,13 +44,15 @@ BatchScorer = Callable[[Sequence[Item], CodeRunner | None], list[DomainScore]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """One domain. `score_many` is given where scoring many answers at once is cheaper than one by one."""
+    """One domain. `score_many` is given where scoring many answers at once is cheaper than one by one; `runs_code`
+    says that scoring needs a sandbox."""
 
     name: str
     kind: Kind
     description: str
     score: Scorer
     score_many: BatchScorer | None = None
+    runs_code: bool = False
 
     def score_batch(
         self, items: Sequence[tuple[Task, str, str]], sandbox: CodeRunner | None = None

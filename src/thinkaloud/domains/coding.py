@@ -107,4 +107,5 @@ DOMAIN = Domain(
     description="all tests pass in the sandbox; the answer is plain code or one fenced block",
     score=score,
     score_many=score_many,
+    runs_code=True,
 )

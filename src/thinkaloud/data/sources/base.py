@@ -39,6 +39,9 @@ class Source:
     `splits` are read in this order, each with what becomes of its rows: those of "train" are split by a hash of
     their key, those of "validation" and "test" stay held out. `caps` limit training tasks by domain (the original
     write-up's mixture); a domain that is not there has no cap.
+
+    `revision` is the hub branch that is read unless the recipe pins another; `hub_splits` names the splits that the
+    hub copy has under another name (ours -> its), and then it has no others. `columns` must stand in the rows.
     """
 
     name: str
@@ -47,6 +50,29 @@ class Source:
     to_draft: Callable[[Row], Draft]
     hub: str = ""
     config: str | None = None
+    revision: str | None = None
     splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train"})
+    hub_splits: Mapping[str, str] = field(default_factory=dict)
     caps: Mapping[str, int] = field(default_factory=dict)
     streaming: bool = False
+    columns: tuple[str, ...] = ()
+
+
+def text_in(row: Row, *columns: str) -> str:
+    """The first of `columns` that holds text which is not blank; else an empty string."""
+    for column in columns:
+        value = row.get(column)
+        if isinstance(value, str) and value.strip():
+            return value
+    return ""
+
+
+def required(text: str, unless: str) -> str:
+    """`text`, where there is any.
+
+    Raises:
+        Unfit: with the phrase `unless`.
+    """
+    if not text:
+        raise Unfit(unless)
+    return text

@@ -1,0 +1,135 @@
+"""The user's own source: columns mapped in the recipe, options and tests as lists or JSON, a domain of a new name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkaloud.config import DataConfig, SourceConfig
+from thinkaloud.data.pool import check_domains
+from thinkaloud.data.read import ReadRow, open_source
+from thinkaloud.data.sources import Unfit, own_source
+from thinkaloud.errors import UserError
+
+
+def mapped(config: dict[str, Any], **row: Any) -> Any:
+    return own_source("mine", SourceConfig(path="x", **config)).to_draft(row)
+
+
+def refused(config: dict[str, Any], **row: Any) -> str:
+    with pytest.raises(Unfit) as caught:
+        mapped(config, **row)
+    return str(caught.value)
+
+
+CHOICE = {"domain": "geography", "scored_as": "science", "choices": "options"}
+
+
+@pytest.mark.parametrize("answer", ["Lima", "lima.", "B", "(b)", "2", 2, 2.0])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_options_and_how_the_answer_names_one(answer: object, as_json: bool) -> None:
+    options: Any = ["Quito", "Lima", "La  Paz"]
+    found = mapped(
+        CHOICE, question="Peru's capital?", answer=answer, options=json.dumps(options) if as_json else options
+    )
+    assert found.question == "Peru's capital?\n\nA) Quito\nB) Lima\nC) La Paz"
+    assert (found.domain, found.key, found.answer) == ("geography", "Peru's capital?", "Lima")
+    assert found.choices == ("Quito", "Lima", "La Paz")
+
+
+def test_options_that_are_none_or_no_list() -> None:
+    assert refused(CHOICE, question="Q?", answer="D", options=["x", "y"]) == "the answer is none of the options"
+    assert refused(CHOICE, question="Q?", answer="x", options="x|y") == "options are no list"
+    assert refused(CHOICE, question="Q?", answer="x", options={"a": 1}) == "options are no list"
+    assert refused(CHOICE, question="Q?", answer=None, options=["x", "y"]) == "no answer"
+    assert mapped(CHOICE, question="Q?", answer="x", options=None).choices == ()
+
+
+def test_answers_that_count_from_zero_stop_the_build() -> None:
+    with pytest.raises(UserError, match=r"its number from 1; found 0.*'answer' counts from 0"):
+        mapped(CHOICE, question="Q?", answer=0, options=["x", "y"])
+    assert mapped(CHOICE, question="Q?", answer=0, options=["1", "0"]).answer == "0"
+
+
+def test_columns_by_other_names_and_values_that_are_no_text() -> None:
+    config = {"domain": "math", "question": "ask", "answer": "gold", "rationale": "why"}
+    found = mapped(config, ask=" 1 +  1? ", gold=2.0, why="One and one.")
+    assert (found.question, found.answer, found.rationale) == ("1 + 1?", "2", "One and one.")
+    assert mapped(config, ask="?", gold=2.5, why=None).answer == "2.5"
+    assert mapped(config, ask="?", gold=2, why="</reasoning>").rationale == ""
+    assert refused(config, ask="?", gold=float("nan")) == "no answer"
+    assert refused(config, ask="?", gold=["2"]) == "no answer"
+    assert refused(config, ask=None, gold=2) == "no question"
+
+
+def test_truth_values_are_yes_and_no() -> None:
+    config = {"domain": "logic"}
+    assert mapped(config, question="?", answer=True).answer == "yes"
+    assert mapped(config, question="?", answer="no").answer == "no"
+
+
+CODING = {"domain": "coding", "tests": "tests", "setup": "before"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_coding(as_json: bool) -> None:
+    tests: Any = ["assert f(1) == 2", "assert f(2) == 4"]
+    row = {"question": "Double:\n    n", "answer": "def f(n):\r\n    return 2 * n", "before": "import math"}
+    found = mapped(CODING, **row, tests=json.dumps(tests) if as_json else tests)
+    assert (found.question, found.answer) == ("Double:\n    n", "def f(n):\n    return 2 * n")
+    assert (found.tests, found.setup) == (tuple(tests), "import math")
+    assert refused(CODING, **row, tests=[]) == "no tests"
+    assert refused(CODING, **row, tests="assert f(1) == 2") == "tests are no list"
+
+
+def test_columns_and_domain_must_go_together() -> None:
+    with pytest.raises(UserError, match="coding needs tests"):
+        own_source("mine", SourceConfig(path="x", domain="coding"))
+    with pytest.raises(UserError, match="expected no choices in a domain scored as math"):
+        own_source("mine", SourceConfig(path="x", domain="math", choices="options"))
+
+
+def read(path: Path, **config: Any) -> list[ReadRow]:
+    return list(open_source("mine", SourceConfig(path=str(path), domain="math", **config)).rows())
+
+
+def test_a_missing_column_lists_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "sums.csv"
+    path.write_text("task,gold\n1 + 1?,2\n2 + 2?,4\n")
+    with pytest.raises(UserError, match=r"sources\.mine: expected a column 'question' in .*found task, gold"):
+        read(path)
+    rows = read(path, question="task", answer="gold")
+    assert [row.draft.answer for row in rows if row.draft] == ["2", "4"]
+    assert {row.role for row in rows} == {"train"}
+
+
+def test_a_column_that_some_rows_lack_is_theirs_alone(tmp_path: Path) -> None:
+    path = tmp_path / "sums.jsonl"
+    path.write_text('{"question": "1 + 1?"}\n{"question": "2 + 2?", "answer": "4"}\n')
+    assert [row.reason for row in read(path)] == ["no answer", None]
+
+
+def test_a_folder_of_the_user_s_splits(tmp_path: Path) -> None:
+    for split in ("dev", "test", "train"):
+        (tmp_path / f"{split}.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    assert [(row.split, row.role) for row in read(tmp_path)] == [
+        ("train", "train"),
+        ("dev", "validation"),
+        ("test", "test"),
+    ]
+    assert [row.split for row in read(tmp_path, splits=("dev",))] == ["dev"]
+    assert [row.role for row in read(tmp_path / "test.jsonl")] == ["test"]
+
+
+def test_a_recipe_registers_its_domains(own_domains: None) -> None:
+    from thinkaloud.domains import domain
+
+    table = SourceConfig(path="x", domain="geography", scored_as="science")
+    check_domains(DataConfig(sources={"mine": table}))
+    assert domain("geography").name == "geography"
+    other = SourceConfig(path="x", domain="geography", scored_as="logic")
+    with pytest.raises(UserError, match=r"data\.sources\.mine: expected domain 'geography' to be scored as science"):
+        check_domains(DataConfig(sources={"mine": other}))

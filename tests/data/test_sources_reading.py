@@ -1,0 +1,281 @@
+"""Reading: files of every kind, folders of splits, the hub; what is malformed is one row, what is missing an error."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkaloud.config import SourceConfig
+from thinkaloud.data import files
+from thinkaloud.data.read import ReadRow, Unavailable, open_source, role_of
+from thinkaloud.data.sources import SOURCES
+from thinkaloud.errors import UserError
+
+ROWS = [{"question": f"What is {n} + 1?", "answer": f"Add one: {n + 1}.\n#### {n + 1}"} for n in range(5)]
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows in the format that the file's name says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(lines(rows).encode()))
+    elif path.suffix == ".csv":
+        import csv
+
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        path.write_text(lines(rows), encoding="utf-8")
+    return path
+
+
+def read(name: str = "gsm8k", data_dir: Path | None = None, **config: Any) -> list[ReadRow]:
+    return list(open_source(name, SourceConfig(**config), data_dir).rows())
+
+
+def answers(rows: list[ReadRow]) -> list[str]:
+    return [row.draft.answer for row in rows if row.draft is not None]
+
+
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+def test_every_kind_of_file(suffix: str, tmp_path: Path) -> None:
+    path = write(tmp_path / f"rows{suffix}", ROWS)
+    rows = read(path=str(path))
+    assert answers(rows) == ["1", "2", "3", "4", "5"]
+    assert [row.number for row in rows] == [1, 2, 3, 4, 5]
+    assert {(row.split, row.role, row.reason) for row in rows} == {("rows", "train", None)}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_a_folder_of_all_sources(suffix: str, tmp_path: Path) -> None:
+    write(tmp_path / "gsm8k" / f"train{suffix}", ROWS)
+    write(tmp_path / "gsm8k" / f"test{suffix}", ROWS)
+    rows = read(data_dir=tmp_path)
+    assert len(rows) == 5
+    assert {row.role for row in rows} == {"train"}
+    held_out = read(data_dir=tmp_path, splits=("test",))
+    assert {(row.split, row.role) for row in held_out} == {("test", "test")}
+
+
+def test_splits_in_the_source_s_order_and_their_roles(tmp_path: Path) -> None:
+    for split in ("validation", "prompt", "train"):
+        row = {
+            "text": "Double it.",
+            "code": "def f(n): return 2 * n",
+            "test_list": ["assert f(1) == 2", "assert f(2) == 4"],
+        }
+        write(tmp_path / "mbpp" / f"{split}.jsonl", [row])
+    found = [(row.split, row.role) for row in read("mbpp", tmp_path)]
+    assert found == [("train", "train"), ("prompt", "train"), ("validation", "validation")]
+
+
+def test_shards_make_up_a_split_and_two_files_of_one_do_not(tmp_path: Path) -> None:
+    write(tmp_path / "train-00001-of-00002.parquet", ROWS[3:])
+    write(tmp_path / "train-00000-of-00002.parquet", ROWS[:3])
+    assert answers(read(path=str(tmp_path))) == ["1", "2", "3", "4", "5"]
+    write(tmp_path / "train.jsonl", ROWS)
+    with pytest.raises(UserError, match=r"expected one file of split 'train' in .*found train-00000"):
+        read(path=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("split", "name", "role"),
+    [
+        ("train", "gsm8k", "train"),
+        ("test", "gsm8k", "test"),
+        ("dev", "gsm8k", "validation"),
+        ("valid", "gsm8k", "validation"),
+        ("test_private", "gsm8k", "test"),
+        ("latest", "gsm8k", "train"),
+        ("train", "svamp", "test"),
+        ("train", "boolq", "test"),
+        ("prompt", "mbpp", "train"),
+        ("validation", "boolq", "test"),
+    ],
+)
+def test_roles(split: str, name: str, role: str) -> None:
+    assert role_of(split, SOURCES[name]) == role
+
+
+def test_malformed_lines_are_one_row_each(tmp_path: Path) -> None:
+    good = json.dumps(ROWS[0]).encode()
+    deep = b"[" * 100_000
+    parts = [
+        b"\xef\xbb\xbf" + good,
+        b"{broken",
+        b"[1, 2]",
+        b"",
+        b'{"question": "\xff"}',
+        deep,
+        b'{"question": "x"}',
+        good,
+    ]
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(b"\n".join(parts))
+    rows = read(path=str(path))
+    assert [(row.number, row.reason) for row in rows] == [
+        (1, None),
+        (2, "not JSON"),
+        (3, "not a JSON object"),
+        (5, "not UTF-8"),
+        (6, "not JSON"),
+        (7, "no answer"),
+        (8, None),
+    ]
+    assert rows[1].example == "{broken"
+    assert rows[5].example == '{"question": "x"}'
+    assert all(len(row.example) <= 200 for row in rows)
+
+
+def test_an_endless_line_is_one_row_and_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_LINE_BYTES", 1 << 20)
+    good = json.dumps(ROWS[0]).encode() + b"\n"
+    (tmp_path / "train.jsonl").write_bytes(good + b"x" * (3 << 20) + b"\n" + good + b"y" * (2 << 20))
+    found = [(row.number, row.reason) for row in read(path=str(tmp_path / "train.jsonl"))]
+    assert found == [(1, None), (2, "line over 1 MiB"), (3, None), (4, "line over 1 MiB")]
+
+
+def test_malformed_csv_rows_are_one_row_each(tmp_path: Path) -> None:
+    text = b'question,answer\n"What, then?",#### 1\nonly one\na,b,c\nbad \xff,#### 2\n"two\nlines",#### 3\n'
+    (tmp_path / "train.csv").write_bytes(text)
+    rows = read(path=str(tmp_path / "train.csv"))
+    fields = "more or fewer fields than columns"
+    assert [row.reason for row in rows] == [None, fields, fields, "not UTF-8", None]
+    assert answers(rows) == ["1", "3"]
+    (tmp_path / "train.csv").write_bytes(b'question,answer\n"never closed,#### 1\n')
+    assert [row.reason for row in read(path=str(tmp_path / "train.csv"))] == ["not CSV"]
+
+
+@pytest.mark.parametrize("name", ["train.jsonl.gz", "train.parquet"])
+def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, ROWS * 200)
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(Unavailable, match=rf"{name}.*get it anew"):
+        read(path=str(path))
+
+
+def test_rows_stream(tmp_path: Path) -> None:
+    """The first row is there while the last is still broken, so the file isn't read whole first."""
+    path = write(tmp_path / "train.jsonl.gz", ROWS * 2_000)
+    path.write_bytes(path.read_bytes()[:-60])
+    rows: Iterator[ReadRow] = open_source("gsm8k", SourceConfig(path=str(path))).rows()
+    assert next(rows).draft is not None
+
+
+def test_what_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"sources\.gsm8k\.path: expected a file or a folder.*optional = true"):
+        read(path=str(tmp_path / "nowhere"))
+    with pytest.raises(Unavailable, match=r"--data-dir.*expected a folder"):
+        read(data_dir=tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(UserError, match=r"expected a file of kind .jsonl"):
+        read(path=str(tmp_path / "notes.txt"))
+    (tmp_path / "gsm8k").mkdir()
+    with pytest.raises(Unavailable, match=r"expected splits such as train.jsonl in .*found none"):
+        read(data_dir=tmp_path)
+    write(tmp_path / "gsm8k" / "train.jsonl", ROWS)
+    with pytest.raises(UserError, match=r"expected a split 'main' in .*found train"):
+        read(data_dir=tmp_path, splits=("main",))
+
+
+def test_the_identity_of_files(tmp_path: Path) -> None:
+    path = write(tmp_path / "gsm8k" / "train.jsonl", ROWS)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    file = {"file": "train.jsonl", "bytes": path.stat().st_size, "sha256": digest}
+    identity = open_source("gsm8k", SourceConfig(), tmp_path).identity()
+    assert identity == [{"split": "train", "role": "train", "files": [file]}]
+
+
+class Hub:
+    """Stands in for `datasets.load_dataset` and the hub's answer about commits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]] | Exception) -> None:
+        import datasets
+        import huggingface_hub
+
+        self.rows, self.asked = rows, []
+        monkeypatch.setattr(datasets, "load_dataset", self.load)
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", self.info)
+
+    asked: list[tuple[Any, ...]]
+
+    def load(self, hub: str, config: str | None, *, split: str, revision: str | None, streaming: bool) -> Any:
+        self.asked.append((hub, config, split, revision, streaming))
+        if isinstance(self.rows, Exception):
+            raise self.rows
+        return iter(self.rows)
+
+    def info(self, hub: str, **options: Any) -> Any:
+        if isinstance(self.rows, Exception):
+            raise self.rows
+        return type("Info", (), {"sha": f"commit-of-{options['revision'] or 'main'}"})()
+
+
+def test_the_hub_is_asked_for_the_right_thing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hub = Hub(monkeypatch, ROWS)
+    opened = open_source("gsm8k", SourceConfig(revision="v1"), tmp_path)
+    assert hub.asked == [("openai/gsm8k", "main", "train", "commit-of-v1", False)]
+    assert answers(list(opened.rows())) == ["1", "2", "3", "4", "5"]
+    assert opened.identity() == [
+        {
+            "split": "train",
+            "role": "train",
+            "hub": "openai/gsm8k",
+            "config": "main",
+            "hub_split": "train",
+            "revision": "commit-of-v1",
+        }
+    ]
+
+
+def test_a_hub_copy_with_other_names_for_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(monkeypatch, [{"question": "Is tea wet?", "answer": True, "facts": ["Tea is water."]}])
+    rows = list(open_source("strategyqa", SourceConfig()).rows())
+    assert hub.asked == [("wics/strategy-qa", None, "test", "commit-of-refs/convert/parquet", False)]
+    assert [(row.split, row.role) for row in rows] == [("train", "train")]
+
+
+def test_large_sources_stream_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub(monkeypatch, [])
+    for name in ("writingprompts", "xsum", "cnn_dailymail"):
+        open_source(name, SourceConfig(splits=("train",)))
+    assert [asked[-1] for asked in hub.asked] == [True, True, True]
+
+
+def test_a_hub_that_does_not_answer_is_the_user_s_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Hub(monkeypatch, ConnectionError("no route\nto anywhere"))
+    with pytest.raises(Unavailable) as caught:
+        open_source("gsm8k", SourceConfig(), tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"source 'gsm8k' cannot be had: {tmp_path / 'gsm8k'} is not there")
+    for part in ("openai/gsm8k", "ConnectionError: no route", "sources.gsm8k.path", "--data-dir", "optional = true"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_a_hub_that_breaks_off_is_the_user_s_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[dict[str, Any]]:
+        yield ROWS[0]
+        raise OSError("reset by peer")
+
+    hub = Hub(monkeypatch, [])
+    monkeypatch.setattr(hub, "rows", broken())
+    with pytest.raises(Unavailable, match="openai/gsm8k broke off in split 'train'"):
+        list(open_source("gsm8k", SourceConfig()).rows())
