@@ -15,9 +15,12 @@ from thinkaloud.domains.base import FULL
 from thinkaloud.records import Task
 
 ROWS = Path(os.environ.get("THINKALOUD_ROWS", Path(__file__).parents[3] / "shared" / "data"))
-pytestmark = pytest.mark.skipif(
-    not (ROWS / "gsm8k").is_dir(), reason=f"no rows of real sources in {ROWS} (THINKALOUD_ROWS names another folder)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ROWS / "gsm8k").is_dir(), reason=f"no rows of real sources in {ROWS}; THINKALOUD_ROWS names another folder"
+    ),
+]
 
 
 def read(name: str) -> list[ReadRow]:
@@ -39,7 +42,6 @@ def full_marks(row: ReadRow) -> bool:
     return domain(found.domain).score(task, "", found.answer, None).value == FULL
 
 
-@pytest.mark.slow
 def test_gsm8k_every_gold_answer_parses() -> None:
     rows = read("gsm8k")
     assert counts(rows) == {"math": 7_473}
