@@ -140,13 +140,20 @@ def stage_adapter(session: Session, run: RunDir, policy: Policy, stage: str) -> 
     Raises:
         UserError: The run has not got that far.
     """
-    if stage == "base":
-        return {}
+    return {} if stage == "base" else saved_adapter(run, stage, session.new_adapter(policy))
+
+
+def saved_adapter(run: RunDir, stage: str, like: Adapter) -> Adapter:
+    """The adapter of `cold_start` or `trained`, from the stage's newest whole checkpoint; `like` gives its shape.
+
+    Raises:
+        UserError: The run has not got that far.
+    """
     saved = newest(run.checkpoints, "cold_start" if stage == "cold_start" else "grpo")
     if saved is None:
         have = ", ".join(["base", *(s for s in available_stages(run) if s != "base")])
         raise UserError(f"{run.path} has no checkpoint of stage {stage!r} (it has: {have}); go on with train --resume")
-    return restore_adapter(saved, session.new_adapter(policy))
+    return restore_adapter(saved, like)
 
 
 def available_stages(run: RunDir) -> list[str]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,11 +177,7 @@ def save_hf(
     """
     from safetensors.numpy import save_file
 
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UserError(f"cannot write the model to {directory}: it exists; remove it or choose another place")
-    temporary = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.mkdir(parents=True)
+    with new_folder(directory) as temporary:
         shards = list(_shards(config, params, dtype))
         weight_map: dict[str, str] = {}
         for number, tensors in enumerate(shards, start=1):
@@ -196,6 +193,21 @@ def save_hf(
         _write_json(temporary / "config.json", {**config.to_hf(), "torch_dtype": stored, **(extra or {})})
         for name, text in tokenizer_files.items():
             (temporary / name).write_text(text, "utf-8")
+
+
+@contextmanager
+def new_folder(directory: Path) -> Iterator[Path]:
+    """A temporary folder to fill, renamed to `directory` in the end: it appears whole or not at all.
+
+    Raises:
+        UserError: the directory is in the way, or cannot be written.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UserError(f"cannot write the model to {directory}: it exists; remove it or choose another place")
+    temporary = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
         os.replace(temporary, directory)
     except OSError as error:
         raise UserError(f"cannot write the model to {directory}: {error.strerror or error}") from error

@@ -1,0 +1,77 @@
+"""A run directory and the name of a format in, a folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from thinkaloud.errors import UserError, nearest
+from thinkaloud.export.bundle import Bundle, open_bundle
+from thinkaloud.export.gguf import write_gguf
+from thinkaloud.export.hf import write_hf
+from thinkaloud.export.peft import write_peft
+from thinkaloud.model.checkpoint import new_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What fills an empty folder, and in which dtypes: the first is the usual one."""
+
+    write: Callable[[Bundle, str, Path], None]
+    dtypes: tuple[str, ...]
+
+
+FORMATS: dict[str, Format] = {
+    "hf": Format(write_hf, ("bfloat16", "float32")),
+    "peft": Format(write_peft, ("float32",)),
+    "gguf": Format(write_gguf, ("float16", "q8_0", "bfloat16", "float32")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export: where it is, and how many bytes each of its files has."""
+
+    path: Path
+    format: str
+    stage: str
+    dtype: str
+    files: dict[str, int]
+
+
+def export_run(
+    path: Path,
+    format: str,
+    *,
+    stage: str = "trained",
+    dtype: str | None = None,
+    out: Path | None = None,
+    allow_contract_mismatch: bool = False,
+) -> Exported:
+    """Write a stage of a run for other programs.
+
+    Args:
+        path: the run directory.
+        format: a key of `FORMATS`.
+        stage: `base`, `cold_start` or `trained`.
+        dtype: one of the format's dtypes; the first when None.
+        out: the folder, which must not exist or be empty; `export/FORMAT-DTYPE` in the run directory when None, with
+            the stage in its name where that is not `trained`.
+
+    Raises:
+        UserError: no such run, stage, format or dtype, or the folder cannot be written.
+        ContractMismatch: the tokenizer at hand does not give the prompts the run was trained with.
+    """
+    if format not in FORMATS:
+        raise UserError(f"unknown format {format!r}{nearest(format, FORMATS)}")
+    known = FORMATS[format]
+    chosen = dtype or known.dtypes[0]
+    if chosen not in known.dtypes:
+        raise UserError(f"expected {' or '.join(known.dtypes)} as the dtype of {format}, found {chosen!r}")
+    name = f"{format}-{chosen}" if stage == "trained" else f"{format}-{chosen}-{stage}"
+    folder = out or path / "export" / name
+    with new_folder(folder) as temporary:
+        known.write(open_bundle(path, stage, allow_contract_mismatch=allow_contract_mismatch), chosen, temporary)
+        files = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+    return Exported(folder, format, stage, chosen, files)

@@ -1,0 +1,128 @@
+"""What is exported: the weights of a stage in float32 on the host, its adapter, and its prompt contract.
+
+No task pool is built and no device is used: an export needs the run directory and the base model's files alone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from thinkaloud.config import Recipe
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.contracts import open_contract
+from thinkaloud.errors import UserError, nearest
+from thinkaloud.evaluate.summary import STAGES
+from thinkaloud.fetch import ModelFiles
+from thinkaloud.model.checkpoint import load_checkpoint, load_config
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.lora import Adapter, init_adapter
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.tokenizer import Tokenizer
+from thinkaloud.rundir import RunDir
+from thinkaloud.session import saved_adapter
+
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One stage of a run. `adapter` holds numpy arrays, laid out as `model/lora.py` says, and is empty for the base."""
+
+    run: RunDir
+    stage: str
+    recipe: Recipe
+    files: ModelFiles
+    config: ModelConfig
+    contract: PromptContract
+    adapter: Adapter
+
+    @property
+    def scale(self) -> float:
+        """LoRA's alpha / rank."""
+        return self.recipe.lora.alpha / self.recipe.lora.rank
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The base model's tokenizer."""
+        assert isinstance(self.contract.tokenizer, Tokenizer)
+        return self.contract.tokenizer
+
+    @cached_property
+    def special_ids(self) -> dict[str, int]:
+        """`bos`, `eos`, `pad` and `unk` of the tokenizer, those that it has."""
+        fields = json.loads(self.tokenizer_files["tokenizer_config.json"])
+        found = {}
+        for role in ("bos", "eos", "pad", "unk"):
+            token = fields.get(f"{role}_token")
+            token = token.get("content") if isinstance(token, dict) else token
+            index = self.tokenizer.token_id(token) if isinstance(token, str) else None
+            if index is not None:
+                found[role] = index
+        return found
+
+    @cached_property
+    def tokenizer_files(self) -> dict[str, str]:
+        """The tokenizer's files, name to text, with the contract inside the chat template."""
+        return self.tokenizer.files(chat_template=self.contract.chat_template())
+
+    def contract_text(self) -> str:
+        """`contract.json`, which goes with every export."""
+        return json.dumps(self.contract.record(), indent=1, ensure_ascii=False) + "\n"
+
+    def merged(self) -> Params:
+        """The weights with the adapter added, float32 numpy arrays; read anew at every call.
+
+        Raises:
+            UserError: the base model's files are damaged.
+        """
+        _, params = load_checkpoint(self.files, np.float32)
+        return merge_in_place(params, self.adapter, self.scale)
+
+
+def merge_in_place(params: Params, adapter: Adapter, scale: float) -> Params:
+    """Adds scale * A B to every adapted matrix, a layer at a time, in float32.
+
+    Args:
+        params: float32 numpy arrays as `model/checkpoint.py` loads them; changed.
+        adapter: pairs [layers, in, rank] and [layers, rank, out], float32; may be empty.
+        scale: alpha / rank.
+    """
+    for target, pair in adapter.items():
+        weight = params["layers"][target]
+        assert weight.dtype == np.float32, f"{target}: the merge is computed in float32, found {weight.dtype}"
+        for layer in range(len(weight)):
+            weight[layer] += np.float32(scale) * (pair["a"][layer] @ pair["b"][layer])
+    return params
+
+
+def open_bundle(path: Path, stage: str, *, allow_contract_mismatch: bool = False) -> Bundle:
+    """Read a stage of a run.
+
+    Args:
+        path: the run directory.
+        stage: `base`, `cold_start` or `trained`.
+        allow_contract_mismatch: go on although the tokenizer at hand gives other prompts than those of training.
+
+    Raises:
+        UserError: no run there, no such stage, or the run has not got that far.
+        ContractMismatch: the tokenizer at hand does not give the prompts the run was trained with.
+    """
+    if stage not in STAGES:
+        raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
+    run = RunDir(path)
+    recipe = parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
+    files, built = open_contract(recipe)
+    contract = PromptContract.load(run.contract, built.tokenizer, verify=not allow_contract_mismatch)
+    config = load_config(files)
+    adapter: Adapter = {}
+    if stage != "base":
+        like = init_adapter(config, recipe.lora.rank, recipe.lora.targets, seed=0)
+        adapter = jax.tree.map(np.asarray, saved_adapter(run, stage, like))
+    return Bundle(run, stage, recipe, files, config, contract, adapter)

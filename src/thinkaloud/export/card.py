@@ -1,0 +1,121 @@
+"""README.md of an export: what it is, how it did, how to use it, whose licences hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import thinkaloud
+from thinkaloud.data.generators import LICENSE as GENERATED_LICENSE
+from thinkaloud.data.starter import LICENSE as STARTER_LICENSE
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.summary import STAGE_LABELS, percent, percent_range, read_summary
+from thinkaloud.export.bundle import Bundle
+from thinkaloud.prompt.frames import QUESTION_SLOT
+
+STOCK = {
+    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "gemma3-270m": "google/gemma-3-270m",
+    "gemma3-1b": "google/gemma-3-1b-it",
+}
+"""Models with a short name here, as the Hugging Face hub calls them."""
+
+LICENSE_IDS = {"apache-2.0": "apache-2.0", "mit": "mit", "gemma": "gemma"}
+"""The hub's identifiers, by how a licence's text begins; any other is `other`."""
+
+
+def stock_base(bundle: Bundle) -> str:
+    """The base by the name that others load it by: its hub id where it has one, else as the recipe names it."""
+    source = bundle.recipe.model.source
+    return STOCK.get(source, source.removeprefix("hub:").partition("@")[0])
+
+
+def data_licenses(bundle: Bundle) -> dict[str, str]:
+    """Licences of the training data by source: what pool.json says, else what the package knows of itself."""
+    try:
+        recorded = bundle.run.read_json("pool.json").get("licenses")
+    except UserError:
+        recorded = None
+    if isinstance(recorded, Mapping) and recorded:
+        return {str(name): ", ".join(what) if isinstance(what, list) else str(what) for name, what in recorded.items()}
+    data = bundle.recipe.data
+    found = {
+        name: STARTER_LICENSE if name == "starter" else source.license or "see the source"
+        for name, source in data.sources.items()
+    }
+    return found | {f"generated {name}": GENERATED_LICENSE for name, count in data.generated.items() if count}
+
+
+def model_card(bundle: Bundle, format: str, dtype: str) -> str:
+    """The card as Markdown with the hub's front matter.
+
+    Args:
+        format: `hf`, `peft`, `gguf` or `tunix`.
+        dtype: of the stored weights.
+    """
+    license_text = bundle.files.license
+    start = license_text.lower()
+    contract = bundle.contract
+    return _template().render(
+        name=bundle.recipe.name,
+        stage=STAGE_LABELS[bundle.stage],
+        format=format,
+        dtype=dtype,
+        base=_shown(stock_base(bundle)),
+        quantised=bundle.files.kind == "gguf",
+        license=license_text,
+        license_id=next((found for begin, found in LICENSE_IDS.items() if start.startswith(begin)), "other"),
+        data=data_licenses(bundle),
+        results=_results(bundle),
+        contract=contract,
+        stop=" or ".join(f"`{token}`" for token in contract.stop),
+        user_text=contract.user_text(QUESTION_SLOT),
+        limit=bundle.recipe.evaluate.max_new_tokens or bundle.recipe.rollout.max_new_tokens,
+        version=thinkaloud.__version__,
+    )
+
+
+def _shown(base: str) -> str:
+    """A hub id as it is, a place on this machine by its last part."""
+    return Path(base).name if Path(base).expanduser().exists() else base
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, of texts that are the project's own
+    )
+    return environment.from_string((Path(__file__).parent / "card.md.j2").read_text(encoding="utf-8"))
+
+
+def _results(bundle: Bundle) -> dict[str, Any] | None:
+    """The evaluation's rows of the base and of this stage; None where the run has none."""
+    try:
+        summary = read_summary(bundle.run.evaluation / "summary.json")
+    except UserError:
+        return None
+    stages = {name: found for name, found in summary["stages"].items() if name in ("base", bundle.stage)}
+    names = list(dict.fromkeys(name for found in stages.values() for name in found["domains"]))
+    rows = []
+    for name in [*names, "overall"]:
+        for stage, found in stages.items():
+            rates = found["overall"] if name == "overall" else found["domains"].get(name)
+            if rates is not None:
+                reward = rates.get("mean_reward")
+                rows.append(
+                    {
+                        "domain": name,
+                        "stage": STAGE_LABELS.get(stage, stage),
+                        "n": rates.get("n"),
+                        "format": f"{percent(rates.get('format_rate'))} {percent_range(rates.get('format_interval'))}",
+                        "accuracy": percent(rates.get("accuracy")),
+                        "reward": "-" if reward is None else f"{reward:.3f}",
+                    }
+                )
+    return {"split": summary.get("split", "?"), "rows": rows} if rows else None
