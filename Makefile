@@ -3,7 +3,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-input
+PEERS := .venv-peers
+QUIETLY := --quiet --quiet --disable-pip-version-check --no-input
+INSTALL := $(BIN)/python -m pip install $(QUIETLY)
 PYTHON ?=
 ARGS ?=
 
@@ -11,10 +13,10 @@ ARGS ?=
 SOUND := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test peers test-peers check bench clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.dev ## make .venv with the pinned requirements, tests and checks included (PYTHON=python3.12 chooses)
 	@echo "ready: . $(BIN)/activate"
@@ -24,6 +26,12 @@ demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prin
 
 test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+peers: $(PEERS)/.ready ## install other trainers (torch, TRL, Tunix) into .venv-peers, for `thinkaloud bench`
+	@echo "ready: thinkaloud bench recipes/bench.toml --peer trl --peer tunix"
+
+test-peers: $(PEERS)/.ready ## run the tests that need other programs (ARGS="-k trl" for some of them)
+	@$(PEERS)/bin/python -m pytest tests/peers $(ARGS)
 
 check: $(VENV)/.dev ## lint, formatting and types (strict, by pyproject.toml)
 	$(BIN)/python -m ruff check .
@@ -46,6 +54,13 @@ $(VENV)/.runtime: $(VENV)/.place requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@echo "installing the tools for tests and checks into $(VENV); once" >&2
 	@$(INSTALL) --requirement requirements-dev.txt </dev/null
+	@touch $@
+
+$(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime
+	@echo "installing the peers into $(PEERS); once, several minutes and 2 GB" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(PEERS)
+	@$(BIN)/python -m pip --python $(PEERS) install $(QUIETLY) --requirement requirements-peers.txt </dev/null
+	@$(BIN)/python -m pip --python $(PEERS) install $(QUIETLY) --no-deps --no-build-isolation --editable . </dev/null
 	@touch $@
 
 ifneq ($(SOUND),yes)

@@ -32,7 +32,7 @@ LAYERS = (
     ("report",),
     ("session",),
     ("export",),
-    ("evaluating", "chat"),
+    ("evaluating", "chat", "bench"),
     ("pipeline",),
     ("exits",),
     ("cli",),
@@ -42,6 +42,7 @@ LAYERS = (
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 MAY_LOAD_JAX = {
     *("model", "rollout", "train", "evaluate", "environment", "export", "session", "evaluating", "pipeline", "chat"),
+    "bench",
 }
 HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")
 

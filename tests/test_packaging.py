@@ -21,6 +21,7 @@ SOURCE = ROOT / "src" / "thinkaloud"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEV_DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
+PEER_DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["peers"]]
 PYTHONS = ("3.11", "3.12", "3.13")
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -90,7 +91,7 @@ def pinned(*files: str) -> dict[str, list[Requirement]]:
     return pins
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-peers.txt"])
 def test_pins_are_plain_and_exact(file: str) -> None:
     for pins in pinned(file).values():
         for pin in pins:
@@ -103,6 +104,7 @@ def test_every_dependency_has_one_pin_within_its_range(python: str) -> None:
     for files, wanted in (
         (("requirements.txt",), DEPENDENCIES),
         (("requirements.txt", "requirements-dev.txt"), DEV_DEPENDENCIES),
+        (("requirements-peers.txt",), [*DEPENDENCIES, *PEER_DEPENDENCIES]),
     ):
         pins = pinned(*files)
         for requirement in wanted:
@@ -118,6 +120,8 @@ def test_every_dependency_has_one_pin_within_its_range(python: str) -> None:
 def test_what_the_package_imports_is_declared() -> None:
     imported: dict[str, str] = {}
     for path in SOURCE.rglob("*.py"):
+        if path.match("bench/workers/peer_*.py"):  # run in the peers' environment
+            continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

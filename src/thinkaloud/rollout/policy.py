@@ -15,11 +15,15 @@ from thinkaloud.rollout.sampling import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A base model, its contract, and the scale (alpha / rank) at which adapters are applied to it."""
+    """A base model, its contract, and the scale (alpha / rank) at which adapters are applied to it.
+
+    With `ignore_stop` every completion runs to its full length: for measurements.
+    """
 
     model: Model
     contract: PromptContract
     scale: float
+    ignore_stop: bool = False
 
     def complete(
         self,
@@ -41,7 +45,7 @@ class Policy:
             group_size=group_size,
             max_new_tokens=max_new_tokens,
             sampling=sampling,
-            stop_ids=self.contract.stop_ids,
+            stop_ids=() if self.ignore_stop else self.contract.stop_ids,
             seed=seed,
             scale=self.scale,
             batch_prompts=batch_prompts,

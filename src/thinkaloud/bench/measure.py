@@ -1,0 +1,211 @@
+"""Engines take turns, block by block; what they report is added up.
+
+A block is a process of its own: it loads the model, warms up, and takes its timed steps. Only one engine lives at a
+time, so that none takes memory or cores from another, and blocks alternate, so that a slow minute of the machine falls
+on all of them. In the first round every engine is tried in each dtype it can train in; its fastest goes on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thinkaloud.bench.process import Block, BlockFailed, run_block, run_worker
+from thinkaloud.bench.roofline import shares
+from thinkaloud.bench.work import Work, make_work, write_job
+from thinkaloud.config import Recipe
+from thinkaloud.errors import UserError, nearest
+
+PEERS = {"trl": ("bfloat16", "float32"), "tunix": ("bfloat16", "float32")}
+"""The peers, with the dtypes that are tried. Their workers are `peer_<name>`; the module that tells whether they are
+installed has the peer's own name."""
+
+OWN = "thinkaloud"
+PEERS_PYTHON = Path(".venv-peers/bin/python")
+MISSING = "not installed; `make peers` installs it into .venv-peers"
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An engine in one dtype, and the blocks it has done."""
+
+    engine: str
+    dtype: str
+    python: str
+    blocks: list[Block] = field(default_factory=list)
+
+    @property
+    def module(self) -> str:
+        return "own" if self.engine == OWN else f"peer_{self.engine}"
+
+    def timed(self, name: str, warmup: int) -> list[float]:
+        """A figure of every timed step."""
+        return [step[name] for block in self.blocks for step in block.steps[warmup:]]
+
+
+def parse_peer(text: str) -> tuple[str, tuple[str, ...]]:
+    """`trl` or `trl=float32`: the engine and the dtypes to try.
+
+    Raises:
+        UserError: No such peer, or a dtype it is not tried in.
+    """
+    name, _, dtype = text.partition("=")
+    if name not in PEERS:
+        raise UserError(f"unknown peer {name!r}{nearest(name, PEERS)}; there are: {', '.join(PEERS)}")
+    if dtype and dtype not in PEERS[name]:
+        raise UserError(f"peer {name}: expected a dtype of {', '.join(PEERS[name])}, found {dtype!r}")
+    return name, (dtype,) if dtype else PEERS[name]
+
+
+def find_python(engine: str, peers_python: Path | None) -> str | None:
+    """The interpreter that can import a peer: the one named, .venv-peers, or this one; None where there is none."""
+    if peers_python is None and importlib.util.find_spec(engine) is not None:
+        return sys.executable
+    python = peers_python or PEERS_PYTHON
+    code = f"import importlib.util as u, sys; sys.exit(u.find_spec({engine!r}) is None)"
+    try:
+        found = subprocess.run([str(python), "-c", code], capture_output=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return str(python.absolute()) if found.returncode == 0 else None
+
+
+def run_bench(
+    recipe: Recipe,
+    peers: Sequence[str] = (),
+    *,
+    rounds: int = 2,
+    repeats: int = 3,
+    warmup: int = 1,
+    prompt_tokens: int | None = None,
+    peers_python: Path | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Measure our step and those of the peers on one recipe's work.
+
+    Args:
+        peers: As `parse_peer` reads them.
+        rounds: Blocks an engine.
+        repeats: Timed steps a block.
+        warmup: Steps before them, at least one: compilation falls there.
+        prompt_tokens: See `make_work`.
+        peers_python: The interpreter of the peers' environment.
+        note: Receives a line for everything that takes time.
+
+    Returns:
+        JSON-ready: work, machine, results, skipped, ratios (a peer's median step over ours), roofline.
+
+    Raises:
+        UserError: Recipe, model or peers are not usable.
+        BlockFailed: Our own engine failed.
+    """
+    wanted = [parse_peer(peer) for peer in peers]
+    candidates, skipped = [Candidate(OWN, recipe.model.dtype, sys.executable)], []
+    for name, dtypes in wanted:
+        python = find_python(name, peers_python)
+        if python is None:
+            skipped.append({"engine": name, "reason": MISSING})
+            note(f"{name}: {MISSING}")
+        else:
+            candidates += [Candidate(name, dtype, python) for dtype in dtypes]
+    with tempfile.TemporaryDirectory(prefix="thinkaloud-bench-") as name:
+        folder = Path(name)
+        work = make_work(recipe, folder, prompt_tokens=prompt_tokens, note=note)
+        rates: list[dict[str, Any]] = []
+        for turn in range(rounds):
+            rates.append(_measure_machine(folder, recipe.model.dtype))
+            for candidate in list(candidates):
+                try:
+                    _take_turn(candidate, work, folder, turn, rounds, warmup + repeats, note)
+                except BlockFailed as error:
+                    if candidate.engine == OWN:
+                        raise
+                    candidates.remove(candidate)
+                    skipped.append({"engine": candidate.engine, "dtype": candidate.dtype, "reason": str(error)})
+                    note(f"{candidate.engine} {candidate.dtype}: failed, {error}")
+            candidates = _fastest(candidates, warmup)
+    results = [summarize(candidate, work, warmup) for candidate in candidates]
+    own = results[0]
+    return {
+        "work": work.describe() | {"rounds": rounds, "repeats": repeats, "warmup": warmup},
+        "machine": candidates[0].blocks[0].ready["machine"],
+        "results": results,
+        "skipped": skipped,
+        "ratios": {
+            row["engine"]: round(row["step_seconds"]["median"] / own["step_seconds"]["median"], 3)
+            for row in results[1:]
+        },
+        "roofline": shares(work, own, rates),
+    }
+
+
+def _take_turn(
+    candidate: Candidate, work: Work, folder: Path, turn: int, rounds: int, steps: int, note: Callable[[str], None]
+) -> None:
+    name = f"{candidate.engine} {candidate.dtype}"
+    job = folder / f"{candidate.engine}-{candidate.dtype}-{turn}.json"
+    write_job(job, work.job(dtype=candidate.dtype, steps=steps))
+    block = run_block(
+        candidate.module,
+        candidate.python,
+        job,
+        compile_cache=folder / "compiled" / candidate.engine,
+        on_step=lambda done: note(f"round {turn + 1} of {rounds}: {name}: step {done} of {steps}"),
+    )
+    if block.steps[-1]["adapter_change"] <= 0:
+        raise BlockFailed("its adapter did not move: it does not train")
+    candidate.blocks.append(block)
+
+
+def _measure_machine(folder: Path, dtype: str) -> dict[str, Any]:
+    job = folder / "roofline.json"
+    write_job(job, {"dtype": dtype})
+    return run_worker("machine", sys.executable, job, compile_cache=folder / "compiled" / "machine")[0]
+
+
+def _fastest(candidates: Sequence[Candidate], warmup: int) -> list[Candidate]:
+    """Each engine's fastest candidate, in their order."""
+    best: dict[str, Candidate] = {}
+    for candidate in candidates:
+        known = best.get(candidate.engine)
+        if known is None or _median(candidate, warmup) < _median(known, warmup):
+            best[candidate.engine] = candidate
+    return list(best.values())
+
+
+def _median(candidate: Candidate, warmup: int) -> float:
+    return statistics.median(candidate.timed("seconds", warmup))
+
+
+def summarize(candidate: Candidate, work: Work, warmup: int) -> dict[str, Any]:
+    """One engine's row: medians over all timed steps of all its blocks.
+
+    `compile_seconds` is what the first step of the first block (nothing compiled) took beyond the median;
+    `start_seconds` is from the process's start to its first step, in the last block.
+    """
+    seconds = candidate.timed("seconds", warmup)
+    rollout = statistics.median(candidate.timed("rollout", warmup))
+    update = statistics.median(candidate.timed("update", warmup))
+    first = candidate.blocks[0]
+    return {
+        "engine": candidate.engine,
+        "version": first.ready["version"],
+        "dtype": first.ready["dtype"],
+        "step_seconds": {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)},
+        "rollout_seconds": rollout,
+        "update_seconds": update,
+        "rollout_tokens_per_second": work.completion_tokens / rollout,
+        "update_tokens_per_second": work.completion_tokens * work.recipe.grpo.inner_iterations / update,
+        "peak_memory_bytes": max(block.peak_memory_bytes for block in candidate.blocks),
+        "compile_seconds": max(0.0, first.steps[0]["seconds"] - statistics.median(seconds)),
+        "start_seconds": candidate.blocks[-1].ready["start_seconds"],
+        "adapter_change": min(block.steps[-1]["adapter_change"] for block in candidate.blocks),
+        "steps": len(seconds),
+    }

@@ -1,0 +1,124 @@
+"""The work that every engine is given: the same weights, prompts, group size, tokens and settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thinkaloud.config import Recipe
+from thinkaloud.data import Mixture
+from thinkaloud.model.checkpoint import load_checkpoint, save_hf
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.prompt.tokenizer import load_tokenizer
+from thinkaloud.records import Task
+from thinkaloud.seeding import derive_seed
+from thinkaloud.session import open_session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One step's work, on weights that lie in a Hugging Face directory in float32."""
+
+    recipe: Recipe
+    model: ModelConfig
+    weights: Path
+    tasks: tuple[Task, ...]
+    prompts: tuple[tuple[int, ...], ...]
+    texts: tuple[str, ...]
+    """The prompts as text, for engines that tokenize themselves; they must arrive at the same ids."""
+
+    def job(self, *, dtype: str, steps: int) -> dict[str, Any]:
+        """What a worker reads, JSON-ready; `recipe` is for our own worker, the rest is plain fields for all."""
+        recipe = self.recipe.resolved()
+        recipe["model"] |= {"source": str(self.weights), "dtype": dtype}
+        recipe["grpo"] |= {"max_steps": steps, "minibatches": 1, "schedule": "constant", "warmup_fraction": 0.0}
+        return {
+            "recipe": recipe,
+            "weights": str(self.weights),
+            "family": self.model.family,
+            "dtype": dtype,
+            "steps": steps,
+            "seed": self.recipe.seed,
+            "tasks": [asdict(task) for task in self.tasks],
+            "prompts": self.prompts,
+            "texts": self.texts,
+            "group_size": self.recipe.rollout.group_size,
+            "new_tokens": self.recipe.rollout.max_new_tokens,
+            "rollout": recipe["rollout"],
+            "grpo": recipe["grpo"],
+            "lora": recipe["lora"],
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """The work, as the bench's result tells it."""
+        rollout, grpo = self.recipe.rollout, self.recipe.grpo
+        return {
+            "recipe": self.recipe.name,
+            "model": self.recipe.model.source,
+            "prompt_tokens": [len(prompt) for prompt in self.prompts],
+            "group_size": rollout.group_size,
+            "new_tokens": rollout.max_new_tokens,
+            "completion_tokens": self.completion_tokens,
+            "inner_iterations": grpo.inner_iterations,
+            "beta": grpo.beta,
+            "lora": {"rank": self.recipe.lora.rank, "targets": list(self.recipe.lora.targets)},
+            "temperature": rollout.temperature,
+            "top_p": rollout.top_p,
+            "top_k": rollout.top_k,
+        }
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens sampled in a step."""
+        return len(self.prompts) * self.recipe.rollout.group_size * self.recipe.rollout.max_new_tokens
+
+
+def make_work(
+    recipe: Recipe, folder: Path, *, prompt_tokens: int | None = None, note: Callable[[str], None] | None = None
+) -> Work:
+    """Choose the prompts and write the weights below `folder`.
+
+    Args:
+        prompt_tokens: Take the pool's prompts nearest to this length; those of the recipe's first step when None.
+
+    Raises:
+        UserError: Whatever the user can mend: recipe, model, pool.
+    """
+    session = open_session(recipe, note)
+    files, contract = session.files, session.contract
+    tasks = _choose(
+        session.pool.split("train"), recipe, prompt_tokens, lambda task: len(contract.encode(task.question))
+    )
+    config, params = load_checkpoint(files, np.float32)
+    weights = folder / "weights"
+    extra = {"eos_token_id": list(contract.stop_ids)}
+    save_hf(config, params, load_tokenizer(files).files(), weights, extra=extra)
+    del params
+    frame = files.frame if recipe.model.frame == "auto" else recipe.model.frame
+    return Work(
+        recipe=recipe.model_copy(update={"model": recipe.model.model_copy(update={"frame": frame})}),
+        model=config,
+        weights=weights,
+        tasks=tuple(tasks),
+        prompts=tuple(tuple(contract.encode(task.question)) for task in tasks),
+        texts=tuple(contract.render(task.question) for task in tasks),
+    )
+
+
+def write_job(path: Path, job: dict[str, Any]) -> None:
+    path.write_text(json.dumps(job), encoding="utf-8")
+
+
+def _choose(
+    tasks: Sequence[Task], recipe: Recipe, prompt_tokens: int | None, num_tokens: Callable[[Task], int]
+) -> list[Task]:
+    count = recipe.rollout.prompts_per_step
+    if prompt_tokens is not None:
+        return sorted(tasks, key=lambda task: (abs(num_tokens(task) - prompt_tokens), task.id))[:count]
+    seed = derive_seed(recipe.seed, "mixture")
+    return Mixture(tasks, exponent=recipe.mixture.exponent, seed=seed).tasks(0, count)

@@ -1,0 +1,46 @@
+"""What the machine can do: bytes copied and multiplications done a second, by JAX, on the device it trains on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thinkaloud.bench.workers import block
+
+COPY_BYTES = 1 << 28
+WIDTH = 2048
+REPEATS = 8
+
+
+def main() -> None:
+    dtype = block.read_job()["dtype"]
+    if dtype == "auto":
+        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    vector = jnp.zeros(COPY_BYTES // 4, jnp.float32)
+    matrix = jnp.ones((WIDTH, WIDTH), dtype)
+    copying = _least(jax.jit(lambda x: x + np.float32(1.0)), vector)
+    multiplying = _least(jax.jit(lambda x: x @ x), matrix)
+    block.say_machine(
+        copy_bytes_per_second=2 * COPY_BYTES / copying, matrix_flops_per_second=2 * WIDTH**3 / multiplying, dtype=dtype
+    )
+    block.say_end()
+
+
+def _least(function: Callable[[Any], Any], argument: Any) -> float:
+    """The shortest of several runs: what the machine can do, not what its neighbours leave of it."""
+    function(argument).block_until_ready()
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        function(argument).block_until_ready()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()

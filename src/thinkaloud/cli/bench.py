@@ -1,0 +1,109 @@
+"""`bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from thinkaloud.cli.app import AsJson, Overrides, app, open_display, print_json, print_table
+
+
+@app.command(no_args_is_help=True)
+def bench(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A recipe, or `sandbox`.")],
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Measure beside trl or tunix; trl=float32 fixes the dtype. Repeatable.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Blocks an engine; engines take turns.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed steps a block, after one that warms up.")] = 3,
+    prompt_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Take the pool's prompts nearest to this length.")
+    ] = None,
+    peers_python: Annotated[
+        Path | None, typer.Option(help="Interpreter of the peers' environment; .venv-peers by default.")
+    ] = None,
+    overrides: Overrides = None,
+    programs: Annotated[int, typer.Option(min=1, help="bench sandbox: programs in the batch.")] = 2000,
+    as_json: AsJson = False,
+) -> None:
+    """One GRPO step of a recipe beside other trainers, on the same work; or programs a second in the sandbox.
+
+    Example: thinkaloud bench recipes/bench.toml --peer trl
+
+    Example: thinkaloud bench sandbox
+    """
+    if target == "sandbox":
+        _show(_sandbox(programs), as_json, _print_sandbox)
+        return
+    from thinkaloud.bench.measure import run_bench
+    from thinkaloud.config import load_recipe
+
+    with open_display() as display:
+        found = run_bench(
+            load_recipe(Path(target), overrides or ()),
+            peer or (),
+            rounds=rounds,
+            repeats=repeats,
+            prompt_tokens=prompt_tokens,
+            peers_python=peers_python,
+            note=display.note,
+        )
+    _show(found, as_json, _print_engines)
+
+
+def _show(found: dict[str, Any], as_json: bool, print_readable: Callable[[dict[str, Any]], None]) -> None:
+    (print_json if as_json else print_readable)(found)
+
+
+def _sandbox(programs: int) -> dict[str, Any]:
+    from thinkaloud.sandbox.bench import run_bench
+
+    return run_bench(programs)
+
+
+def _print_sandbox(found: dict[str, Any]) -> None:
+    print(f"level {found['level']}, {found['workers']} workers")
+    for name in ("sandbox", "subprocess"):
+        row = found[name]
+        print(
+            f"{name:<10}  {row['programs']} programs, {row['programs_per_second']} a second, "
+            f"median {row['median_latency_ms']} ms, 95th percentile {row['p95_latency_ms']} ms"
+        )
+    print(f"ratio: {found['speedup']}")
+
+
+def _print_engines(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    work, roofline = found["work"], found["roofline"]
+    prompts = ", ".join(map(str, work["prompt_tokens"]))
+    print(
+        f"{work['model']}: prompts of {prompts} tokens x {work['group_size']} completions of {work['new_tokens']}, "
+        f"{work['inner_iterations']} inner iteration(s), beta {work['beta']}"
+    )
+    table = Table(
+        "engine", "dtype", "step s (min-max)", "rollout tok/s", "update tok/s", "peak GB", "compile s", "ratio"
+    )
+    for row in found["results"]:
+        seconds = row["step_seconds"]
+        table.add_row(
+            f"{row['engine']} {row['version']}",
+            row["dtype"],
+            f"{seconds['median']:.2f} ({seconds['min']:.2f}-{seconds['max']:.2f})",
+            f"{row['rollout_tokens_per_second']:.1f}",
+            f"{row['update_tokens_per_second']:.1f}",
+            f"{row['peak_memory_bytes'] / 1e9:.2f}",
+            f"{row['compile_seconds']:.1f}",
+            f"{found['ratios'].get(row['engine'], 1.0):.2f}",
+        )
+    print_table(table)
+    for row in found["skipped"]:
+        print(f"left out: {row['engine']} {row.get('dtype', '')}".rstrip() + f": {row['reason']}")
+    print(
+        f"machine: {roofline['copy_bytes_per_second'] / 1e9:.1f} GB/s copied, "
+        f"{roofline['matrix_flops_per_second'] / 1e9:.0f} GFLOP/s in {roofline['dtype']}; share reached: rollout "
+        f"{roofline['share']['rollout']:.0%}, update {roofline['share']['update']:.0%}"
+    )
