@@ -25,6 +25,24 @@ class ContractMismatch(UserError):
         self.diff = diff
 
 
+def out_of_memory(error: BaseException) -> UserError | None:
+    """What to tell the user where an error says that memory ran out, on the host or on a device; None for any other.
+
+    JAX's error is known by its name and its words, so that nothing is imported for it.
+    """
+    words = str(error)
+    on_device = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and (
+        "RESOURCE_EXHAUSTED" in words or "out of memory" in words.lower()
+    )
+    if not (on_device or isinstance(error, MemoryError)):
+        return None
+    return UserError(
+        f"out of memory ({' '.join(words.split())[:160] or 'on the host'}): lower rollout.prompts_per_step, "
+        "rollout.group_size, rollout.max_new_tokens, cold_start.batch_size or evaluate.batch_size, raise "
+        'grpo.minibatches, or set model.dtype = "bfloat16"; a run is gone on with by train --resume'
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the nearest of `known`, or the list of them when nothing is near."""
     names = sorted(known)

@@ -1,7 +1,7 @@
 """How a command ends: its exit code, and the one line that a mistake of the user gets.
 
-0 done; 2 the user's input is wrong, or the disk is in the way (one line: expected, found, how to mend it); 130 after
-Ctrl-C; 1 anything else, with its traceback, because that is a bug.
+0 done; 2 the user's input is wrong, or disk or memory do not hold it (one line: expected, found, how to mend it); 130
+after Ctrl-C; 1 anything else, with its traceback, because that is a bug.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from thinkaloud.errors import ContractMismatch, UserError
+from thinkaloud.errors import ContractMismatch, UserError, out_of_memory
 
 # Newer typer carries a copy of click, older ones import it: its exceptions are the ones next to BadParameter.
 _usage: Any = importlib.import_module(typer.BadParameter.__module__)
@@ -73,6 +73,11 @@ def run(command: Callable[..., Any]) -> NoReturn:
             raise
         _drop_stdout()
         fail(f"cannot read or write {_named(error)}: {_MENDABLE[error.errno]}")
+    except Exception as error:
+        told = out_of_memory(error)
+        if told is None:
+            raise
+        fail(str(told))
     sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -19,6 +19,7 @@ from thinkaloud.records import Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train import cold_start as module
 from thinkaloud.train.cold_start import cold_start
+from thinkaloud.train.microbatch import Footprint
 
 MakeRecipe = Callable[..., Recipe]
 COLD = {"max_steps": 6, "batch_size": 3, "learning_rate": 0.01, "probe_from": 2, "probe_every": 2, "probe_tasks": 2}
@@ -91,13 +92,14 @@ def test_micro_batches_add_up_to_the_whole(
 ) -> None:
     """One sequence at a time gives the update that all at once give."""
     optimizer = optax.sgd(1.0)
+    footprint = Footprint(config=policy.model.config)
 
     def one_step() -> Any:
         adapter = jax.tree.map(lambda x: x + 0.01, fresh(policy))
-        return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks)
+        return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks, footprint)
 
     whole, _, row = one_step()
-    monkeypatch.setattr(module, "split_rows", lambda lengths, config: [[i] for i in range(len(lengths))])
+    monkeypatch.setattr(module, "split_rows", lambda lengths, footprint: [[i] for i in range(len(lengths))])
     parts, _, other = one_step()
     assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
     for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):

@@ -26,7 +26,8 @@ from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
 from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, spread
-from thinkaloud.train.microbatch import split_rows
+from thinkaloud.train.memory import footprint_of
+from thinkaloud.train.microbatch import Footprint, split_rows
 from thinkaloud.train.schedule import learning_rate_schedule, make_optimizer
 
 WEIGHT_DECAY = 0.0
@@ -59,10 +60,11 @@ def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence
     seed = derive_seed(recipe.seed, "cold_start")
     usable = [task for task in tasks if task.rationale]
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
+    footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
     for step in range(config.max_steps):
         began = time.perf_counter()
         batch = mixture.tasks(step, config.batch_size)
-        adapter, state, row = _imitate(policy, adapter, state, optimizer, batch)
+        adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, footprint)
         row |= {
             "stage": "cold_start",
             "step": step + 1,
@@ -94,14 +96,19 @@ def probe_format_rate(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: S
 
 
 def _imitate(
-    policy: Policy, adapter: Adapter, state: Any, optimizer: optax.GradientTransformation, batch: Sequence[Task]
+    policy: Policy,
+    adapter: Adapter,
+    state: Any,
+    optimizer: optax.GradientTransformation,
+    batch: Sequence[Task],
+    footprint: Footprint,
 ) -> tuple[Adapter, Any, dict[str, Any]]:
     contract, config = policy.contract, policy.model.config
     prompts = [contract.encode(task.question) for task in batch]
     targets = [contract.encode_completion(task.rationale, task.answer) for task in batch]
     weight = 1.0 / sum(map(len, targets))
     gradients, losses = None, []
-    for rows in split_rows([len(p) + len(t) for p, t in zip(prompts, targets, strict=True)], config):
+    for rows in split_rows([len(p) + len(t) for p, t in zip(prompts, targets, strict=True)], footprint):
         packed = pack([prompts[i] for i in rows], [[targets[i]] for i in rows])
         part, loss = imitation_gradients(
             adapter,

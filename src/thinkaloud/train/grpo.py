@@ -34,7 +34,8 @@ from thinkaloud.train.learner import (
     spread,
 )
 from thinkaloud.train.loss import Objective, Sums, token_weights
-from thinkaloud.train.microbatch import split_rows
+from thinkaloud.train.memory import footprint_of
+from thinkaloud.train.microbatch import split_rows, update_budget_bytes
 from thinkaloud.train.schedule import Schedule, learning_rate_schedule, make_optimizer
 
 Groups = list[list[Completion]]
@@ -90,6 +91,8 @@ class Grpo:
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
         )
+        self.footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
+        self.budget_bytes = update_budget_bytes(self.footprint)
         self.objective = Objective(
             beta=config.beta,
             epsilon=config.epsilon,
@@ -187,7 +190,7 @@ class Grpo:
         self, tasks: Sequence[Task], groups: Groups, masked: np.ndarray, advantages: Advantages
     ) -> list[list[_MicroBatch]]:
         """Minibatches of micro-batches; groups without any gradient are left out, but still count in the means."""
-        config, model = self.recipe.grpo, self.policy.model.config
+        config = self.recipe.grpo
         prompts = [self.policy.contract.encode(task.question) for task in tasks]
         minibatches = []
         for rows in np.array_split(np.arange(len(tasks)), config.minibatches):
@@ -196,7 +199,8 @@ class Grpo:
             kept = [int(row) for row in rows if not masked[row].all() and (config.beta > 0 or not advantages.dead[row])]
             lengths = [len(prompts[row]) + sum(len(c.token_ids) for c in groups[row]) for row in kept]
             minibatch = []
-            for chosen in split_rows(lengths, model) if kept else []:
+            attended = max((len(prompts[row]) for row in kept), default=0) + self.recipe.rollout.max_new_tokens
+            for chosen in split_rows(lengths, self.footprint, self.budget_bytes, attended=attended) if kept else []:
                 picked = [kept[i] for i in chosen]
                 minibatch.append(
                     self._microbatch(picked, prompts, groups, masked, advantages, len(counted), num_tokens)

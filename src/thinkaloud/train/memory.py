@@ -1,0 +1,203 @@
+"""How much memory a run takes at its peak, told before it starts.
+
+Counted part by part from the recipe and the model's shape: what stays (weights, adapters, moments), and what each phase
+adds on top. Formulas of temporaries are fitted to what XLA's own `memory_analysis` says of the compiled programs
+(tests/train/test_memory.py holds them to it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from thinkaloud.config import Recipe
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.layout import num_parameters, parameters
+from thinkaloud.model.lora import projection_shapes
+from thinkaloud.model.packed import round_up
+from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
+from thinkaloud.train.microbatch import (
+    Footprint,
+    UpdateShape,
+    saved_bytes_per_token,
+    split_rows,
+    temporary_bytes,
+    update_budget_bytes,
+)
+
+PROCESS_BYTES = 500 * 10**6
+"""Python, JAX and the libraries of a process: they share the memory of a CPU's arrays."""
+
+COMPILED_BYTES_PER_LAYER = 25 * 10**6
+"""Compiled programs and what their compilation leaves behind (CPU): decoding is unrolled over layers."""
+
+DECODED_LOGITS = 4
+"""Arrays of [rows, vocabulary] in float32 that sampling a token holds at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryEstimate:
+    """Bytes on one device at the peak of a run, by part: what stays all the time, and what each phase adds."""
+
+    resident: dict[str, int]
+    phases: dict[str, dict[str, int]]
+
+    @property
+    def peak_phase(self) -> str:
+        """The phase that needs the most."""
+        return max(self.phases, key=lambda name: sum(self.phases[name].values()))
+
+    @property
+    def breakdown(self) -> dict[str, int]:
+        """Bytes by part at the peak; they add up to `total`."""
+        return {**self.resident, **self.phases[self.peak_phase]}
+
+    @property
+    def total(self) -> int:
+        """Bytes at the peak."""
+        return sum(self.breakdown.values())
+
+
+def estimate_memory(
+    recipe: Recipe,
+    model_config: ModelConfig,
+    *,
+    prompt_lengths: Sequence[int] | None = None,
+    backend: str | None = None,
+    memory_bytes: int | None = None,
+) -> MemoryEstimate:
+    """The peak of `thinkaloud train` on one device.
+
+    Args:
+        recipe: What would run.
+        model_config: The model's shape (`model.checkpoint.load_config`).
+        prompt_lengths: Tokens of the pool's prompts; the longest that the recipe allows when None.
+        backend: `cpu`, `gpu` or `tpu`; the one at hand when None.
+        memory_bytes: Of the whole device, which micro-batches are cut to fit; that of the one at hand when None.
+
+    Returns:
+        Bytes by part, for completions that use their whole token limit.
+    """
+    backend = backend or jax.default_backend()
+    footprint = footprint_of(recipe, model_config, backend)
+    longest = sorted(prompt_lengths or [recipe.rollout.max_prompt_tokens], reverse=True)
+    rollout, grpo = recipe.rollout, recipe.grpo
+    adapter = adapter_bytes(recipe, model_config)
+    resident = {
+        "weights": weights_bytes(model_config, footprint.itemsize),
+        "adapters": adapter * (2 if grpo.max_steps else 1),
+        "moments": 2 * adapter,
+    }
+    if backend == "cpu":
+        resident["process"] = PROCESS_BYTES + COMPILED_BYTES_PER_LAYER * model_config.num_layers
+    budget = update_budget_bytes(footprint, backend, memory_bytes)
+    phases: dict[str, dict[str, int]] = {}
+    if grpo.max_steps:
+        count, new = rollout.prompts_per_step, rollout.max_new_tokens
+        phases["rollout"] = _decoding(footprint, longest, count, rollout.group_size, new)
+        lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
+        rows = lengths[: -(-count // grpo.minibatches)]
+        phases["update"] = _update(footprint, adapter, rows, new, budget)
+    if recipe.cold_start.max_steps:
+        probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
+        phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)
+        # rationales are short: what a rollout may say bounds them
+        lengths = [
+            (longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(recipe.cold_start.batch_size)
+        ]
+        phases["cold_start"] = _update(footprint, adapter, lengths, 128, budget)
+    config = recipe.evaluate
+    limit = config.max_new_tokens or rollout.max_new_tokens
+    tasks = min(config.batch_size, config.tasks_per_domain * len(recipe.data.domains))
+    phases["evaluate"] = _decoding(footprint, longest, tasks, 1, limit)
+    return MemoryEstimate(resident=resident, phases=phases)
+
+
+def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint:
+    """What a byte count needs to know of the recipe besides the model's shape."""
+    dtype = recipe.model.dtype
+    if dtype == "auto":
+        dtype = "float32" if backend == "cpu" else "bfloat16"
+    itemsize = 4 if dtype == "float32" else 2
+    stays = weights_bytes(config, itemsize) + 4 * adapter_bytes(recipe, config)
+    lora_width = recipe.lora.rank * len(recipe.lora.targets)
+    return Footprint(config=config, itemsize=itemsize, lora_width=lora_width, resident_bytes=stays)
+
+
+def weights_bytes(config: ModelConfig, itemsize: int) -> int:
+    """The frozen base."""
+    return num_parameters(config) * itemsize
+
+
+def adapter_bytes(recipe: Recipe, config: ModelConfig) -> int:
+    """One adapter, or its gradient, or one of Adam's moments: float32."""
+    shapes = projection_shapes(config)
+    return sum(4 * config.num_layers * recipe.lora.rank * sum(shapes[target]) for target in recipe.lora.targets)
+
+
+def device_memory() -> int | None:
+    """Bytes that arrays may take: the device's limit, or what the machine (or its control group) has available.
+
+    Returns:
+        None where neither is known.
+    """
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    return available_memory()
+
+
+def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a new process could take of this machine (bytes), as Linux tells it; None elsewhere."""
+    found: list[int] = []
+    try:
+        for line in proc.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1024)
+        limit = (cgroup / "memory.max").read_text().strip()
+        if limit != "max":
+            found.append(max(0, int(limit) - int((cgroup / "memory.current").read_text())))
+    except (OSError, ValueError):
+        pass
+    return min(found, default=None)
+
+
+def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group: int, slots: int) -> dict[str, int]:
+    """What sampling adds: merged weights, caches, logits; at the worst of prefill, decoding and packing closer."""
+    config, itemsize = footprint.config, footprint.itemsize
+    prompts = 1 << (prompts - 1).bit_length()
+    length = round_up(longest[0], PROMPT_BUCKET)
+    merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
+    token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * itemsize
+    prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
+    tokens = round_up(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), 256)
+    prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
+    logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
+    half = prompts * group // 2  # rows that are left when they are packed closer, each with a copy of its prompt
+    repacked = half * (length + slots) * token if half >= FEWEST_ROWS else 0
+    at_prefill, at_decode = prompt_cache + prefill, own_cache + max(logits, repacked)
+    temporary = max(at_prefill, at_decode)
+    return {"merged weights": merged, "prompt cache": prompt_cache, "completion cache and temporaries": temporary}
+
+
+def _update(
+    footprint: Footprint, adapter: int, rows: list[tuple[int, list[int]]], completion_bucket: int, budget: int
+) -> dict[str, int]:
+    """What the largest micro-batch adds: what its backward pass keeps, temporaries, gradients."""
+    length = round_up(max(prompt for prompt, _ in rows), PROMPT_BUCKET)
+    inputs = round_up(max(max(members) for _, members in rows) - 1, completion_bucket)
+    counts = [prompt + sum(members) for prompt, members in rows]
+    parts = split_rows(counts, footprint, budget, attended=length + inputs)
+    largest = max(parts, key=lambda chosen: sum(counts[i] for i in chosen))
+    tokens = round_up(sum(counts[i] for i in largest), 256)
+    targets = round_up(sum(sum(rows[i][1]) for i in largest), 256)
+    shape = UpdateShape(len(largest), len(rows[0][1]), length, inputs, tokens, targets)
+    return {
+        "activations": tokens * saved_bytes_per_token(footprint.config, footprint.itemsize, footprint.lora_width),
+        "temporaries": temporary_bytes(footprint.config, shape, backward=True),
+        "gradients": adapter * (1 if len(parts) == 1 else 3),
+    }
