@@ -33,7 +33,7 @@ LAYERS = (
     ("session",),
     ("export",),
     ("evaluating", "chat", "bench"),
-    ("pipeline",),
+    ("pipeline", "contract_experiment"),
     ("exits",),
     ("cli",),
 )
@@ -42,7 +42,7 @@ LAYERS = (
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 MAY_LOAD_JAX = {
     *("model", "rollout", "train", "evaluate", "environment", "export", "session", "evaluating", "pipeline", "chat"),
-    "bench",
+    *("bench", "contract_experiment"),
 }
 HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.evaluate.summary import STAGES
+from thinkaloud.evaluate.rows import STAGES
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import Finish, Task, task_id
 from thinkaloud.rollout.policy import Policy

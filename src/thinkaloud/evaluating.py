@@ -1,93 +1,239 @@
-"""Evaluation of a run's stages: as part of `train`, or of a finished run anew."""
+"""Evaluation with a run's model and contract: as part of `train`, or of a finished run anew."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
+import thinkaloud
+from thinkaloud.config.recipe import ModelSource
+from thinkaloud.contracts import open_contract
 from thinkaloud.display import Display
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.evaluate.run import evaluate, held_out
-from thinkaloud.evaluate.summary import STAGES, Row, build_summary, read_rows, write_rows, write_summary
+from thinkaloud.evaluate.parts import FOLDER, Parts, clear, digest
+from thinkaloud.evaluate.rows import STAGES, Row, read_rows, write_rows
+from thinkaloud.evaluate.run import Decoding, evaluate, held_out
+from thinkaloud.evaluate.summary import build_summary, write_summary
+from thinkaloud.evaluate.task_file import read_tasks
 from thinkaloud.model.lora import Adapter
+from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.rundir import check_writable
+from thinkaloud.rundir import RunDir, check_writable
 from thinkaloud.session import Scorer, Session, available_stages, open_run, open_scorer, stage_adapter
+from thinkaloud.train.checkpoint import list_saved, restore_adapter
 
 
-def evaluate_tasks(
+def decoding_of(session: Session) -> Decoding:
+    """Greedy, under the recipe's limits."""
+    config = session.recipe.evaluate
+    limit = config.max_new_tokens or session.recipe.rollout.max_new_tokens
+    return Decoding(max_new_tokens=limit, batch_size=config.batch_size)
+
+
+def evaluate_into(
+    folder: Path,
+    stage: str,
     session: Session,
     policy: Policy,
     adapter: Adapter,
     tasks: Sequence[Task],
     score: Scorer,
     display: Display,
-    stage: str,
+    decoding: Decoding | None = None,
 ) -> list[Row]:
-    """Greedy completions of the tasks, under the recipe's limits, with progress shown."""
-    config = session.recipe.evaluate
-    return evaluate(
+    """Answer the tasks with one policy and write `<stage>.parquet`; what an interrupted call has done is kept.
+
+    The caller clears what is kept (`parts.clear`) once all of its stages are done.
+    """
+    chosen = decoding or decoding_of(session)
+    plan = {
+        "version": thinkaloud.__version__,
+        "tasks": digest(*(task.id for task in tasks)),
+        "contract": policy.contract.fingerprint,
+        "model": [session.files.name, *(f"{path.name} {path.stat().st_size}" for path in session.files.weights)],
+        "dtype": session.recipe.model.dtype,
+        "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(adapter))),
+        "scale": policy.scale,
+        "rewards": session.recipe.rewards.model_dump(mode="json"),
+        **{name: getattr(chosen, name) for name in Decoding.__dataclass_fields__},
+    }
+    display.stage("evaluate", total_steps=0)
+    label = stage.replace("_", " ")
+    rows = evaluate(
         policy,
         adapter,
         tasks,
-        max_new_tokens=config.max_new_tokens or session.recipe.rollout.max_new_tokens,
-        batch_size=config.batch_size,
+        chosen,
         score=score,
-        progress=lambda done, total: display.progress(done, total, f"{stage.replace('_', ' ')}: tasks answered"),
+        progress=lambda done, total: display.progress(done, total, f"{label}: tasks answered"),
+        parts=Parts(folder / FOLDER / stage, plan),
     )
+    write_rows(folder / f"{stage}.parquet", rows)
+    return rows
 
 
-def summarize(folder: Path, split: str) -> dict[str, Any]:
-    """Count the evaluated rows of a folder, and write its summary.json."""
+def summarize(folder: Path, split: str, **more: Any) -> dict[str, Any]:
+    """Count the evaluated rows of a folder, and write its summary.json; `more` goes into it."""
     found = {path.stem: read_rows(path) for path in folder.glob("*.parquet") if not path.name.startswith(".")}
-    summary = build_summary(split, found)
+    summary = {**build_summary(split, found), **more}
     write_summary(folder / "summary.json", summary)
     return summary
 
 
-def evaluate_run(
-    path: Path,
-    *,
-    split: str | None,
-    stages: Sequence[str],
-    tasks_per_domain: int | None,
-    allow_contract_mismatch: bool,
-    display: Display,
-) -> dict[str, Any]:
-    """Evaluate the stages of a finished or interrupted run anew.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What `thinkaloud eval` was asked for; what is None or empty is the recipe's."""
 
-    On the recipe's own split and number of tasks the run's evaluation and report are rewritten; any other choice goes
-    to eval/<split>-<tasks>/ and leaves them alone.
+    split: str | None = None
+    tasks_per_domain: int | None = None
+    tasks_file: Path | None = None
+    stages: Sequence[str] = ()
+    checkpoint: Path | None = None
+    model: Path | None = None
+    samples: int = 1
+    temperature: float = 0.0
+    max_new_tokens: int | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises UserError where options contradict each other or name what does not exist."""
+        if self.split is not None and self.split not in SPLITS:
+            raise UserError(f"unknown split {self.split!r}{nearest(self.split, SPLITS)}")
+        for stage in self.stages:
+            if stage not in STAGES:
+                raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
+        if self.tasks_file and self.split:
+            raise UserError("--tasks and --split each say which tasks; give one of them")
+        if sum((bool(self.stages), self.checkpoint is not None, self.model is not None)) > 1:
+            raise UserError("--stage, --checkpoint and --model each say which model; give one of them")
+        if self.samples > 1 and not self.temperature:
+            raise UserError(f"greedy decoding gives {self.samples} times the same; add --temperature, such as 0.7")
+        if not 0.0 <= self.temperature < float("inf"):
+            raise UserError(f"expected a temperature of 0 or more, such as 0.7, found {self.temperature}")
+
+    def tasks(self, session: Session) -> tuple[str, list[Task]]:
+        """A name for the tasks, of letters that a folder may have, and the tasks themselves."""
+        config = session.recipe.evaluate
+        if self.tasks_file:
+            tasks = read_tasks(self.tasks_file)
+            if self.tasks_per_domain:
+                tasks = held_out(tasks, per_domain=self.tasks_per_domain)
+            return f"tasks-{digest(*(task.id for task in tasks))[:8]}", tasks
+        split, count = self.split or config.split, self.tasks_per_domain or config.tasks_per_domain
+        tasks = held_out(session.pool.split(split), per_domain=count)
+        return f"{split}-{count}", tasks
+
+    def decoding(self, session: Session) -> Decoding:
+        usual = decoding_of(session)
+        return replace(
+            usual,
+            samples=self.samples,
+            temperature=self.temperature,
+            seed=self.seed,
+            max_new_tokens=self.max_new_tokens or usual.max_new_tokens,
+        )
+
+    def is_own(self, session: Session) -> bool:
+        """True where it is just what the recipe asks `train` for."""
+        config, usual = session.recipe.evaluate, decoding_of(session)
+        return (
+            self.tasks_file is None
+            and self.checkpoint is None
+            and self.model is None
+            and (self.split or config.split) == config.split
+            and (self.tasks_per_domain or config.tasks_per_domain) == config.tasks_per_domain
+            and self.decoding(session) == replace(usual, seed=self.seed)
+        )
+
+
+def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, display: Display) -> dict[str, Any]:
+    """Evaluate the stages of a finished or interrupted run anew, or another model on its tasks.
+
+    On the recipe's own tasks, stages and decoding the run's evaluation and report are rewritten; any other choice goes
+    to a folder of its own below eval/ and leaves them alone.
 
     Raises:
-        UserError: Unknown split or stage, or the run has not got that far.
+        UserError: The choice contradicts itself, or the run has not got that far.
     """
-    if split is not None and split not in SPLITS:
-        raise UserError(f"unknown split {split!r}{nearest(split, SPLITS)}")
-    for stage in stages:
-        if stage not in STAGES:
-            raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
+    choice.check()
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
-    config = session.recipe.evaluate
-    chosen, count = split or config.split, tasks_per_domain or config.tasks_per_domain
-    tasks = held_out(session.pool.split(chosen), per_domain=count)
-    own = (chosen, count) == (config.split, config.tasks_per_domain)
-    folder = run.evaluation if own else run.evaluation / f"{chosen}-{count}"
+    name, tasks = choice.tasks(session)
+    decoding, own = choice.decoding(session), choice.is_own(session)
+    folder = run.evaluation if own else run.evaluation / _folder_name(name, decoding, decoding_of(session))
     check_writable(path)
+    if choice.model:
+        session = open_other_model(session, choice.model)
     with open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
         folder.mkdir(parents=True, exist_ok=True)
-        for stage in stages or available_stages(run):
-            adapter = stage_adapter(session, run, policy, stage)
-            display.stage("evaluate", total_steps=0)
-            write_rows(
-                folder / f"{stage}.parquet",
-                evaluate_tasks(session, policy, adapter, tasks, score, display, stage),
-            )
-    summary = summarize(folder, chosen)
+        for label, adapter in _models(session, run, policy, choice):
+            evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding)
+        clear(folder)
+    told = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}
+    source = str(choice.tasks_file.name) if choice.tasks_file else choice.split or session.recipe.evaluate.split
+    summary = summarize(folder, source, **told)
     if own:
         build_report(path)
+    else:
+        display.note(f"rows and summary: {folder}")
     return summary
+
+
+def _models(session: Session, run: RunDir, policy: Policy, choice: Choice) -> list[tuple[str, Adapter]]:
+    """The models asked for, each with the name that its results go by."""
+    if choice.model:
+        return [(f"model-{_plain(session.files.name)}", {})]
+    if choice.checkpoint:
+        return [open_checkpoint(session, policy, choice.checkpoint)]
+    return [(stage, stage_adapter(session, run, policy, stage)) for stage in choice.stages or available_stages(run)]
+
+
+def open_checkpoint(session: Session, policy: Policy, path: Path) -> tuple[str, Adapter]:
+    """A checkpoint's name and adapter.
+
+    Raises:
+        UserError: There is no whole checkpoint at `path`.
+    """
+    saved = next((saved for saved in list_saved(path.parent) if saved.path.name == path.name), None)
+    if saved is None:
+        have = ", ".join(saved.path.name for saved in list_saved(path.parent)) or "none"
+        raise UserError(f"expected a whole checkpoint at {path}, found none (there: {have}); name RUN/checkpoints/NAME")
+    return saved.path.name, restore_adapter(saved, session.new_adapter(policy))
+
+
+def open_other_model(session: Session, directory: Path) -> Session:
+    """The session with another model, asked in its own chat frame, or by the contract.json that lies beside it.
+
+    Raises:
+        UserError: It is no model directory, or its chat frame is not known.
+    """
+    if not directory.is_dir():
+        raise UserError(f"expected a model directory in Hugging Face's layout, found none at {directory}")
+    source = ModelSource(source=str(directory.absolute()), dtype=session.recipe.model.dtype)
+    recipe = session.recipe.model_copy(update={"model": source})
+    files, contract = open_contract(recipe)
+    if (directory / "contract.json").exists():
+        contract = PromptContract.load(directory / "contract.json", contract.tokenizer)
+    return replace(session, recipe=recipe, files=files, contract=contract)
+
+
+def _folder_name(tasks: str, decoding: Decoding, usual: Decoding) -> str:
+    """A folder for what the recipe did not ask for: tasks, and what differs in decoding."""
+    parts = [tasks]
+    if decoding.temperature:
+        parts.append(f"x{decoding.samples}-t{decoding.temperature:g}-s{decoding.seed}")
+    if decoding.max_new_tokens != usual.max_new_tokens:
+        parts.append(f"n{decoding.max_new_tokens}")
+    return "-".join(parts)
+
+
+def _plain(name: str) -> str:
+    """A name made of letters that a file may have."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).strip(".-")[:60] or "model"

@@ -18,9 +18,9 @@ from thinkaloud.data import Mixture
 from thinkaloud.display import Display
 from thinkaloud.environment import PhaseTimer, describe_environment
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.parts import clear
 from thinkaloud.evaluate.run import held_out
-from thinkaloud.evaluate.summary import write_rows
-from thinkaloud.evaluating import evaluate_tasks, summarize
+from thinkaloud.evaluating import evaluate_into, summarize
 from thinkaloud.model.lora import Adapter
 from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
@@ -116,10 +116,11 @@ class Training:
         path = self.run.evaluation / f"{stage}.parquet"
         if stage not in self.recipe.evaluate.stages or path.exists():
             return
-        self.display.stage("evaluate", total_steps=0)
         with self.timer.phase(f"evaluate_{stage}"):
-            rows = evaluate_tasks(self.session, self.policy, adapter, self.held_out, self.score, self.display, stage)
-            write_rows(path, rows)
+            evaluate_into(
+                path.parent, stage, self.session, self.policy, adapter, self.held_out, self.score, self.display
+            )
+            clear(path.parent)
         summary = summarize(self.run.evaluation, self.recipe.evaluate.split)
         rates = summary["stages"][stage]["overall"]
         self.display.note(

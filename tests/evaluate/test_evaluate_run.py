@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.run import evaluate, held_out
+from thinkaloud.evaluate.parts import Parts
+from thinkaloud.evaluate.run import Decoding, evaluate, held_out
 from thinkaloud.fetch import resolve_model
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
@@ -36,9 +38,34 @@ def test_rows_carry_task_completion_and_score_in_order() -> None:
         return [Score(reward=i / 10, status=Status.WRONG) for i, _ in enumerate(completions)]
 
     rows = evaluate(
-        policy, {}, tasks, max_new_tokens=4, batch_size=2, score=score, progress=lambda *at: seen.append(at)
+        policy, {}, tasks, Decoding(max_new_tokens=4, batch_size=2), score=score, progress=lambda *at: seen.append(at)
     )
     assert [(row.task_id, row.reward) for row in rows] == [(f"math{i}", i / 10) for i in range(5)]
     assert seen == [(2, 5), (4, 5), (5, 5)]
-    again = evaluate(policy, {}, tasks, max_new_tokens=4, batch_size=5, score=score)
+    again = evaluate(policy, {}, tasks, Decoding(max_new_tokens=4, batch_size=5), score=score)
     assert [row.text for row in again] == [row.text for row in rows]
+
+
+def test_an_interrupted_evaluation_goes_on_to_the_same_rows(tmp_path: Path) -> None:
+    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    policy = Policy(load_model(resolve_model("tiny"), "float32"), contract, 1.0)
+    tasks = tasks_of("math", 5)
+    decoding = Decoding(max_new_tokens=3, batch_size=2, samples=2, temperature=2.0)
+    scored: list[int] = []
+
+    def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        scored.append(len(some))
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return [Score(reward=0.0, status=Status.WRONG, explanation=str(c.token_ids)) for c in completions]
+
+    plan = {"tasks": "these"}
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(policy, {}, tasks, decoding, score=score, parts=Parts(tmp_path / "parts", plan))
+    resumed = evaluate(policy, {}, tasks, decoding, score=score, parts=Parts(tmp_path / "parts", plan))
+    assert scored == [6, 4, 4], "the first part is not scored again"
+    assert [(row.task_id, row.sample) for row in resumed] == [(task.id, n) for task in tasks for n in (0, 1)]
+    assert resumed == evaluate(policy, {}, tasks, decoding, score=score)
+    assert len({row.explanation for row in resumed}) > 5, "sampled, and each sample for itself"
+    assert Parts(tmp_path / "parts", plan).read(0) is not None
+    assert Parts(tmp_path / "parts", {"tasks": "others"}).read(0) is None, "another plan begins anew"

@@ -11,17 +11,15 @@ import pytest
 from rich.console import Console
 
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.paired import compare
+from thinkaloud.evaluate.rows import Row, read_rows, write_rows
 from thinkaloud.evaluate.summary import (
-    Row,
     build_summary,
-    compare,
     percent,
     percent_range,
-    read_rows,
     read_summary,
     summarize,
     summary_table,
-    write_rows,
     write_summary,
 )
 from thinkaloud.prompt.parse import Tags
@@ -147,7 +145,15 @@ def test_build_summary_puts_stages_in_order_and_compares_with_the_first() -> Non
     rows = ten_rows()
     summary = build_summary("test", {"trained": rows, "base": [row("e")]})
     assert list(summary["stages"]) == ["base", "trained"]
-    assert summary["format_change"] == {"base -> trained": {"n": 1, "gained": 0, "lost": 1, "p_value": 1.0}}
+    formats, accuracies = summary["comparisons"]
+    counts = {"n": 1, "gained": 0, "lost": 1, "p_value": 1.0}
+    stages = {"before": "base", "after": "trained", **counts, "domains": {"math": counts}}
+    assert formats == stages | {
+        "measure": "format",
+        "sentence": "Format, base to trained: no change is shown; of 1 paired tasks 0 gained the format and 1 lost it "
+        "(McNemar, exact: p = 1.000); with fewer than six changed tasks no test could show one.",
+    }
+    assert accuracies["measure"] == "accuracy"
     assert summary["split"] == "test"
 
 

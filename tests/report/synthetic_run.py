@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.domains import REGISTRY
-from thinkaloud.evaluate.summary import Row, build_summary, write_rows, write_summary
+from thinkaloud.evaluate.rows import Row, write_rows
+from thinkaloud.evaluate.summary import build_summary, write_summary
 from thinkaloud.records import DOMAINS
 from thinkaloud.report.build import build_report
 

@@ -61,16 +61,23 @@ def test_results_are_domain_by_stage_and_absent_numbers_are_dashes() -> None:
     assert results(run_of()) == ()
 
 
-def test_changes_name_gains_losses_and_p() -> None:
+def test_changes_say_what_is_and_what_is_not_shown() -> None:
     run = run_of(base={"overall": {}, "domains": {}})
-    run.summary["format_change"] = {
-        "base -> trained": {"n": 70, "gained": 60, "lost": 1, "p_value": 1e-16},
-        "base -> cold_start": {"n": 70, "gained": 3, "lost": 1, "p_value": 0.625},
-        "odd": {"n": None},
-    }
+    stages = {"before": "base", "after": "cold_start"}
+    run.summary["comparisons"] = [
+        {**stages, "after": "trained", "measure": "format", "n": 70, "gained": 60, "lost": 1, "p_value": 1e-16},
+        {**stages, "measure": "accuracy", "n": 40, "gained": 3, "lost": 1, "p_value": 0.625},
+        {**stages, "measure": "accuracy", "n": 40, "gained": 2, "lost": 9, "p_value": 0.065},
+        {**stages, "measure": "format", "n": None},
+        "odd",
+    ]
     assert changes(run) == (
-        "From base to trained, 60 of 70 paired tasks gained the format and 1 lost it (McNemar, exact: p < 0.001).",
-        "From base to cold start, 3 of 70 paired tasks gained the format and 1 lost it (McNemar, exact: p = 0.625).",
+        "Format, base to trained: a gain is shown; of 70 paired tasks 60 gained the format and 1 lost it "
+        "(McNemar, exact: p < 0.001).",
+        "Accuracy, base to cold start: no change is shown; of 40 paired tasks 3 gained the right answer and 1 lost it "
+        "(McNemar, exact: p = 0.625); with fewer than six changed tasks no test could show one.",
+        "Accuracy, base to cold start: no change is shown; of 40 paired tasks 2 gained the right answer and 9 lost it "
+        "(McNemar, exact: p = 0.065); that is no proof that there is none.",
     )
 
 

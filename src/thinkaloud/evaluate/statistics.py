@@ -1,4 +1,4 @@
-"""Intervals and a paired test for rates and means measured on a few dozen tasks.
+"""Intervals, a paired test and pass@k for rates and means measured on a few dozen tasks.
 
 At ten tasks a domain the textbook interval p +- 1.96 sqrt(p (1 - p) / n) has no width at p = 0 and p = 1, which is
 where a format rate lives; Wilson's has. Two stages answer the same tasks, so their difference is tested on pairs.
@@ -76,6 +76,21 @@ def bootstrap_interval(
     return (max(float(low), float(sample.min())), min(float(high), float(sample.max())))
 
 
+def rate_interval(rates: Sequence[float | int]) -> tuple[float, float]:
+    """Interval of the mean of one rate a task, where every task was tried several times.
+
+    Args:
+        rates: each task's share of successes; at least one.
+
+    Returns:
+        The bootstrap interval over tasks; Wilson's, of as many trials as there are tasks, where all rates are 0 or all
+        are 1: resampling those has no width, however few they are.
+    """
+    if all(rate == rates[0] for rate in rates) and rates[0] in (0.0, 1.0):
+        return wilson_interval(len(rates) if rates[0] else 0, len(rates))
+    return bootstrap_interval(rates)
+
+
 def mcnemar_exact(gained: int, lost: int) -> float:
     """Two-sided exact McNemar test: may the same tasks succeed as often before as after?
 
@@ -98,3 +113,17 @@ def mcnemar_exact(gained: int, lost: int) -> float:
         ways = ways * (changed - chosen + 1) // chosen
         total += ways
     return min(1.0, 2 * total / 2**changed)
+
+
+def pass_at_k(n: int, correct: int, k: int) -> float:
+    """Unbiased estimate of the chance that at least one of k samples is right: 1 - C(n - c, k) / C(n, k).
+
+    Args:
+        n: samples drawn, n >= k.
+        correct: how many of them are right.
+        k: samples that one may draw.
+
+    Source: Chen et al. (2021), arXiv 2107.03374, equation 1.
+    """
+    assert 0 <= correct <= n and 1 <= k <= n, (n, correct, k)  # noqa: PT018
+    return 1.0 - math.comb(n - correct, k) / math.comb(n, k)

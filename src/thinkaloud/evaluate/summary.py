@@ -1,89 +1,38 @@
-"""Rows of an evaluation, and what they add up to.
-
-A `Row` is one greedy completion with its score; `eval/<stage>.parquet` holds them, `eval/summary.json` their rates.
+"""What the rows of an evaluation add up to: `eval/summary.json`, and the table that a command prints.
 
 What is counted. A completion without a reward (`unscorable`, `sandbox_error`: the judge failed, not the model) counts
 in no rate: neither as wrong nor as right. `n` is the number of the others, the one denominator of every rate; `masked`
-says how many were left out, so `n + masked` tasks were asked. A completion keeps the format when its status is neither
-`bad_format` nor `truncated`. Accuracy is the share of `correct` among the completions of verifiable domains, the
-ones that broke the format included: an answer that cannot be found is not right.
+says how many were left out, so `n + masked` completions were asked for. A completion keeps the format when its status
+is neither `bad_format` nor `truncated`. Accuracy is the share of `correct` among the completions of verifiable domains,
+the ones that broke the format included: an answer that cannot be found is not right.
+
+Intervals are of 95 %: Wilson's for rates, bootstrap over tasks for means. Where tasks have several samples, those of
+one task are no independent trials, and rates are resampled by task too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.statistics import bootstrap_interval, mcnemar_exact, wilson_interval
+from thinkaloud.evaluate.paired import compare_stages
+from thinkaloud.evaluate.rows import STAGE_LABELS, STAGES, Row, in_order, replace_file
+from thinkaloud.evaluate.sampled import by_task, sampled_rates
+from thinkaloud.evaluate.statistics import bootstrap_interval, rate_interval, wilson_interval
 from thinkaloud.prompt.parse import OutsideText, Tags, parse_completion
-from thinkaloud.records import DOMAINS, Completion, Finish, Score, Status, Task
+from thinkaloud.records import Finish, Status
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-STAGES = ("base", "cold_start", "trained")
-"""The policies that are evaluated, in the order of every table and chart."""
-
 RULES: tuple[OutsideText, ...] = ("reject", "allow")
 """What the format says of text outside the tags; rates are given under both, so that figures can be compared."""
-
-STAGE_LABELS = {"base": "base", "cold_start": "cold start", "trained": "trained"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One completion of an evaluation; `components` is the reward's breakdown as a JSON object."""
-
-    task_id: str
-    domain: str
-    source: str
-    question: str
-    gold: str
-    text: str
-    finish: str
-    num_tokens: int
-    reward: float
-    status: str
-    reason: str | None
-    components: str
-    explanation: str
-
-    @classmethod
-    def of(cls, task: Task, completion: Completion, score: Score) -> Row:
-        """The row of a task, its completion and what that earned."""
-        return cls(
-            task_id=task.id,
-            domain=task.domain,
-            source=task.source,
-            question=task.question,
-            gold=task.answer,
-            text=completion.text,
-            finish=completion.finish.value,
-            num_tokens=len(completion.token_ids),
-            reward=score.reward,
-            status=score.status.value,
-            reason=score.reason,
-            components=json.dumps(score.components),
-            explanation=score.explanation,
-        )
-
-    @property
-    def masked(self) -> bool:
-        """True where no reward could be formed."""
-        return Status(self.status).masked
-
-    @property
-    def keeps_format(self) -> bool:
-        """True where reasoning and answer were found as the contract asks."""
-        return Status(self.status) not in (Status.BAD_FORMAT, Status.TRUNCATED)
 
 
 def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any]:
@@ -96,15 +45,16 @@ def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any
     Returns:
         `{"overall": {...}, "domains": {name: {...}}}`, domains in the usual order. Each object has
 
-        - `n` scored completions, and `masked` others;
-        - `format_rate` and `format_interval` (Wilson, 95 %);
-        - `accuracy` and `accuracy_interval`, null where no completion of a verifiable domain was scored;
-        - `mean_reward` and `reward_interval` (bootstrap, 95 %), `truncated_rate`, `mean_tokens`;
+        - `n` scored completions, and `masked` others; `samples`, the most of one task;
+        - `format_rate`, `truncated_rate`, and `accuracy` of verifiable domains, each with its interval;
+        - `accuracy_given_format`: of the completions that keep the format;
+        - `mean_reward`, `mean_tokens`, and `answer_words`, `reasoning_words` of the completions whose parts are found
+          under `allow`, each with its interval;
         - `format_rate_by_rule`: parsed again, with text outside the tags under `reject` and under `allow`;
-        - `answer_words`: the mean length of the answers found under `allow`;
-        - `statuses` and `reasons`: counts over all completions.
+        - `statuses` and `reasons`: counts over all completions;
+        - with several samples a task, `pass_at` and `majority` (see `sampled_rates`).
 
-        Rates and means are null where n is 0.
+        Rates and means are null where nothing was counted.
 
     Raises:
         UserError: a row's domain is unknown.
@@ -116,15 +66,10 @@ def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any
     }
 
 
-def in_order(domains: Collection[str]) -> list[str]:
-    """Domains in the order of every table and chart; unknown ones last."""
-    return [name for name in DOMAINS if name in domains] + sorted(set(domains).difference(DOMAINS))
-
-
 def _rates(rows: Sequence[Row], tags: Tags | None) -> dict[str, Any]:
     scored = [row for row in rows if not row.masked]
     checked = [row for row in scored if domain(row.domain).kind == "verifiable"]
-    n = len(scored)
+    kept = [row for row in checked if row.keeps_format]
     strict, lenient = (
         [
             parse_completion(row.text, truncated=row.finish == Finish.LENGTH, outside_text=rule, tags=tags)
@@ -132,52 +77,67 @@ def _rates(rows: Sequence[Row], tags: Tags | None) -> dict[str, Any]:
         ]
         for rule in RULES
     )
-    words = [len(parsed.answer.split()) for parsed in lenient if parsed.answer is not None]
-    kept = sum(row.keeps_format for row in scored)
-    correct = sum(row.status == Status.CORRECT for row in checked)
-    cut = sum(row.finish == Finish.LENGTH for row in scored)
-    rewards = [row.reward for row in scored]
+    found = [(row, parsed) for row, parsed in zip(scored, lenient, strict=True) if parsed.valid]
+    words = {
+        part: {id(row): len((getattr(parsed, part) or "").split()) for row, parsed in found}
+        for part in ("answer", "reasoning")
+    }
+    parted = [row for row, _ in found]
+    samples = max((len(group) for group in by_task(scored)), default=0)
     return {
-        "n": n,
-        "masked": len(rows) - n,
-        "format_rate": kept / n if n else None,
-        "format_interval": list(wilson_interval(kept, n)),
-        "accuracy": correct / len(checked) if checked else None,
-        "accuracy_interval": list(wilson_interval(correct, len(checked))) if checked else None,
-        "mean_reward": sum(rewards) / n if n else None,
-        "reward_interval": list(bootstrap_interval(rewards)) if n else None,
-        "truncated_rate": cut / n if n else None,
-        "mean_tokens": sum(row.num_tokens for row in scored) / n if n else None,
+        "n": len(scored),
+        "masked": len(rows) - len(scored),
+        "samples": samples,
+        **_rate("format", scored, lambda row: row.keeps_format),
+        **_rate("accuracy", checked, lambda row: row.status == Status.CORRECT),
+        **_rate("accuracy_given_format", kept, lambda row: row.status == Status.CORRECT),
+        **_mean("mean_reward", "reward", scored, lambda row: row.reward),
+        **_rate("truncated", scored, lambda row: row.finish == Finish.LENGTH),
+        **_mean("mean_tokens", "tokens", scored, lambda row: row.num_tokens),
+        **_mean("answer_words", "answer_words", parted, lambda row: words["answer"][id(row)]),
+        **_mean("reasoning_words", "reasoning_words", parted, lambda row: words["reasoning"][id(row)]),
         "format_rate_by_rule": {
-            rule: sum(parsed.valid for parsed in found) / n if n else None
-            for rule, found in zip(RULES, (strict, lenient), strict=True)
+            rule: sum(parsed.valid for parsed in parses) / len(scored) if scored else None
+            for rule, parses in zip(RULES, (strict, lenient), strict=True)
         },
-        "answer_words": sum(words) / len(words) if words else None,
         "statuses": dict(Counter(row.status for row in rows).most_common()),
         "reasons": dict(Counter(row.reason for row in rows if row.reason).most_common()),
+        **(sampled_rates(scored, tags) if samples > 1 else {}),
     }
 
 
-def compare(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
-    """Format compliance of two stages on the tasks that both answered and that were scored in both.
+def _rate(name: str, rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, Any]:
+    """A rate and its interval; `format` is known to be anywhere in [0, 1] where nothing was scored."""
+    key = name if name.startswith("accuracy") else f"{name}_rate"
+    if not rows:
+        return {key: None, f"{name}_interval": [0.0, 1.0] if name == "format" else None}
+    hits, groups = sum(map(holds, rows)), by_task(rows)
+    if len(groups) == len(rows):
+        interval = wilson_interval(hits, len(rows))
+    else:
+        interval = rate_interval([fmean(map(holds, group)) for group in groups])
+    return {key: hits / len(rows), f"{name}_interval": list(interval)}
 
-    Returns:
-        `n` paired tasks, how many `gained` and `lost` the format, and the exact McNemar `p_value`.
-    """
-    first = {row.task_id: row.keeps_format for row in before if not row.masked}
-    pairs = [(first[row.task_id], row.keeps_format) for row in after if not row.masked and row.task_id in first]
-    gained = sum(now and not was for was, now in pairs)
-    lost = sum(was and not now for was, now in pairs)
-    return {"n": len(pairs), "gained": gained, "lost": lost, "p_value": mcnemar_exact(gained, lost)}
+
+def _mean(key: str, name: str, rows: Sequence[Row], value: Callable[[Row], float | int]) -> dict[str, Any]:
+    if not rows:
+        return {key: None, f"{name}_interval": None}
+    by_tasks = [fmean(map(value, group)) for group in by_task(rows)]
+    return {key: sum(map(value, rows)) / len(rows), f"{name}_interval": list(bootstrap_interval(by_tasks))}
 
 
 def build_summary(split: str, stages: Mapping[str, Sequence[Row]], *, tags: Tags | None = None) -> dict[str, Any]:
-    """The object of `eval/summary.json`: every stage summarised, and each later stage compared with the first."""
+    """The object of `eval/summary.json`: every stage summarised, and each pair of stages compared on the same tasks."""
     names = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
+    pairs = [(first, second) for i, first in enumerate(names) for second in names[i + 1 :]]
     return {
         "split": split,
         "stages": {name: summarize(stages[name], tags=tags) for name in names},
-        "format_change": {f"{names[0]} -> {name}": compare(stages[names[0]], stages[name]) for name in names[1:]},
+        "comparisons": [
+            comparison
+            for first, second in pairs
+            for comparison in compare_stages(first, stages[first], second, stages[second])
+        ],
     }
 
 
@@ -188,7 +148,7 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
         UserError: the folder cannot be written.
     """
     text = json.dumps(summary, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -208,78 +168,13 @@ def read_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as Parquet, one column a field, whole or not at all; text that is not Unicode is mended with U+FFFD.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"num_tokens": pa.int64(), "reward": pa.float64()}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
-    table = pa.Table.from_pylist([_encodable(asdict(row)) for row in rows], schema=schema)
-    _replace(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read the rows that `write_rows` wrote; further columns are ignored.
-
-    Raises:
-        UserError: the file is missing, is not Parquet, or lacks a column.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = list(Row.__dataclass_fields__)
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"cannot read {path} as Parquet ({error}); run `thinkaloud eval` again") from error
-    missing = [name for name in columns if name not in table.column_names]
-    if missing:
-        raise UserError(f"{path} lacks the columns {', '.join(missing)}; run `thinkaloud eval` again")
-    table = table.select(columns)
-    try:
-        return [Row(**{**values, "status": Status(values["status"]).value}) for values in table.to_pylist()]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is not an evaluation's rows ({error}); run `thinkaloud eval` again") from error
-
-
-def _encodable(values: dict[str, Any]) -> dict[str, Any]:
-    """Lone surrogates, which UTF-8 cannot hold, replaced; a surrogate pair becomes its character."""
-    return {
-        name: value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
-        for name, value in values.items()
-    }
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside `path`, flush to disk, then rename over it: a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path} ({error.strerror or error}); free some space or choose a folder that can be written"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """The summary as a table of domain x stage, at most 80 columns wide."""
     from rich import box
     from rich.table import Table
 
     table = Table(
-        title=f"Held-out tasks ({summary.get('split', '?')} split), greedy decoding",
+        title=f"Held-out tasks ({summary.get('split', '?')}), {_decoding(summary)}",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
@@ -305,6 +200,11 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     if any(rates.get("masked") for stage in stages.values() for rates in stage["domains"].values()):
         table.caption = "n+k: k more completions could not be scored, and count in no rate"
     return table
+
+
+def _decoding(summary: Mapping[str, Any]) -> str:
+    temperature, samples = summary.get("temperature") or 0.0, summary.get("samples") or 1
+    return f"{samples} samples a task at temperature {temperature:g}" if temperature else "greedy decoding"
 
 
 def _cells(rates: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from thinkaloud.evaluate.summary import in_order, percent
+from thinkaloud.evaluate.rows import in_order
+from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.course import samples_of, trained_domains, windows
 from thinkaloud.report.rundir import Metrics, Run, number
 from thinkaloud.report.tables import interval, label, plain_text

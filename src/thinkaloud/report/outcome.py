@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from thinkaloud.evaluate.summary import compare, in_order, percent
+from thinkaloud.evaluate.paired import compare_stages, sentence
+from thinkaloud.evaluate.rows import in_order
+from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.course import windows
 from thinkaloud.report.rundir import Run, lookup, number
@@ -82,25 +85,23 @@ def results(run: Run) -> tuple[Table, ...]:
 
 
 def changes(run: Run) -> tuple[str, ...]:
-    """How many of the same tasks gained and lost the format, with McNemar's exact test."""
-    found = run.summary.get("format_change")
-    if not isinstance(found, dict):
-        first = next(iter(run.rows), None)
-        found = {
-            f"{first} -> {name}": compare(run.rows[first], run.rows[name])
-            for name in run.rows
-            if first and name != first
-        }
+    """What the pairs of stages show on the same tasks, in sentences; counted from the rows where no summary has it."""
+    found = run.summary.get("comparisons")
+    if not isinstance(found, list):
+        names = list(run.rows)
+        found = [
+            comparison
+            for first, second in itertools.combinations(names, 2)
+            for comparison in compare_stages(first, run.rows[first], second, run.rows[second])
+        ]
     sentences = []
-    for pair, change in found.items():
-        n, gained, lost, p = (number(change, key) for key in ("n", "gained", "lost", "p_value"))
-        if n is None or gained is None or lost is None or p is None:
+    for entry in found:
+        n, gained, lost, p = (number(entry, key) for key in ("n", "gained", "lost", "p_value"))
+        names = [lookup(entry, key) for key in ("before", "after", "measure")]
+        if n is None or gained is None or lost is None or p is None or not all(isinstance(name, str) for name in names):
             continue
-        stages = " to ".join(label(name) for name in str(pair).split(" -> "))
-        sentences.append(
-            f"From {stages}, {gained:.0f} of {n:.0f} paired tasks gained the format and {lost:.0f} lost it "
-            f"(McNemar, exact: p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})."
-        )
+        before, after, measure = names
+        sentences.append(sentence(before, after, measure, n=int(n), gained=int(gained), lost=int(lost), p_value=p))
     return tuple(sentences)
 
 

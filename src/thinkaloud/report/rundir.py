@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.summary import STAGES, Row, build_summary, read_rows, read_summary
+from thinkaloud.evaluate.rows import STAGES, Row, read_rows
+from thinkaloud.evaluate.summary import build_summary, read_summary
 
 T = TypeVar("T")
 Metrics = dict[str, Any]

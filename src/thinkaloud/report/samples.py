@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thinkaloud.evaluate.summary import Row, in_order
+from thinkaloud.evaluate.rows import Row, in_order
 from thinkaloud.report.rundir import Run
 from thinkaloud.report.tables import label
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thinkaloud.display import duration
-from thinkaloud.evaluate.summary import STAGE_LABELS, percent, percent_range
+from thinkaloud.evaluate.rows import STAGE_LABELS
+from thinkaloud.evaluate.summary import percent, percent_range
 from thinkaloud.report.rundir import lookup, number
 
 

@@ -1,0 +1,144 @@
+"""Rows of an evaluation: one completion with its score each, in `eval/<stage>.parquet`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from thinkaloud.errors import UserError
+from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
+
+STAGES = ("base", "cold_start", "trained")
+"""The policies that are evaluated, in the order of every table and chart."""
+
+STAGE_LABELS = {"base": "base", "cold_start": "cold start", "trained": "trained"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One completion of an evaluation.
+
+    `components` is the reward's breakdown as a JSON object; `sample` counts the completions of one task from 0.
+    """
+
+    task_id: str
+    domain: str
+    source: str
+    question: str
+    gold: str
+    text: str
+    finish: str
+    num_tokens: int
+    reward: float
+    status: str
+    reason: str | None
+    components: str
+    explanation: str
+    sample: int = 0
+
+    @classmethod
+    def of(cls, task: Task, completion: Completion, score: Score, sample: int = 0) -> Row:
+        """The row of a task, its completion and what that earned."""
+        return cls(
+            task_id=task.id,
+            domain=task.domain,
+            source=task.source,
+            question=task.question,
+            gold=task.answer,
+            text=completion.text,
+            finish=completion.finish.value,
+            num_tokens=len(completion.token_ids),
+            reward=score.reward,
+            status=score.status.value,
+            reason=score.reason,
+            components=json.dumps(score.components),
+            explanation=score.explanation,
+            sample=sample,
+        )
+
+    @property
+    def masked(self) -> bool:
+        """True where no reward could be formed."""
+        return Status(self.status).masked
+
+    @property
+    def keeps_format(self) -> bool:
+        """True where reasoning and answer were found as the contract asks."""
+        return Status(self.status) not in (Status.BAD_FORMAT, Status.TRUNCATED)
+
+
+def in_order(domains: Collection[str]) -> list[str]:
+    """Domains in the order of every table and chart; unknown ones last."""
+    return [name for name in DOMAINS if name in domains] + sorted(set(domains).difference(DOMAINS))
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows as Parquet, one column a field, whole or not at all; text that is not Unicode is mended with U+FFFD.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"num_tokens": pa.int64(), "reward": pa.float64(), "sample": pa.int64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
+    table = pa.Table.from_pylist([_encodable(asdict(row)) for row in rows], schema=schema)
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows that `write_rows` wrote; further columns are ignored, rows of older files are first samples.
+
+    Raises:
+        UserError: the file is missing, is not Parquet, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list(Row.__dataclass_fields__)
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"cannot read {path} as Parquet ({error}); run `thinkaloud eval` again") from error
+    if "sample" not in table.column_names:
+        columns.remove("sample")
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}; run `thinkaloud eval` again")
+    table = table.select(columns)
+    try:
+        return [Row(**{**values, "status": Status(values["status"]).value}) for values in table.to_pylist()]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is not an evaluation's rows ({error}); run `thinkaloud eval` again") from error
+
+
+def _encodable(values: dict[str, Any]) -> dict[str, Any]:
+    """Lone surrogates, which UTF-8 cannot hold, replaced; a surrogate pair becomes its character."""
+    return {
+        name: value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside `path`, flush to disk, then rename over it: a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path} ({error.strerror or error}); free some space or choose a folder that can be written"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from test_summary import row
+
+from thinkaloud.evaluate.rows import Row
+from thinkaloud.evaluate.sampled import sampled_rates, vote
+from thinkaloud.evaluate.statistics import pass_at_k, wilson_interval
+from thinkaloud.evaluate.summary import summarize
+
+
+def said(answer: str, status: str, sample: int, task: str = "t", domain: str = "math") -> Row:
+    text = f"<reasoning>so</reasoning><answer>{answer}</answer>"
+    return row(task, domain, status, text=text, sample=sample)
+
+
+def test_pass_at_k_by_hand() -> None:
+    assert pass_at_k(4, 1, 1) == 0.25
+    assert pass_at_k(4, 1, 2) == 0.5  # of 6 pairs, 3 hold the right one
+    assert pass_at_k(4, 2, 2) == pytest.approx(5 / 6)
+    assert pass_at_k(4, 0, 4) == 0.0
+    assert pass_at_k(4, 3, 2) == 1.0
+
+
+def test_pass_and_majority_over_tasks() -> None:
+    rows = [
+        *(said("4", "correct", i) for i in range(3)),
+        said("5", "wrong", 3),
+        *(said("7", "wrong", i, "u") for i in range(3)),
+        said("8", "correct", 3, "u"),
+        *(row("w", "creative_writing", "graded", sample=i) for i in range(4)),
+    ]
+    found = sampled_rates(rows)
+    assert {k: v["rate"] for k, v in found["pass_at"].items()} == {"1": 0.5, "2": 0.75, "4": 1.0}
+    assert (found["majority"]["n"], found["majority"]["rate"]) == (2, 0.5)
+    overall = summarize(rows)["overall"]
+    assert overall["samples"] == 4
+    assert overall["pass_at"] == found["pass_at"]
+    assert overall["accuracy"] == 0.5
+    assert overall["accuracy_interval"] == [0.25, 0.75], "tasks are resampled, not completions: 3/4 and 1/4 right"
+    assert overall["format_interval"] == list(wilson_interval(3, 3)), "no width is no certainty"
+
+
+def test_a_vote_counts_equal_answers_and_ignores_broken_formats() -> None:
+    assert vote([said("1,000", "correct", 0), said("3", "wrong", 1), said(" $1000.00 ", "correct", 2)])
+    assert vote([said("3", "wrong", 0), said("4", "correct", 1)]) is False, "of equals, the first"
+    broken = [row("t", status="bad_format", text="4", sample=i) for i in range(3)]
+    assert vote([*broken, said("5", "correct", 3)])
+    assert vote(broken) is False
+
+
+def test_coding_has_pass_at_k_but_no_vote() -> None:
+    found = sampled_rates([said("x = 1", "correct", 0, domain="coding"), said("x = 2", "wrong", 1, domain="coding")])
+    assert found["pass_at"]["2"]["rate"] == 1.0
+    assert found["majority"] == {}

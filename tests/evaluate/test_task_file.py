@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.task_file import read_tasks
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+TASK = {"domain": "math", "question": "2 + 2?", "answer": 4}
+
+
+def test_tasks_are_read_in_order_and_once(tmp_path: Path) -> None:
+    code = {"domain": "coding", "question": "Write f.", "answer": "def f(): ...", "tests": ["assert f() is None"]}
+    path = write(tmp_path / "mine.jsonl", TASK, "", {**code, "setup": "import math", "source": "book"}, TASK)
+    first, second = read_tasks(path)
+    assert (first.domain, first.answer, first.source, first.split) == ("math", "4", "mine", "test")
+    assert (second.tests, second.setup, second.source) == (("assert f() is None",), "import math", "book")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2: expected a JSON object"),
+        ("[1]", "line 2: expected a JSON object with domain"),
+        ({"domain": "math", "question": "q"}, "found no answer"),
+        ({**TASK, "domain": "maths"}, "'math'"),
+        ({**TASK, "answer": None}, "expected a text in 'answer'"),
+        ({**TASK, "question": " "}, "found an empty one"),
+        ({**TASK, "tests": "assert"}, "expected a list of texts in 'tests'"),
+        ("[" * 100_000, "line 2"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: Any, said: str) -> None:
+    with pytest.raises(UserError, match="line 2") as error:
+        read_tasks(write(tmp_path / "tasks.jsonl", TASK, line))
+    assert said in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read tasks"):
+        read_tasks(tmp_path / "absent.jsonl")
+    (tmp_path / "latin").write_bytes(b"\xff")
+    with pytest.raises(UserError, match="UTF-8"):
+        read_tasks(tmp_path / "latin")
+    with pytest.raises(UserError, match="found none"):
+        read_tasks(write(tmp_path / "empty"))
