@@ -263,6 +263,47 @@ class TestCommands:
         assert (copy / "eval" / "summary.json").read_bytes() == before
         assert json.loads((copy / "eval" / "validation-1" / "summary.json").read_text()) == printed
 
+    def test_eval_of_a_task_file_with_samples(self, run: Run, copy: Path, tmp_path: Path) -> None:
+        before = (copy / "eval" / "summary.json").read_bytes()
+        task = {"domain": "math", "question": "2 + 2?", "answer": "4"}
+        (tmp_path / "tasks.jsonl").write_text(json.dumps(task) + "\n")
+        asked = ("eval", str(copy), "--tasks", str(tmp_path / "tasks.jsonl"), "--samples", "2", "--json")
+        assert "add --temperature" in run(*asked).mistake
+        checkpoint = ("--checkpoint", str(copy / "checkpoints" / "grpo-000002"), "--temperature", "1")
+        printed = json.loads(run(*asked, *checkpoint).out)
+        (name,) = printed["stages"]
+        overall = printed["stages"][name]["overall"]
+        assert (name, overall["n"], overall["samples"]) == ("grpo-000002", 2, 2)
+        assert overall["pass_at"]["2"]["rate"] == overall["majority"]["rate"] == 0.0
+        (folder,) = (copy / "eval").glob("tasks-*-x2-t1-s0")
+        assert json.loads((folder / "summary.json").read_text()) == printed
+        assert not (folder / ".unfinished").exists()
+        assert (copy / "eval" / "summary.json").read_bytes() == before
+
+    def test_eval_refuses_what_is_not_there(self, run: Run, copy: Path, tmp_path: Path) -> None:
+        assert (
+            "found none (there: cold_start-000002"
+            in run("eval", str(copy), "--checkpoint", str(copy / "checkpoints" / "grpo-000003")).mistake
+        )
+        assert "expected a model directory" in run("eval", str(copy), "--model", str(tmp_path / "absent")).mistake
+        assert "config.json" in run("eval", str(copy), "--model", str(tmp_path)).mistake
+        assert "give one of them" in run("eval", str(copy), "--stage", "base", "--model", str(tmp_path)).mistake
+        assert "did you mean 'crlf'" in run("eval", str(copy), "--contracts", "--variant", "clrf").mistake
+
+    def test_the_contract_experiment(self, run: Run, copy: Path) -> None:
+        ended = run("eval", str(copy), "--contracts", "--variant", "doubled_space", "--variant", "no_frame", "--json")
+        assert ended.code == 0, ended.err
+        printed = json.loads(ended.out)
+        assert (printed["stage"], printed["n"]) == ("trained", 3)
+        matched, doubled, bare = printed["variants"]
+        assert [entry["name"] for entry in (matched, doubled, bare)] == ["matched", "doubled_space", "no_frame"]
+        assert matched["first_difference"] is None
+        assert doubled["first_difference"]["found"][0]["piece"] == "·"
+        assert doubled["against_matched"]["n"] == matched["n"] == 3
+        assert json.loads((copy / "eval" / "contracts" / "summary.json").read_text()) == printed
+        texts = [entry["text"] for entry in pq.read_table(copy / "eval" / "contracts" / "matched.parquet").to_pylist()]
+        assert texts == [entry["text"] for entry in pq.read_table(copy / "eval" / "trained.parquet").to_pylist()]
+
     def test_generate(self, run: Run, copy: Path) -> None:
         first = run("generate", str(copy), "What is 2 + 2?", "--json")
         assert first.code == 0

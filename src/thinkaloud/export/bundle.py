@@ -18,7 +18,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.contracts import open_contract
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.evaluate.summary import STAGES
+from thinkaloud.evaluate.rows import STAGES
 from thinkaloud.fetch import ModelFiles
 from thinkaloud.model.checkpoint import load_checkpoint, load_config
 from thinkaloud.model.config import ModelConfig

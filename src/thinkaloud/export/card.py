@@ -12,7 +12,8 @@ import thinkaloud
 from thinkaloud.data.generators import LICENSE as GENERATED_LICENSE
 from thinkaloud.data.starter import LICENSE as STARTER_LICENSE
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.summary import STAGE_LABELS, percent, percent_range, read_summary
+from thinkaloud.evaluate.rows import STAGE_LABELS
+from thinkaloud.evaluate.summary import percent, percent_range, read_summary
 from thinkaloud.export.bundle import Bundle
 from thinkaloud.prompt.frames import QUESTION_SLOT
 
