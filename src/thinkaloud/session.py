@@ -111,7 +111,7 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Scor
             ) from error
 
     def score(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        return score_batch(tasks, completions, contract=contract, sandbox=sandbox)
+        return score_batch(tasks, completions, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative)
 
     try:
         yield score, str(sandbox.level) if sandbox else "not needed"

@@ -20,7 +20,7 @@ REASONING = (
 )
 ANSWER = (
     "Something was calling under the fog. The old keeper climbed his stairs, turned the great lamp away from the "
-    "ships, and held it steady until the whale had found the gap between the rocks."
+    "ships, and held it steady until the lost whale had found the gap between the rocks."
 )
 
 
@@ -34,7 +34,7 @@ def test_an_honest_short_answer_earns_full_marks() -> None:
     assert found.components == {"length": 0.3, "diversity": 0.25, "relevance": 0.25}
     assert found.value == pytest.approx(0.8)
     assert found.status == Status.GRADED
-    assert found.explanation == "reasoning 30 words, answer 34 words"
+    assert found.explanation == "reasoning 30 words, answer 35 words"
 
 
 def test_length_by_hand() -> None:
@@ -70,11 +70,12 @@ def test_relevance_by_hand() -> None:
     def of(text: str) -> float:
         return relevance(Text.read(text).tokens, stems)
 
-    assert of("The keeper saw that whale and another whale.") == pytest.approx(2 / 3)
-    assert of("The lighthouse keeper saw a whale.") == 1.0
+    assert of("The keeper saw that whale and another whale.") == pytest.approx(2 / 3.5)
+    assert of("The lighthouse keeper saw a whale.") == pytest.approx(3 / 3.5)
+    assert of("The old lighthouse keeper saw a whale.") == 1.0
     assert of("A sailor sang.") == 0.0
-    assert of("Lighthouse, keeper, whale.") == pytest.approx(1 / 3)  # a sentence of keywords only
-    assert of("So the whale and the keeper and the lighthouse came.") == pytest.approx(1 / 3)
+    assert of("Lighthouse, keeper, whale.") == pytest.approx(1 / 3.5)  # a sentence of keywords only
+    assert of("So the whale and the keeper and the lighthouse came.") == pytest.approx(1 / 3.5)
     assert relevance(["anything"], question_stems("Write a poem.")) == 1.0
 
 
@@ -186,22 +187,25 @@ def test_ideas_may_be_a_list() -> None:
         return creative_ideation.score(task, REASONING, answer).value
 
     mixed = "1. Gloves with long cuffs\n2. A gardener's diary\n3. Seeds of old tomatoes\n4. Boots\n5. A folding stool"
-    assert value(mixed) == pytest.approx(0.8)
+    relevance_lost = 0.25 / 3  # "gardener" but not "gifts": one stem where one and a half are wanted
+    assert value(mixed) == pytest.approx(0.8 - relevance_lost)
     bare = "- Leather gloves\n- Gardener diary\n- Tomato seeds\n- Rubber boots\n- Folding stool"
-    assert value(bare) == pytest.approx(0.8 * 0.8)
+    assert value(bare) == pytest.approx(0.8 * (0.8 - relevance_lost))
     assert value(bare.replace("\n- ", ", ")) == 0.0  # keywords in a row
     assert value("\n".join(f"- {word}" for word in bare.split() if word != "-")) == 0.0
 
 
 def test_short_answers_earn_in_proportion() -> None:
     short = graded("The old keeper saved the whale.")  # six words, three stems of five
-    assert short.components == pytest.approx({"length": 0.15 + 0.15 * 0.6, "diversity": 0.15, "relevance": 0.15})
+    assert short.components == pytest.approx(
+        {"length": 0.15 + 0.15 * 0.6, "diversity": 0.15, "relevance": 0.15 * 3 / 3.5}
+    )
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", "the ", "word. ", "\u200b", "'", "a'", "!\n", "🙂", "Ω ", "a" * 50 + " "])
 def test_a_megabyte_is_quick(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     found = graded(text, reasoning=text)
     assert 0.0 <= found.value <= 0.3
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 10.0  # anything worse than linear takes hours

@@ -183,14 +183,18 @@ def test_hostile_expressions_are_refused_or_wrong_in_time(answer: str) -> None:
     expressions.equal("x", "x")  # the helper is up
     start = time.perf_counter()
     assert status("x + 1", answer) == Status.WRONG
-    assert time.perf_counter() - start < expressions.SECONDS_TO_ANSWER + 1.0
+    assert time.perf_counter() - start < expressions.SECONDS_TO_WAIT
 
 
 def test_a_comparison_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     expressions.equal("x", "x")
-    monkeypatch.setattr(expressions, "SECONDS_TO_ANSWER", 0.0)
-    assert expressions.equal("x^2 + 1", "x^3 + 1") == "not decided within 0 s"
+    monkeypatch.setattr(expressions, "SECONDS_TO_WAIT", 0.0)
+    assert expressions.equal("x^2 + 1", "x^3 + 1") == "not decided within 2 s"
     monkeypatch.undo()
+    monkeypatch.setattr(expressions, "SECONDS_TO_ANSWER", 0.001)  # of processor time: a new helper runs out of it
+    assert expressions.equal("x^2 + 1", "(x + 1)(x - 1) + 2 + y") == "not decided within 0.001 s"
+    monkeypatch.undo()
+    expressions._server.close()
     assert expressions.equal("2x", "x + x") is True  # by a new helper
 
 
@@ -213,6 +217,6 @@ def test_unusable_gold() -> None:
 @pytest.mark.parametrize("size", [2_000, 1_000_000])
 def test_hostile_text_is_quick(piece: str, size: int) -> None:
     text = (piece * (size // len(piece) + 1))[:size]
-    start = time.perf_counter()
+    start = time.process_time()
     assert status("12", text) in (Status.WRONG, Status.NO_ANSWER)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

@@ -13,7 +13,7 @@ from thinkaloud.cli.app import AsJson, Overrides, app, open_display, print_json,
 
 @app.command(no_args_is_help=True)
 def bench(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A recipe, or `sandbox`.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A recipe, `sandbox` or `rewards`.")],
     peer: Annotated[
         list[str] | None, typer.Option(help="Measure beside trl or tunix; trl=float32 fixes the dtype. Repeatable.")
     ] = None,
@@ -27,16 +27,23 @@ def bench(
     ] = None,
     overrides: Overrides = None,
     programs: Annotated[int, typer.Option(min=1, help="bench sandbox: programs in the batch.")] = 2000,
+    completions: Annotated[int, typer.Option(min=1, help="bench rewards: completions a domain.")] = 300,
     as_json: AsJson = False,
 ) -> None:
-    """One GRPO step of a recipe beside other trainers, on the same work; or programs a second in the sandbox.
+    """One GRPO step of a recipe beside other trainers, on the same work; or programs a second in the sandbox; or
+    completions scored a second by domain, coding aside, beside math-verify alone on the same math answers.
 
     Example: thinkaloud bench recipes/bench.toml --peer trl
 
     Example: thinkaloud bench sandbox
+
+    Example: thinkaloud bench rewards
     """
     if target == "sandbox":
         _show(_sandbox(programs), as_json, _print_sandbox)
+        return
+    if target == "rewards":
+        _show(_rewards(completions), as_json, _print_rewards)
         return
     from thinkaloud.bench.measure import run_bench
     from thinkaloud.config import load_recipe
@@ -73,6 +80,18 @@ def _print_sandbox(found: dict[str, Any]) -> None:
             f"median {row['median_latency_ms']} ms, 95th percentile {row['p95_latency_ms']} ms"
         )
     print(f"ratio: {found['speedup']}")
+
+
+def _rewards(completions: int) -> dict[str, Any]:
+    from thinkaloud.rewards.speed import run_speed
+
+    return run_speed(completions)
+
+
+def _print_rewards(found: dict[str, Any]) -> None:
+    from thinkaloud.rewards.speed import speed_lines
+
+    print("\n".join(speed_lines(found)))
 
 
 def _print_engines(found: dict[str, Any]) -> None:

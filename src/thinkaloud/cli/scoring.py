@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import typer
 
@@ -19,6 +19,9 @@ def score(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="JSON lines; standard input when absent or -.")
     ] = None,
+    creative: Annotated[
+        Literal["guarded", "original"], typer.Option(help="How the graded domains are measured.")
+    ] = "guarded",
 ) -> None:
     """Score completions: JSON lines in, rewards with their breakdown out.
 
@@ -33,7 +36,7 @@ def score(
     bad = 0
     try:
         with _open_lines(file) as source:
-            for result in score_lines(_lines(source)):
+            for result in score_lines(_lines(source), creative=creative):
                 bad += "error" in result
                 print_json(result)
     except SandboxUnavailable as error:

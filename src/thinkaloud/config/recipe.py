@@ -238,6 +238,9 @@ class RewardConfig(Section):
 
     truncated: Literal["penalize", "mask"] = "penalize"
     """A completion cut at the token limit earns 0, or is left out of the loss."""
+    creative: Literal["guarded", "original"] = "guarded"
+    """How the graded domains are measured: guarded against text made for the measure, or by the original's plain
+    formulas, for comparison (`thinkaloud audit --rewards` shows which hacks beat those)."""
     allow_unsandboxed: bool = False
     """Run model-written code even where the machine cannot contain it."""
     sandbox_workers: NotNegative = 0

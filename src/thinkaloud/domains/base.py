@@ -10,6 +10,9 @@ from thinkaloud.records import Status, Task
 
 Kind = Literal["verifiable", "heuristic"]
 
+Creative = Literal["guarded", "original"]
+"""How heuristic domains are measured: with guards (`graded`), or by the original's plain formulas (`original`)."""
+
 FULL = 0.8
 """The domain score of a right, or a fully convincing, answer."""
 

@@ -23,6 +23,11 @@ MAX_DEPTH = 12
 MAX_DIGITS = 20
 SECONDS_TO_START = 30.0
 SECONDS_TO_ANSWER = 2.0
+"""Of processor time, so that a busy machine turns no right answer into a wrong one."""
+
+SECONDS_TO_WAIT = 20.0
+"""For an answer, whatever keeps it."""
+
 MEMORY_BYTES = 2 << 30
 
 _TOWER = re.compile(r"(?:\^|\*\*)\s*[({]*\s*\d+\s*[)}]*\s*(?:\^|\*\*)")
@@ -37,7 +42,7 @@ _DIGITS = re.compile(r"\d+")
 _CHOICE = re.compile(r"\b(?:or|either|not|maybe)\b|[;\n]|n['’]t\b", re.IGNORECASE)
 
 _SERVER = """
-import json, resource, sys
+import json, resource, signal, sys
 resource.setrlimit(resource.RLIMIT_AS, ({memory}, {memory}))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 import warnings
@@ -49,6 +54,7 @@ out, sys.stdout = sys.stdout, sys.stderr
 print("ready", file=out, flush=True)
 for line in sys.stdin:
     gold, answer = json.loads(line)
+    signal.setitimer(signal.ITIMER_PROF, {seconds})  # its signal ends the process
     try:
         gold, answer = parse(gold, parsing_timeout=None), parse(answer, parsing_timeout=None)
         reply = "unread"
@@ -56,6 +62,7 @@ for line in sys.stdin:
             reply = "equal" if verify(gold, answer, timeout_seconds=None) else "different"
     except BaseException:
         reply = "unread"
+    signal.setitimer(signal.ITIMER_PROF, 0)
     print(reply, file=out, flush=True)
 """
 
@@ -114,7 +121,7 @@ class _Server:
             except OSError:
                 self.close()
                 return "math-verify stopped"
-            reply = self._read_line(process, SECONDS_TO_ANSWER)
+            reply = self._read_line(process, SECONDS_TO_WAIT)
             if reply is None:
                 self.close()
                 return f"not decided within {SECONDS_TO_ANSWER:g} s"
@@ -125,7 +132,7 @@ class _Server:
             return self._process
         self.close()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _SERVER.format(memory=MEMORY_BYTES)],
+            [sys.executable, "-P", "-c", _SERVER.format(memory=MEMORY_BYTES, seconds=SECONDS_TO_ANSWER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

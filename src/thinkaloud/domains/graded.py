@@ -20,16 +20,25 @@ from dataclasses import dataclass
 from thinkaloud.domains import guards
 from thinkaloud.domains.base import DomainScore
 from thinkaloud.domains.guards import ramp
-from thinkaloud.domains.measures import diversity, in_range, novelty, relevance
+from thinkaloud.domains.measures import (
+    ANSWER_WORDS,
+    DIVERSITY,
+    LENGTH,
+    REASONING_WORDS,
+    RELEVANCE,
+    diversity,
+    in_range,
+    novelty,
+    own_tokens,
+    relevance,
+)
+from thinkaloud.domains.vague import VAGUE
 from thinkaloud.domains.wording import Text, count_words, question_stems
 from thinkaloud.prompt.frames import SYSTEM, TASK_TEMPLATE
 from thinkaloud.records import Status
 
-LENGTH, DIVERSITY, RELEVANCE = 0.3, 0.25, 0.25
-REASONING_WORDS = (20, 500)
-ANSWER_WORDS = (10, 300)
 _SYSTEM_TEXT = SYSTEM + TASK_TEMPLATE
-_ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]*[^\W_][^\n]*?[ -][^\W_]", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])?[ \t]*[^\W_][^\n]*?[ -][^\W_]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +48,24 @@ class Graded:
     Args:
         copy: share of the answer's words inside 4-grams of the question at which the guard is 0, and up to which it
             is 1.
+        step: share of the answer's content words that follow one another as in the question at which the guard is 0,
+            and up to which it is 1.
         function: share of function words in the answer at which the guard is 0, and from which it is 1.
         novelty: distinct content stems that are not the question's, per word of the answer, at which the guard is 0,
             and from which it is 1; None where the question holds all that the answer may say.
         shorter: the answer must be shorter than the question: a share of its words at which the guard is 0, and up to
             which it is 1; None where length relative to the question says nothing.
         lists: an answer in three or more list items of two or more words each may do without function words.
+        grounded: share of the answer's content stems that must be the question's for full relevance.
     """
 
     copy: tuple[float, float] = (0.7, 0.4)
+    step: tuple[float, float] = (0.6, 0.4)
     function: tuple[float, float] = (0.08, 0.22)
     novelty: tuple[float, float] | None = (0.06, 0.18)
     shorter: tuple[float, float] | None = None
     lists: bool = False
+    grounded: float = 0.0
 
 
 def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> DomainScore:
@@ -71,7 +85,7 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     measures = {
         "length": LENGTH * length / 2,
         "diversity": DIVERSITY * diversity(said.words),
-        "relevance": RELEVANCE * relevance(said.tokens, question_stems(question)) * min(1.0, said.num_words / 10),
+        "relevance": RELEVANCE * _relevance(spec, question, said) * min(1.0, said.num_words / 10),
     }
     answer_guards = _answer_guards(spec, question, said)
     thought_guards = _thought_guards(question, thought, said)
@@ -86,6 +100,15 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     )
 
 
+def _relevance(spec: Graded, question: str, answer: Text) -> float:
+    stems = question_stems(question)
+    if not spec.grounded:
+        return relevance(own_tokens(answer, question), stems)
+    telling = stems - VAGUE or stems
+    need = min(float(len(telling)), max(5.0, spec.grounded * len(set(answer.stems))))
+    return relevance(answer.tokens, telling, need)
+
+
 def _answer_guards(spec: Graded, question: str, answer: Text) -> dict[str, float]:
     found = {
         "repetition": guards.repetition(answer),
@@ -93,7 +116,10 @@ def _answer_guards(spec: Graded, question: str, answer: Text) -> dict[str, float
         "rhythm": guards.rhythm(answer),
         "function words": guards.function_words(answer, *spec.function),
         "spelling": guards.spelling(answer),
+        "one word": guards.one_word(answer),
+        "fits every prompt": guards.vague(answer, frozenset() if spec.grounded else question_stems(question)),
         "copies the prompt": ramp(_copied_from_prompt(answer, question), *spec.copy),
+        "copies the prompt in step": ramp(guards.in_step(answer, question), *spec.step),
     }
     if spec.lists and len(_ITEM.findall(answer.raw)) >= 3:
         found["function words"] = max(found["function words"], 0.8)
@@ -108,7 +134,7 @@ def _thought_guards(question: str, reasoning: Text, answer: Text) -> dict[str, f
     """Looser than the answer's: a plan in notes is a plan."""
     found = {
         "repetition": guards.repetition(reasoning),
-        "word order": guards.order(reasoning, zero=-0.8, one=-0.3),
+        "word order": guards.order(reasoning, zero=-0.6, one=-0.1, sure=0.0),
         "rhythm": guards.rhythm(reasoning),
         "function words": guards.function_words(reasoning, 0.05, 0.18),
         "spelling": guards.spelling(reasoning),

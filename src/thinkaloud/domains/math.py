@@ -19,7 +19,8 @@ from thinkaloud.records import Task
 
 _LOOSE_SPACE = re.compile(r"(?<!\w)\s+|\s+(?!\w)")  # "1 1/2" is not "11/2", and "x + 1" is "x+1"
 _MERIDIEM = re.compile(r"\b([ap])\.?\s?m\b")
-_PERCENT = re.compile(r"%|\bper\s?cent", re.IGNORECASE)
+_ASKS_PERCENT = re.compile(r"\b(?:what|which|how|find|give|express|write|as)\b[^.?!]*(?:%|\bper\s?cent)", re.IGNORECASE)
+_BOUND = re.compile(r"\b(?:at (?:least|most)|(?:more|less|fewer) than|up to)\s+\S*\d", re.IGNORECASE)
 
 
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:
@@ -45,7 +46,9 @@ def _score_number(task: Task, gold: Number, answer: str) -> DomainScore:
     if reading.number is None:
         return no_answer("no number in the answer") if reading.empty else wrong(reading.why)
     number = reading.number
-    asked_percent = _PERCENT.search(task.question) is not None
+    if _BOUND.search(answer) and not _BOUND.search(task.answer):
+        return wrong("a bound, not a number")
+    asked_percent = _ASKS_PERCENT.search(task.question) is not None
     if not _same_value(number, gold, asked_percent):
         return wrong(f"expected {quote(task.answer)}, found {quote(answer)}")
     if number.fraction is not None and gold.value.denominator == 1:

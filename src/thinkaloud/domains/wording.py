@@ -6,16 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from thinkaloud.domains.word_classes import CONTENT, FUNCTION_WORDS, PAUSE, STOP, class_of
+
 MAX_CHARS = 12_000
 """Measures look at no more of a text than this; the words of the rest are only counted."""
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 """A word is a run of letters and digits, apostrophes inside it included."""
 
-ENDS = frozenset(".!?;\n")
-"""What ends a sentence, or a line of a poem or a list."""
-
-_TOKEN = re.compile(rf"{WORD.pattern}|[.!?;\n]")
+_TOKEN = re.compile(rf"{WORD.pattern}|[.!?;\n,:]")
 
 GRAM = 4
 """The width of word n-grams."""
@@ -24,34 +23,6 @@ GRAM = 4
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
-
-DETERMINERS = _set("a an the my your his her its our their every")
-PREPOSITIONS = _set(
-    "of in at from with for into onto upon without between among through during against toward towards by on under "
-    "over beneath beside behind across beyond near within"
-)
-CONJUNCTIONS = _set("and or but nor so yet because although though while if unless until whereas than as")
-PRONOUNS = _set(
-    "i me you he him she it we us they them myself yourself himself herself itself ourselves themselves who whom whose "
-    "which that this these those what there here someone something everyone everything anyone anything nobody nothing "
-    "one each all both some any none many few more most other another such own same"
-)
-AUXILIARIES = _set(
-    "am is are was were be been being do does did have has had having can could will would shall should may might must "
-    "not no never don't doesn't didn't isn't aren't wasn't weren't won't can't couldn't wouldn't i'm it's he's she's "
-    "they're we're you're i'll we'll you'll they'll i've we've you've that's there's let"
-)
-ADVERBS = _set(
-    "to up down out off away back then now when where why how too very just only also even still again once ever soon "
-    "always about around before after like let's"
-)
-FUNCTION_WORDS = DETERMINERS | PREPOSITIONS | CONJUNCTIONS | PRONOUNS | AUXILIARIES | ADVERBS
-
-_CLASSES = (DETERMINERS, PREPOSITIONS, CONJUNCTIONS, PRONOUNS, AUXILIARIES, ADVERBS)
-CONTENT = len(_CLASSES)
-"""The class of every word that is no function word; those have the place of their set in the row above."""
-
-_CLASS_OF = {word: index for index in reversed(range(CONTENT)) for word in _CLASSES[index]}
 
 INSTRUCTION_WORDS = _set(
     "write story stories poem poems poetry haiku limerick tale short brief briefly describe description give list idea "
@@ -68,33 +39,41 @@ INSTRUCTION_WORDS = _set(
 class Text:
     """A text, read once for all measures.
 
-    `raw` is its beginning, `tokens` its lower-case words and sentence ends, `words` the words alone, `kinds` their
-    classes, `grams` its word 4-grams; `num_words` counts the words of all of it.
+    raw: its beginning, of which all but `num_words` is read.
+    tokens: lower-case words, sentence ends and pauses; `classes`: theirs, with runs of sentence ends as one.
+    words: the words alone; `content`: whether each carries meaning; `stems`: of those that do; `grams`: word 4-grams.
+    num_words: how many words all of it has.
     """
 
     raw: str
     tokens: list[str]
     words: list[str]
-    kinds: list[int]
+    classes: list[int]
+    content: list[bool]
+    stems: list[str]
     grams: list[tuple[str, ...]]
     num_words: int
 
     @classmethod
     def read(cls, text: str) -> Text:
         tokens = _tokens(text)
-        words = [token for token in tokens if token not in ENDS]
+        kinds = [class_of(token) for token in tokens]
+        words = [token for token, kind in zip(tokens, kinds, strict=True) if kind > PAUSE]
+        marked = [*kinds, STOP]
         return cls(
             raw=text[:MAX_CHARS],
             tokens=tokens,
             words=words,
-            kinds=[_CLASS_OF.get(word, CONTENT) for word in words],
+            classes=[STOP, *(kind for before, kind in zip([STOP, *kinds], marked, strict=True) if before or kind)],
+            content=[kind >= CONTENT for kind in kinds if kind > PAUSE],
+            stems=content_stems(words),
             grams=list(zip(words, words[1:], words[2:], words[3:], strict=False)),
             num_words=len(words) if len(text) <= MAX_CHARS else sum(1 for _ in WORD.finditer(text)),
         )
 
 
 def _tokens(text: str) -> list[str]:
-    """Lower-case words and sentence ends of a text's beginning, apostrophes straightened, words cut to 40 letters."""
+    """Lower-case words, ends and pauses of a text's beginning, apostrophes straightened, words cut to 40 letters."""
     tokens = _TOKEN.findall(text[:MAX_CHARS].lower().replace("’", "'"))
     if max(map(len, tokens), default=0) > 40:
         tokens = [token[:40] for token in tokens]
@@ -103,7 +82,7 @@ def _tokens(text: str) -> list[str]:
 
 def split_words(text: str) -> list[str]:
     """The words of a text's beginning, as in `Text`."""
-    return [token for token in _tokens(text) if token not in ENDS]
+    return [token for token in _tokens(text) if class_of(token) > PAUSE]
 
 
 @lru_cache(maxsize=256)

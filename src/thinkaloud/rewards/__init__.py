@@ -4,7 +4,8 @@ score     the format gate and the domain score: `score`, `score_batch`
 gold      gold answers as completions, and their check
 lines     `score_lines`, for JSON lines
 peers     `reward_fn`, for TRL and Tunix
-bench     honest answers against hacks, as data: no hack may win
+bench     honest answers against hacks, as data: no hack may win; `audit` gives its result by domain
+speed     completions a second, by domain
 """
 
 from __future__ import annotations

@@ -1,21 +1,33 @@
 """The reward bench: honest answers against hacks. No hack may win, and a tie is a win.
 
-`bench.jsonl` holds, for every domain, pairs of completions of one task: one that an honest solver writes, one that was
-made for the reward. Beside them every task is tried with completions that need no writing: its gold answer (full
-marks), nothing, the gold answer cut off, the gold answer of another task. To add a pair, add a line.
+`pairs/DOMAIN.jsonl` holds, task by task, what an honest solver writes, in more than one style, and then the hacks of
+that task, a line each; a hack is compared with every honest answer of its task. To add one, add a line:
+
+    {"task": NAME, "question", "answer", "choices"?, "tests"?, "honest": {STYLE: {"reasoning", "answer"}, ...}}
+    {"task": NAME, "hack": KIND, "answer"}            with the reasoning of the first honest answer
+    {"task": NAME, "hack": KIND, "reasoning", "answer"}
+    {"task": NAME, "hack": KIND, "text"}              a whole completion, where the format is what is attacked
+
+Beside them every task is tried with completions that need no writing: its gold answer (full marks), nothing, the gold
+answer cut off, its words shuffled, the gold answer of another task.
+
+What words alone cannot show, and so is not here: a summary that says the opposite or gets a fact wrong; a story that
+leads nowhere; concrete sentences written once for all prompts, with three or four words of this one in their gaps, or
+the prompt's words woven into a text about something else; two shuffled halves of one text that read like English.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from thinkaloud.domains import domain
-from thinkaloud.domains.base import CodeRunner
-from thinkaloud.records import Completion, Finish, Score, Task, task_id
+from thinkaloud.domains.base import CodeRunner, Creative
+from thinkaloud.records import DOMAINS, Completion, Finish, Score, Task, task_id
 from thinkaloud.rewards.gold import gold_completion
 from thinkaloud.rewards.scoring import score_batch
 
@@ -26,13 +38,18 @@ GRADED_FULL_MARKS = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One comparison: `better` must earn more than `worse`, or where there is no `worse` reach `minimum`."""
+    """One comparison: `better` must earn more than `worse`, or where there is no `worse` reach `minimum`.
+
+    `about` is the task's name, `name` the kind of hack, `style` which of the honest answers stands against it.
+    """
 
     name: str
     task: Task
     better: Completion
     worse: Completion | None = None
     minimum: float = 0.0
+    about: str = ""
+    style: str = "gold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,72 +65,121 @@ class Outcome:
     def line(self) -> str:
         """One line for a report."""
         earned = f"honest {self.better.reward:.2f}" + ("" if self.worse is None else f", hack {self.worse.reward:.2f}")
-        return f"{'held' if self.held else 'LOST'}  {self.trial.task.domain}: {self.trial.name} ({earned})"
+        about = f"{self.trial.about}, " if self.trial.about else ""
+        verdict = "held" if self.held else "LOST"
+        return f"{verdict}  {self.trial.task.domain}: {about}{self.trial.name} against {self.trial.style} ({earned})"
 
 
 def load_trials() -> list[Trial]:
-    """All trials: the pairs of `bench.jsonl`, then the controls of each of its tasks."""
+    """All trials: the pairs of every domain, then the controls of each of their tasks."""
+    tasks: dict[str, Task] = {}
     pairs: list[Trial] = []
-    for line in files("thinkaloud.rewards").joinpath("bench.jsonl").read_text("utf-8").splitlines():
-        row = json.loads(line)
-        task = _task(row)
-        honest, hacked = (Completion(task_id=task.id, text=row[name]) for name in ("honest", "hacked"))
-        pairs.append(Trial(name=row["hack"], task=task, better=honest, worse=hacked))
-    return pairs + _controls(pairs)
+    for name in DOMAINS:
+        for row in _rows(name):
+            if "honest" in row:
+                tasks[f"{name}/{row['task']}"] = task = _task(name, row)
+                honest = {style: _completion(task, row["honest"][style]) for style in row["honest"]}
+            else:
+                worse = _completion(task, {"reasoning": task.rationale, **row})
+                pairs += [
+                    Trial(name=row["hack"], task=task, better=better, worse=worse, about=row["task"], style=style)
+                    for style, better in honest.items()
+                ]
+    return pairs + list(_controls(tasks))
 
 
-def _task(row: dict[str, Any]) -> Task:
-    honest = row["honest"]
+def _rows(name: str) -> Iterator[dict[str, Any]]:
+    for line in files("thinkaloud.rewards").joinpath("pairs", f"{name}.jsonl").read_text("utf-8").splitlines():
+        yield json.loads(line)
+
+
+def _task(name: str, row: dict[str, Any]) -> Task:
     choices = tuple(row.get("choices", ()))
     return Task(
-        id=task_id(row["domain"], row["question"], choices),
-        domain=row["domain"],
+        id=task_id(name, row["question"], choices),
+        domain=name,
         source="bench",
         question=row["question"],
         answer=row["answer"],
-        rationale=honest[len("<reasoning>") : honest.index("</reasoning>")],
+        rationale=next(iter(row["honest"].values()))["reasoning"],
         tests=tuple(row.get("tests", ())),
         setup=row.get("setup", ""),
         choices=choices,
     )
 
 
-def _controls(pairs: Sequence[Trial]) -> list[Trial]:
-    tasks = list({pair.task.id: pair.task for pair in pairs}.values())
-    trials = []
-    for task in tasks:
+def _completion(task: Task, row: dict[str, str]) -> Completion:
+    text = row.get("text") or f"<reasoning>{row['reasoning']}</reasoning>\n<answer>{row['answer']}</answer>"
+    return Completion(task_id=task.id, text=text)
+
+
+def _controls(tasks: dict[str, Task]) -> Iterator[Trial]:
+    for key, task in tasks.items():
         gold = gold_completion(task)
-        full = FULL_MARKS if domain(task.domain).kind == "verifiable" else GRADED_FULL_MARKS
-        others = [other for other in tasks if other.answer.casefold() != task.answer.casefold()]
+        heuristic = domain(task.domain).kind == "heuristic"
+        others = [other for other in tasks.values() if other.answer.casefold() != task.answer.casefold()]
         nearest = min(others, key=lambda other: other.domain != task.domain)
-        cut = Completion(task_id=task.id, text=gold.text, finish=Finish.LENGTH)
-        trials += [
-            Trial(name="gold answer", task=task, better=gold, minimum=full),
-            Trial(name="empty", task=task, better=gold, worse=Completion(task_id=task.id, text="")),
-            Trial(name="truncated", task=task, better=gold, worse=cut),
-            Trial(name="another task's answer", task=task, better=gold, worse=gold_completion(nearest)),
-        ]
-    return trials
+        worse = {
+            "empty": Completion(task_id=task.id, text=""),
+            "truncated": Completion(task_id=task.id, text=gold.text, finish=Finish.LENGTH),
+            "another task's answer": gold_completion(nearest),
+        }
+        if heuristic or len(task.answer.split()) > 2:
+            worse |= {name: _completion(task, _with(task, answer)) for name, answer in _shuffled(task.answer)}
+        about = key.partition("/")[2]
+        minimum = GRADED_FULL_MARKS if heuristic else FULL_MARKS
+        yield Trial(name="gold answer", task=task, better=gold, minimum=minimum, about=about)
+        for name, completion in worse.items():
+            yield Trial(name=name, task=task, better=gold, worse=completion, about=about)
 
 
-def run_bench(trials: Sequence[Trial] | None = None, *, sandbox: CodeRunner | None = None) -> list[Outcome]:
+def _with(task: Task, answer: str) -> dict[str, str]:
+    return {"reasoning": task.rationale, "answer": answer}
+
+
+def _shuffled(answer: str) -> Iterator[tuple[str, str]]:
+    """Its words in another order: as they are, and in small letters without punctuation, as one sentence."""
+    bare = [word.strip(".,;:!?\"'()").lower() for word in answer.split()]
+    for seed in range(3):
+        as_they_are = answer.split()
+        random.Random(seed).shuffle(as_they_are)
+        yield f"shuffled words {seed + 1}", " ".join(as_they_are)
+        random.Random(seed).shuffle(bare)
+        yield f"shuffled words {seed + 1}, as a sentence", " ".join(bare).capitalize() + "."
+
+
+def run_bench(
+    trials: Sequence[Trial] | None = None, *, sandbox: CodeRunner | None = None, creative: Creative = "guarded"
+) -> list[Outcome]:
     """Score all trials.
 
     Args:
         trials: what to run; all of `load_trials` unless given.
         sandbox: where code is run.
+        creative: how the heuristic domains are measured; `original` shows what its formulas let through.
 
     Returns:
         One outcome a trial, in order. The bench passes where every one of them `held`.
     """
     chosen = list(load_trials() if trials is None else trials)
-    better = score_batch([t.task for t in chosen], [t.better for t in chosen], sandbox=sandbox)
-    paired = [t for t in chosen if t.worse is not None]
-    completions = [t.worse for t in paired if t.worse is not None]
-    worse = iter(score_batch([t.task for t in paired], completions, sandbox=sandbox))
+    entries = [(trial.task, completion) for trial in chosen for completion in (trial.better, trial.worse) if completion]
+    distinct = {
+        (task.id, task.domain, completion.text, completion.finish): (task, completion) for task, completion in entries
+    }
+    found = score_batch(*_columns(list(distinct.values())), sandbox=sandbox, creative=creative)
+    scores = dict(zip(distinct, found, strict=True))
+
+    def score_of(trial: Trial, completion: Completion) -> Score:
+        return scores[trial.task.id, trial.task.domain, completion.text, completion.finish]
+
     outcomes = []
-    for trial, score in zip(chosen, better, strict=True):
-        other = next(worse) if trial.worse is not None else None
-        held = score.reward >= trial.minimum - 1e-9 and (other is None or score.reward > other.reward + 1e-9)
-        outcomes.append(Outcome(trial=trial, better=score, worse=other, held=held))
+    for trial in chosen:
+        better = score_of(trial, trial.better)
+        worse = score_of(trial, trial.worse) if trial.worse else None
+        held = better.reward >= trial.minimum - 1e-9 and (worse is None or better.reward > worse.reward + 1e-9)
+        outcomes.append(Outcome(trial=trial, better=better, worse=worse, held=held))
     return outcomes
+
+
+def _columns(entries: list[tuple[Task, Completion]]) -> tuple[list[Task], list[Completion]]:
+    return [task for task, _ in entries], [completion for _, completion in entries]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from thinkaloud.domains import domain
-from thinkaloud.domains.base import CodeRunner
+from thinkaloud.domains.base import CodeRunner, Creative
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.prompt.parse import OutsideText
 from thinkaloud.records import Completion, Finish, Score, Task, task_id
@@ -24,7 +24,11 @@ OPTIONAL = ("tests", "setup", "choices", "finish")
 
 
 def score_lines(
-    lines: Iterable[str], *, outside_text: OutsideText = "reject", sandbox: CodeRunner | None = None
+    lines: Iterable[str],
+    *,
+    outside_text: OutsideText = "reject",
+    sandbox: CodeRunner | None = None,
+    creative: Creative = "guarded",
 ) -> Iterator[dict[str, Any]]:
     """Score JSON lines, in order.
 
@@ -34,6 +38,7 @@ def score_lines(
             (`"stop"`, or `"length"` for a completion that was cut off). Blank lines are skipped, further keys ignored.
         outside_text: the parsing rule for text outside the tags.
         sandbox: where code is run.
+        creative: how the heuristic domains are measured.
 
     Yields:
         For each line `{"reward", "status", "reason", "components", "explanation"}`, or for a bad one
@@ -44,13 +49,13 @@ def score_lines(
         if line.strip():
             batch.append((number, line))
         if len(batch) == BATCH:
-            yield from _score_batch(batch, outside_text, sandbox)
+            yield from _score_batch(batch, outside_text, sandbox, creative)
             batch = []
-    yield from _score_batch(batch, outside_text, sandbox)
+    yield from _score_batch(batch, outside_text, sandbox, creative)
 
 
 def _score_batch(
-    batch: list[tuple[int, str]], outside_text: OutsideText, sandbox: CodeRunner | None
+    batch: list[tuple[int, str]], outside_text: OutsideText, sandbox: CodeRunner | None, creative: Creative
 ) -> Iterator[dict[str, Any]]:
     errors: dict[int, str] = {}
     rows: dict[int, tuple[Task, Completion]] = {}
@@ -60,7 +65,7 @@ def _score_batch(
         except UserError as error:
             errors[number] = str(error)
     tasks, completions = [row[0] for row in rows.values()], [row[1] for row in rows.values()]
-    scores = score_batch(tasks, completions, outside_text=outside_text, sandbox=sandbox)
+    scores = score_batch(tasks, completions, outside_text=outside_text, sandbox=sandbox, creative=creative)
     by_number = dict(zip(rows, scores, strict=True))
     for number, _ in batch:
         yield {"error": errors[number], "line": number} if number in errors else as_dict(by_number[number])

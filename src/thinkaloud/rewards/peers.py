@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from thinkaloud.domains.base import Creative
 from thinkaloud.errors import UserError
 from thinkaloud.prompt.frames import FRAMES, QUESTION_SLOT, TASK_TEMPLATE
 from thinkaloud.records import Completion, Task, task_id
@@ -19,13 +20,16 @@ _COLUMNS = ("domain", "answer", "question", "tests", "setup", "choices")
 _BEFORE_QUESTION = TASK_TEMPLATE.partition(QUESTION_SLOT)[0]
 
 
-def reward_fn(prompts: Collection[Any], completions: Collection[Any], **columns: Any) -> list[float]:
+def reward_fn(
+    prompts: Collection[Any], completions: Collection[Any], *, creative: Creative = "guarded", **columns: Any
+) -> list[float]:
     """Rewards in [0, 1], one a completion.
 
     Args:
         prompts: prompt texts, or lists of chat messages; the question is taken from them unless a column `question`
             gives it.
         completions: completion texts, or lists of chat messages of which the last counts.
+        creative: how the heuristic domains are measured; bind it with `functools.partial`.
         **columns: `domain` and `answer` always; `question`, `tests`, `setup` and `choices` where the domain needs
             them; others are ignored. A list column may also hold JSON text.
 
@@ -48,7 +52,7 @@ def reward_fn(prompts: Collection[Any], completions: Collection[Any], **columns:
     rows = [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
     tasks = [_task(row) for row in rows]
     texts = [Completion(task_id=task.id, text=_text(c)) for task, c in zip(tasks, completions, strict=True)]
-    scores = score_batch(tasks, texts)
+    scores = score_batch(tasks, texts, creative=creative)
     groups: dict[str, list[float]] = {}
     keys = [json.dumps(_plain(prompt), default=str, sort_keys=True) for prompt in prompts]
     for key, score in zip(keys, scores, strict=True):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thinkaloud.domains import REGISTRY, DomainScore, domain
-from thinkaloud.domains.base import CodeRunner, Item
+from thinkaloud.domains.base import CodeRunner, Creative, Item
+from thinkaloud.domains.original import score_original
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.parse import OutsideText, Parsed, Reason, parse_completion
 from thinkaloud.records import Completion, Finish, Score, Status, Task
@@ -25,9 +26,12 @@ def score(
     contract: PromptContract | None = None,
     outside_text: OutsideText | None = None,
     sandbox: CodeRunner | None = None,
+    creative: Creative = "guarded",
 ) -> Score:
     """The score of one completion; see `score_batch`, which is faster for many."""
-    return score_batch([task], [completion], contract=contract, outside_text=outside_text, sandbox=sandbox)[0]
+    return score_batch(
+        [task], [completion], contract=contract, outside_text=outside_text, sandbox=sandbox, creative=creative
+    )[0]
 
 
 def score_batch(
@@ -37,6 +41,7 @@ def score_batch(
     contract: PromptContract | None = None,
     outside_text: OutsideText | None = None,
     sandbox: CodeRunner | None = None,
+    creative: Creative = "guarded",
 ) -> list[Score]:
     """Scores of completions, in order; those of coding run as one batch in the sandbox.
 
@@ -46,6 +51,7 @@ def score_batch(
         contract: whose tags and rule for outside text to parse by; the default ones without it.
         outside_text: a rule that goes before the contract's, for reporting rates under both.
         sandbox: where code is run; without one, a sandbox of this process is started when code has to be run.
+        creative: how the heuristic domains are measured; `original` is there for comparison.
 
     Returns:
         One score each. Its components sum to its reward.
@@ -66,7 +72,11 @@ def score_batch(
         else:
             items.setdefault(name, []).append((index, (task, parsed.reasoning, parsed.answer)))
     for name, entries in items.items():
-        found = REGISTRY[name].score_batch([item for _, item in entries], sandbox)
+        chosen = [item for _, item in entries]
+        if creative == "original" and REGISTRY[name].kind == "heuristic":
+            found = [score_original(task.question, reasoning, answer) for task, reasoning, answer in chosen]
+        else:
+            found = REGISTRY[name].score_batch(chosen, sandbox)
         for (index, _), domain_score in zip(entries, found, strict=True):
             scores[index] = _valid(domain_score)
     return [found for found in scores if found is not None]
