@@ -91,7 +91,10 @@ class TestUsage:
 
     @pytest.mark.parametrize(
         "command",
-        ["train", "eval", "report", "generate", "chat", "score", "prompt", "domains", "sandbox check", "bench sandbox"],
+        [
+            *("train", "eval", "report", "generate", "chat", "score", "prompt", "domains", "audit"),
+            *("sandbox check", "bench sandbox", "bench rewards"),
+        ],
     )
     def test_every_command_has_help_with_an_example(self, run: Run, command: str) -> None:
         ended = run(*command.split(), "--help")

@@ -117,3 +117,13 @@ def test_coding_runs_in_the_sandbox(run: Run) -> None:
     if ended.code == 2 and "sandbox" in ended.err:
         pytest.skip(f"this machine cannot contain code: {ended.err}")
     assert [row["status"] for row in results(ended)] == ["correct", "wrong", "correct"]
+
+
+def test_graded_domains_by_the_original_formulas(run: Run) -> None:
+    question = "Write a short story about an old lighthouse keeper who finds one lost whale"
+    copied = f"<reasoning>{'word ' * 20}</reasoning><answer>{question}</answer>"
+    row = encoded({"domain": "creative_writing", "question": question, "answer": "x", "completion": copied})
+    guarded, original = (results(run("score", *more, stdin=row))[0] for more in ((), ("--creative", "original")))
+    assert original["reward"] == pytest.approx(1.0)
+    assert guarded["reward"] < 0.5
+    assert run("score", "--creative", "other", stdin=row).code == 2

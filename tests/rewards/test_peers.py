@@ -95,3 +95,11 @@ def test_what_cannot_be_scored_gets_the_mean_of_its_group() -> None:
 def test_mistakes_in_the_columns(columns: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         reward_fn(["p"], [text("42")], **columns)
+
+
+def test_the_original_formulas_by_name() -> None:
+    question = "Write a short story about an old lighthouse keeper who finds one lost whale"
+    copied = f"<reasoning>{'word ' * 20}</reasoning><answer>{question}</answer>"
+    columns = {"question": [question], "domain": ["creative_writing"], "answer": ["x"]}
+    assert reward_fn(["p"], [copied], creative="original", **columns) == [pytest.approx(1.0)]
+    assert reward_fn(["p"], [copied], **columns)[0] < 0.5

@@ -7,9 +7,13 @@ Diversity: MATTR (Covington and McFall 2010, doi:10.1080/09296171003643098), the
 that moves over the answer; full from 0.70, none below 0.35. Differs from the paper: the window is 25 words, not 50 to
 500, so that answers of 25 words are measured like long ones; shorter answers are one window, and below ten words the
 measure shrinks with their number.
-Relevance: distinct content stems of the question that the answer uses; full at half of them, or five; shrinking below
-ten words as diversity does. The system prompt counts for nothing.
+Relevance: distinct content stems of the question that the answer uses, runs copied from the question aside; full at
+three and a half, or where it has fewer than four at all but half a one; in summaries full at five, or where the
+source's stems are two in five of the answer's; shrinking below ten words as diversity does. The system prompt counts
+for nothing.
 Guard: the weakest guard of the answer, times the mean of 1 and the weakest guard of the reasoning (`guards`).
+
+All of it looks at words alone, English ones: what that cannot tell apart stands in `thinkaloud.rewards.bench`.
 """
 
 from __future__ import annotations
