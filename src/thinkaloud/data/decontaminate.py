@@ -1,0 +1,93 @@
+"""Which tasks stand in an evaluation set: 13 words in a row in common (GPT-3, arXiv 2005.14165, appendix C).
+
+Evaluation texts of fewer than 13 words are looked for whole, anywhere in a task's text; those of fewer than
+`MIN_EMBEDDED` words ("Is ice cold?") must be the whole text.
+
+Differs from the paper: a run of 13 words that stands in many evaluation texts is boilerplate ("Answer the following
+question with yes or no ...") and proves nothing; a text that holds nothing else is looked for whole. (The paper drops
+runs that are frequent in the training data.)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import UInt64
+
+from thinkaloud.data.words import words_of
+
+GRAM = 13
+"""Words in a row that two texts do not share by chance."""
+
+MIN_EMBEDDED = 5
+"""Shorter evaluation texts would be found within texts that have nothing to do with them."""
+
+BOILERPLATE_TEXTS, BOILERPLATE_SHARE = 5, 0.005
+"""A run in more evaluation texts than this, and than this share of them, is boilerplate."""
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+Hashes = UInt64[np.ndarray, "_"]
+
+
+class Contamination:
+    """The texts of evaluation sets, ready to be looked for.
+
+    It keeps hashes (64 bits) of words, not the texts: 8 bytes a word and 8 a run of words.
+
+    Args:
+        texts: Questions of the evaluation sets, long answers too; texts without words count for nothing.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        distinct = {words.tobytes(): words for text in texts if len(words := _hashes(words_of(text)))}
+        self.num_texts = len(distinct)
+        whole = [words for words in distinct.values() if len(words) < GRAM]
+        long = [words for words in distinct.values() if len(words) >= GRAM]
+        runs = [np.unique(_runs(words, GRAM)) for words in long]
+        found, counts = np.unique(np.concatenate(runs or [np.empty(0, np.uint64)]), return_counts=True)
+        self._runs = found[counts <= max(BOILERPLATE_TEXTS, BOILERPLATE_SHARE * self.num_texts)]
+        whole += [words for words, own in zip(long, runs, strict=True) if not _among(own, self._runs).any()]
+        self._short = {words.tobytes() for words in whole if len(words) < MIN_EMBEDDED}
+        self._whole: defaultdict[int, list[Hashes]] = defaultdict(list)
+        for words in whole:
+            if len(words) >= MIN_EMBEDDED:
+                self._whole[int(_runs(words, MIN_EMBEDDED)[0])].append(words)
+        self._starts = np.array(sorted(self._whole), np.uint64)
+
+    def overlap(self, text: str) -> str | None:
+        """What a text shares with an evaluation text: the first 13 words in a row, or all of a short one; or None."""
+        words = words_of(text)
+        hashes = _hashes(words)
+        if hashes.tobytes() in self._short:
+            return " ".join(words)
+        places = np.flatnonzero(_among(_runs(hashes, GRAM), self._runs))
+        if len(places):
+            return " ".join(words[places[0] : places[0] + GRAM])
+        starts = _runs(hashes, MIN_EMBEDDED)
+        for place in np.flatnonzero(_among(starts, self._starts)).tolist():
+            for other in self._whole[int(starts[place])]:
+                if np.array_equal(hashes[place : place + len(other)], other):
+                    return " ".join(words[place : place + len(other)])
+        return None
+
+
+def _hashes(words: Sequence[str]) -> Hashes:
+    return np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+
+
+def _runs(hashes: Hashes, length: int) -> Hashes:
+    """A hash of each run of `length` words: a polynomial in an odd factor, modulo 2^64."""
+    total = np.zeros(max(0, len(hashes) - length + 1), np.uint64)
+    for offset in range(length):
+        total = total * _FACTOR + hashes[offset : offset + len(total)]
+    return total
+
+
+def _among(values: Hashes, known: Hashes) -> np.ndarray:
+    """Which values are in `known`, which is sorted."""
+    if not len(known):
+        return np.zeros(len(values), bool)
+    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values

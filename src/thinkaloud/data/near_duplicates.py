@@ -1,0 +1,163 @@
+"""Near-copies among texts: MinHash finds the pairs worth a look, an exact comparison decides.
+
+Candidates come from MinHash over a text's words (A. Broder, "On the resemblance and containment of documents", 1997;
+signatures by `datasketch`), cut into bands: texts that agree on a whole band are compared. A pair is a copy when, word
+by word in order, nearly all is the same and nothing that makes another task of it differs:
+
+- numbers and operators are the same, in the same order: a template with other numbers is another task;
+- no word turned into its opposite, and no negation came or went: "largest" and "smallest" ask for two things;
+- no two words changed places: "is Ann older than Bo" is not "is Bo older than Ann";
+- a word of content may only be replaced in a text of some length (the threshold sees to that), or where both tasks have
+  the same answer; where their answers differ, nearly all must be the same (`SAME_WHATEVER_THE_ANSWER`). A function
+  word may change in any text of `MIN_WORDS`: "which gas" and "what gas", but not "melting" and "boiling".
+
+Differs from the usual use (compare MinHash estimates with the threshold): estimates of short texts are too coarse.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import UInt64
+
+from thinkaloud.data.opposites import changes_the_task, is_light, is_number
+from thinkaloud.data.words import normalized, words_of
+
+BANDS, ROWS = 40, 6
+"""A pair that shares 2/3 of its words becomes a candidate with probability 0.97, one that shares 0.8 surely, one that
+shares 0.3 with 0.03."""
+
+SEED = 1
+"""Of the permutations, fixed: the same texts give the same copies."""
+
+MIN_WORDS = 6
+"""Shorter texts are copies only when they are equal."""
+
+SAME_WHATEVER_THE_ANSWER = 0.95
+"""Texts of two answers that share this much are copies all the same: an article that was corrected, a longer prompt."""
+
+MAX_BUCKET = 500
+"""Texts of a band that later ones are compared with, at most: keeps many texts of one mould quick."""
+
+PROGRESS_EVERY = 1000
+
+
+def find_exact_duplicates(keys: Sequence[str]) -> list[int | None]:
+    """For each text the index of the first text with the same words, or None."""
+    first: dict[str, int] = {}
+    found = [first.setdefault(normalized(key), index) for index, key in enumerate(keys)]
+    return [None if other == index else other for index, other in enumerate(found)]
+
+
+def find_near_duplicates(
+    keys: Sequence[str],
+    threshold: float,
+    *,
+    answers: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[int | None]:
+    """For each text the index of an earlier text that it copies, or None; that earlier text is no copy itself.
+
+    Args:
+        keys: The texts of one domain.
+        threshold: Share of the words, in order, that two texts must have in common to be copies: those in both over
+            those in either (Jaccard). 0 looks for no near-copies.
+        answers: The gold answer of each text, where known: tells a reworded question from another question.
+        progress: Called with (texts done, texts in all).
+    """
+    copies: list[int | None] = [None] * len(keys)
+    if threshold <= 0:
+        return copies
+    bands = _shared_bands(_digests(keys, progress))
+    kept: dict[int, list[str]] = {}
+    buckets: defaultdict[int, list[int]] = defaultdict(list)
+    for index, own in bands.items():
+        words = words_of(keys[index])
+        for other in sorted({other for band in own for other in buckets[band]}):
+            same_answer = _same_answer(answers[other], answers[index]) if answers else None
+            if is_near_copy(kept[other], words, threshold, same_answer=same_answer):
+                copies[index] = other
+                break
+        else:
+            kept[index] = words
+            for band in own:
+                if len(buckets[band]) < MAX_BUCKET:
+                    buckets[band].append(index)
+    if progress:
+        progress(len(keys), len(keys))
+    return copies
+
+
+def is_near_copy(
+    one: Sequence[str], other: Sequence[str], threshold: float, *, same_answer: bool | None = None
+) -> bool:
+    """Whether two texts, as words, are one task; `same_answer` says whether their answers are the same, if known."""
+    if one == other:
+        return bool(one)
+    longer = max(len(one), len(other))
+    common = (Counter(one) & Counter(other)).total()
+    if longer < MIN_WORDS or not (longer - common == 1 or _overlap(one, other, common) >= threshold):
+        return False
+    removed: list[str] = []
+    added: list[str] = []
+    for tag, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if tag != "equal":
+            removed += one[a:b]
+            added += other[c:d]
+    if changes_the_task(removed, added):
+        return False
+    overlap = _overlap(one, other, len(one) - len(removed))
+    if is_light(removed, added) or same_answer:
+        return overlap >= threshold or longer - common == 1
+    return overlap >= (threshold if same_answer is None else max(threshold, SAME_WHATEVER_THE_ANSWER))
+
+
+def _same_answer(one: str, other: str) -> bool | None:
+    """None where two answers are the same that are often the same by chance."""
+    one, other = normalized(one), normalized(other)
+    return None if one == other and one in ("yes", "no", "true", "false") else one == other
+
+
+def _overlap(one: Sequence[str], other: Sequence[str], common: int) -> float:
+    return common / (len(one) + len(other) - common)
+
+
+def _digests(keys: Sequence[str], progress: Callable[[int, int], None] | None) -> UInt64[np.ndarray, "texts bands"]:
+    """A number for each band of each text's MinHash signature, and for the numbers in the text: they must agree."""
+    from datasketch import MinHash
+
+    digests = np.empty((len(keys), BANDS), np.uint64)
+    mixers = np.random.Generator(np.random.PCG64(SEED)).integers(1, 2**63, ROWS, np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
+    blank = MinHash(num_perm=BANDS * ROWS, seed=SEED, hashfunc=crc32)
+    for index, key in enumerate(keys):
+        if progress and index % PROGRESS_EVERY == 0:
+            progress(index, len(keys))
+        words = words_of(key)
+        signature = blank.copy()
+        signature.update_batch({word.encode() for word in words})
+        numbers = crc32(" ".join(filter(is_number, words)).encode())
+        rows = signature.hashvalues.astype(np.uint64).reshape(BANDS, ROWS)
+        digests[index] = (rows * mixers).sum(axis=1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
+            numbers
+        )
+    return digests
+
+
+def _shared_bands(digests: UInt64[np.ndarray, "texts bands"]) -> dict[int, list[int]]:
+    """For each text that shares a band with another, in order, the numbers of those bands."""
+    shared: defaultdict[int, list[int]] = defaultdict(list)
+    for band, column in enumerate(digests.T):
+        order = np.argsort(column, kind="stable")
+        same = column[order][1:] == column[order][:-1]
+        starts = np.concatenate([[True], ~same])
+        many = ~starts | np.concatenate([same, [False]])
+        runs = np.cumsum(starts) * BANDS + band
+        for index, run in zip(order[many].tolist(), runs[many].tolist(), strict=True):
+            shared[index].append(run)
+    return dict(sorted(shared.items()))

@@ -1,0 +1,159 @@
+"""Words whose change makes another task of a text, however alike the rest is: numbers, negations, opposites."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from thinkaloud.domains.wording import FUNCTION_WORDS
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NUMBER_WORDS = _set(
+    "zero two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen "
+    "half twice thrice double triple quadruple quarter quarters thirds fourth fifth sixth"
+)
+_NEGATIONS = _set(
+    "not no non anti never none nor neither without except cannot false isn't aren't wasn't weren't don't doesn't "
+    "didn't won't wouldn't can't couldn't shouldn't hasn't haven't hadn't mustn't needn't"
+)
+_CONTRASTS = (
+    "more less fewer",
+    "most least fewest",
+    "maximum minimum",
+    "max min",
+    "maximal minimal",
+    "highest lowest",
+    "higher lower",
+    "high low",
+    "largest smallest",
+    "larger smaller",
+    "large small",
+    "biggest smallest",
+    "bigger smaller",
+    "big small little",
+    "greatest least smallest",
+    "greater less smaller",
+    "longest shortest",
+    "longer shorter",
+    "long short",
+    "best worst",
+    "better worse",
+    "good bad",
+    "faster slower",
+    "fastest slowest",
+    "fast slow",
+    "older younger",
+    "oldest youngest",
+    "old young new",
+    "taller shorter",
+    "heavier lighter",
+    "hotter colder cooler warmer",
+    "hot cold cool warm",
+    "before after during",
+    "above below",
+    "over under",
+    "inside outside",
+    "left right",
+    "up down",
+    "top bottom",
+    "front back",
+    "first second third last final",
+    "next previous",
+    "odd even prime",
+    "positive negative",
+    "increase decrease",
+    "increases decreases",
+    "increased decreased",
+    "increasing decreasing",
+    "ascending descending",
+    "add subtract multiply divide",
+    "added subtracted multiplied divided removed",
+    "sum difference product quotient ratio",
+    "rows columns",
+    "row column",
+    "all any some every each none",
+    "always sometimes",
+    "same different",
+    "true false",
+    "yes no",
+    "with without",
+    "gain lose",
+    "gains loses",
+    "buy sell",
+    "bought sold",
+    "uppercase lowercase",
+    "upper lower",
+    "female male",
+    "north south east west",
+    "summer winter spring autumn fall",
+    "monday tuesday wednesday thursday friday saturday sunday",
+    "january february march april may june july august september october november december",
+    "solid liquid gas",
+    "acid base",
+    "inner outer",
+    "input output",
+    "advantage disadvantage",
+    "advantages disadvantages",
+    "pros cons",
+)
+"""Words that exclude one another, a line each."""
+
+_GROUPS: dict[str, set[int]] = {}
+for _number, _line in enumerate(_CONTRASTS):
+    for _one in _line.split():
+        _GROUPS.setdefault(_one, set()).add(_number)
+
+_LIGHT = FUNCTION_WORDS | _set(
+    "called name named term terms word kind kinds type types sort known defined considered given said referred used "
+    "using use find count write give get gets become becomes mainly generally usually commonly often typically"
+)
+"""Words that can come and go, or stand for one another, while a short question stays what it was."""
+
+_PREFIXES = ("un", "non", "in", "im", "il", "ir", "dis", "anti", "a", "endo", "exo", "hyper", "hypo")
+
+
+def changes_the_task(removed: Collection[str], added: Collection[str]) -> bool:
+    """Whether two texts that differ in these words ask for two things.
+
+    >>> changes_the_task(["largest"], ["smallest"]), changes_the_task(["shop"], ["store"])
+    (True, False)
+    """
+    differing = [*removed, *added]
+    if any(is_number(word) or word in _NUMBER_WORDS or word in _NEGATIONS for word in differing):
+        return True
+    if set(removed) & set(added):  # the words changed places
+        return True
+    return any(_opposite(one, other) for one in removed for other in added)
+
+
+def is_light(removed: Collection[str], added: Collection[str]) -> bool:
+    """Whether the difference is one of function words, or of an ending, and so none of matter.
+
+    >>> is_light(["what"], ["which"]), is_light(["vessel"], ["vessels"]), is_light(["virus"], ["animal"])
+    (True, True, False)
+    """
+    light = _LIGHT.issuperset(removed), _LIGHT.issuperset(added)
+    if all(light) or (removed and added and any(light)):
+        return True
+    return len(removed) == len(added) and all(map(_same_stem, removed, added))
+
+
+def is_number(word: str) -> bool:
+    """Whether a word (of `words_of`) is a number or an operator."""
+    return not word[0].isalpha()
+
+
+def _opposite(one: str, other: str) -> bool:
+    if _GROUPS.get(one, set()) & _GROUPS.get(other, set()):
+        return True
+    short, long = sorted((one, other), key=len)
+    return len(short) > 3 and any(long == prefix + short for prefix in _PREFIXES)
+
+
+def _same_stem(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return len(short) > 3 and len(long) - len(short) <= 3 and long.startswith(short[:-1])
