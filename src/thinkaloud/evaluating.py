@@ -13,6 +13,7 @@ import numpy as np
 import thinkaloud
 from thinkaloud.config.recipe import ModelSource
 from thinkaloud.contracts import open_contract
+from thinkaloud.data.pool import group_by_domain
 from thinkaloud.display import Display
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.parts import FOLDER, Parts, clear, digest
@@ -124,10 +125,10 @@ class Choice:
         if self.tasks_file:
             tasks = read_tasks(self.tasks_file)
             if self.tasks_per_domain:
-                tasks = held_out(tasks, per_domain=self.tasks_per_domain)
+                tasks = held_out(group_by_domain(tasks), per_domain=self.tasks_per_domain)
             return f"tasks-{digest(*(task.id for task in tasks))[:8]}", tasks
         split, count = self.split or config.split, self.tasks_per_domain or config.tasks_per_domain
-        tasks = held_out(session.pool.split(split), per_domain=count)
+        tasks = held_out(session.pool.by_domain(split), per_domain=count)
         return f"{split}-{count}", tasks
 
     def decoding(self, session: Session) -> Decoding:

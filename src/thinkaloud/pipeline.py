@@ -42,9 +42,8 @@ class Training:
         self.session, self.run, self.policy = session, run, policy
         self.score, self.display, self.timer = score, display, timer
         self.recipe = session.recipe
-        self.train_tasks = session.pool.split("train")
         config = self.recipe.evaluate
-        self.held_out = held_out(session.pool.split(config.split), per_domain=config.tasks_per_domain)
+        self.held_out = held_out(session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
 
     def go(self) -> None:
         """Every stage that the recipe asks for and the run directory does not hold yet."""
@@ -67,7 +66,7 @@ class Training:
         self.display.stage("cold_start", total_steps=self.recipe.cold_start.max_steps)
         adapter, steps = fresh, 0
         with self.timer.phase("cold_start"):
-            for done in cold_start(self.policy, fresh, self.recipe, self.train_tasks):
+            for done in cold_start(self.policy, fresh, self.recipe, self.session.pool):
                 adapter, steps = done.adapter, done.metrics["step"]
                 self.run.append(done.metrics)
                 self.display.step(done.metrics)
@@ -87,7 +86,9 @@ class Training:
             self.display.note(f"resumed from {saved.path}")
         self.run.keep_rows(lambda row: row["stage"] != "grpo" or row["step"] <= done)
         mixture = Mixture(
-            self.train_tasks, exponent=self.recipe.mixture.exponent, seed=derive_seed(self.recipe.seed, "mixture")
+            self.session.pool.by_domain("train"),
+            exponent=self.recipe.mixture.exponent,
+            seed=derive_seed(self.recipe.seed, "mixture"),
         )
         if done < config.max_steps:
             self.display.stage("grpo", total_steps=config.max_steps, done=done)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinkaloud.data import Mixture
-from thinkaloud.data.mixture import domain_shares
+from thinkaloud.data.mixture import PERIOD, domain_shares, mixture_table
 from thinkaloud.records import DOMAINS, Task, task_id
 
 SIZES = st.dictionaries(st.sampled_from(DOMAINS), st.integers(1, 40), min_size=1, max_size=7)
@@ -17,12 +17,11 @@ EXPONENTS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 SEEDS = st.integers(0, 2**63 - 1)
 
 
-def tasks_of(sizes: dict[str, int]) -> list[Task]:
-    return [
-        Task(id=task_id(name, str(i)), domain=name, source="test", question=str(i), answer="")
-        for name, size in sizes.items()
-        for i in range(size)
-    ]
+def tasks_of(sizes: dict[str, int]) -> dict[str, list[Task]]:
+    def task(name: str, number: int) -> Task:
+        return Task(id=task_id(name, str(number)), domain=name, source="test", question=str(number), answer="")
+
+    return {name: [task(name, number) for number in range(size)] for name, size in sizes.items()}
 
 
 def make(sizes: dict[str, int], *, exponent: float = 0.5, seed: int = 0) -> Mixture:
@@ -62,6 +61,31 @@ class TestTurns:
             drawn[task.domain] += 1
             for name, share in mixture.shares.items():
                 assert abs(drawn[name] - n * share) < 1, (n, name)
+
+    @given(sizes=SIZES, exponent=EXPONENTS, count=st.integers(1, 8), first=st.integers(0, 200))
+    @settings(deadline=None, max_examples=50)
+    def test_a_hundred_steps_anywhere_are_within_tijdeman_s_bound_of_their_share(
+        self, sizes: dict[str, int], exponent: float, count: int, first: int
+    ) -> None:
+        mixture = make(sizes, exponent=exponent)
+        bound = 2 - 1 / (len(sizes) - 1) if len(sizes) > 1 else 0
+        drawn = Counter(task.domain for step in range(first, first + 100) for task in mixture.tasks(step, count))
+        for name, share in mixture.shares.items():
+            assert abs(drawn[name] - 100 * count * share) <= bound + 1e-9, name
+
+    def test_shares_are_those_of_the_recipe_to_a_part_in_the_period(self) -> None:
+        sizes = {"math": 400, "coding": 225, "logic": 1}
+        mixture = make(sizes)
+        for name, share in domain_shares(sizes, 0.5).items():
+            assert mixture.shares[name] == pytest.approx(share, abs=1 / PERIOD)
+        assert sum(mixture.shares.values()) == 1.0
+
+    def test_the_turns_go_on_after_a_period_as_before_it(self) -> None:
+        sizes = {"math": 9, "coding": 4, "logic": 1}
+        mixture = make(sizes)
+        number = Counter(task.domain for task in mixture.tasks(0, PERIOD))
+        assert number == {name: round(share * PERIOD) for name, share in mixture.shares.items()}
+        assert [t.domain for t in mixture.tasks(1, PERIOD)] == [t.domain for t in mixture.tasks(0, PERIOD)]
 
     @given(sizes=SIZES, seed=SEEDS, count=st.integers(1, 9), steps=st.integers(1, 20))
     @settings(deadline=None)
@@ -123,8 +147,24 @@ class TestPurity:
         assert first[:shared] == second[:shared]
 
 
-def test_a_long_schedule_is_quick_enough_to_resume_late() -> None:
-    mixture = make(dict.fromkeys(DOMAINS, 400))
-    late = mixture.tasks(2000, 8)
-    assert len(late) == 8
-    assert make(dict.fromkeys(DOMAINS, 400)).tasks(2000, 8) == late
+def test_a_step_far_out_costs_what_the_first_costs() -> None:
+    """Two hundred million draws in: nothing is walked through on the way."""
+    read: list[int] = []
+
+    class Counted(list[Task]):
+        def __getitem__(self, index: object) -> object:  # type: ignore[override]
+            assert isinstance(index, int)
+            read.append(index)
+            return super().__getitem__(index)
+
+    own = tasks_of({"math": 7})["math"]
+    mixture = Mixture({"math": Counted(own), "logic": Counted(own)}, exponent=0.5, seed=0)
+    assert len(mixture.tasks(25_000_000, 8)) == 8
+    assert len(read) == 8
+
+
+def test_the_table_by_hand() -> None:
+    math, coding = mixture_table({"math": 900, "coding": 100, "logic": 0}, 0.5, 800)
+    assert (math.domain, math.tasks, math.natural_share, math.sampled_share) == ("math", 900, 0.9, 0.75)
+    assert (math.drawn, math.repeats) == (600, pytest.approx(600 / 900))
+    assert (coding.natural_share, coding.sampled_share, coding.drawn, coding.repeats) == (0.1, 0.25, 200, 2.0)

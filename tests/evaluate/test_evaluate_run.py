@@ -21,10 +21,10 @@ def tasks_of(domain: str, count: int) -> list[Task]:
 
 
 def test_the_first_tasks_of_each_domain_are_held_out() -> None:
-    tasks = [*tasks_of("math", 5), *tasks_of("logic", 1)]
+    tasks = {"math": tasks_of("math", 5), "logic": tasks_of("logic", 1)}
     assert [task.id for task in held_out(tasks, per_domain=2)] == ["math0", "math1", "logic0"]
     with pytest.raises(UserError, match=r"evaluate\.split"):
-        held_out([], per_domain=2)
+        held_out({}, per_domain=2)
 
 
 def test_rows_carry_task_completion_and_score_in_order() -> None:

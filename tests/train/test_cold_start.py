@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -12,6 +13,8 @@ import optax
 import pytest
 
 from thinkaloud.config import Recipe
+from thinkaloud.data import Pool
+from thinkaloud.errors import UserError
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
@@ -28,6 +31,10 @@ run = jax.jit(forward, static_argnames=("config", "scale", "collect"))
 
 def fresh(policy: Policy) -> Any:
     return init_adapter(policy.model.config, 2, TARGETS, seed=1)
+
+
+def pool_of(tasks: list[Task]) -> Pool:
+    return Pool.of(tasks, list(dict.fromkeys(task.domain for task in tasks)))
 
 
 def mean_log_likelihood(policy: Policy, adapter: Any, tasks: list[Task]) -> tuple[float, float]:
@@ -52,7 +59,7 @@ def test_the_loss_is_the_mean_negative_log_likelihood_and_falls(
 ) -> None:
     recipe = make_recipe(cold_start=COLD)
     before, ends_before = mean_log_likelihood(policy, {}, tasks)
-    steps = list(cold_start(policy, fresh(policy), recipe, tasks))
+    steps = list(cold_start(policy, fresh(policy), recipe, pool_of(tasks)))
     assert [step.metrics["step"] for step in steps] == [1, 2, 3, 4, 5, 6]
     assert steps[0].metrics["loss"] == pytest.approx(-before, rel=1e-4)
     after, ends_after = mean_log_likelihood(policy, steps[-1].adapter, tasks)
@@ -69,7 +76,7 @@ def test_probes_are_taken_when_due_and_end_the_stage(
     rates = iter([0.2, 0.4, 0.9])
     monkeypatch.setattr(module, "probe_format_rate", lambda *_: next(rates))
     recipe = make_recipe(cold_start={**COLD, "max_steps": 20, "stop_at_format_rate": 0.4})
-    found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, tasks)]
+    found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, pool_of(tasks))]
     assert found == [None, 0.2, None, 0.4]
 
 
@@ -78,13 +85,21 @@ def test_the_last_step_is_probed_whatever_the_interval(
 ) -> None:
     monkeypatch.setattr(module, "probe_format_rate", lambda *_: 0.1)
     recipe = make_recipe(cold_start={**COLD, "max_steps": 3, "probe_from": 2, "probe_every": 5})
-    found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, tasks)]
+    found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, pool_of(tasks))]
     assert found == [None, 0.1, 0.1]
+
+
+def test_without_rationales_there_is_nothing_to_learn_from(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    bare = pool_of([replace(task, rationale="") for task in tasks])
+    with pytest.raises(UserError, match=r"cold_start\.max_steps = 0"):
+        next(cold_start(policy, fresh(policy), make_recipe(cold_start=COLD), bare))
 
 
 def test_a_random_model_keeps_no_format(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(cold_start=COLD)
-    assert module.probe_format_rate(policy, {}, recipe, tasks, 0) == 0.0
+    assert module.probe_format_rate(policy, {}, recipe, {"math": tasks}, 0) == 0.0
 
 
 def test_micro_batches_add_up_to_the_whole(

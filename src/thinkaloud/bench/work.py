@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from thinkaloud.config import Recipe
-from thinkaloud.data import Mixture
+from thinkaloud.data import Mixture, Pool
 from thinkaloud.model.checkpoint import load_checkpoint, save_hf
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.prompt.tokenizer import load_tokenizer
@@ -91,9 +91,7 @@ def make_work(
     """
     session = open_session(recipe, note)
     files, contract = session.files, session.contract
-    tasks = _choose(
-        session.pool.split("train"), recipe, prompt_tokens, lambda task: len(contract.encode(task.question))
-    )
+    tasks = _choose(session.pool, recipe, prompt_tokens, lambda task: len(contract.encode(task.question)))
     config, params = load_checkpoint(files, np.float32)
     weights = folder / "weights"
     extra = {"eos_token_id": list(contract.stop_ids)}
@@ -114,11 +112,9 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
     path.write_text(json.dumps(job), encoding="utf-8")
 
 
-def _choose(
-    tasks: Sequence[Task], recipe: Recipe, prompt_tokens: int | None, num_tokens: Callable[[Task], int]
-) -> list[Task]:
+def _choose(pool: Pool, recipe: Recipe, prompt_tokens: int | None, num_tokens: Callable[[Task], int]) -> list[Task]:
     count = recipe.rollout.prompts_per_step
     if prompt_tokens is not None:
-        return sorted(tasks, key=lambda task: (abs(num_tokens(task) - prompt_tokens), task.id))[:count]
+        return sorted(pool.split("train"), key=lambda task: (abs(num_tokens(task) - prompt_tokens), task.id))[:count]
     seed = derive_seed(recipe.seed, "mixture")
-    return Mixture(tasks, exponent=recipe.mixture.exponent, seed=seed).tasks(0, count)
+    return Mixture(pool.by_domain("train"), exponent=recipe.mixture.exponent, seed=seed).tasks(0, count)

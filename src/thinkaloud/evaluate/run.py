@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from thinkaloud.errors import UserError
@@ -18,18 +18,13 @@ BATCHES_A_PART = 4
 """Batches between two savings of rows: what a killed evaluation loses at most."""
 
 
-def held_out(tasks: Sequence[Task], *, per_domain: int) -> list[Task]:
+def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Task]:
     """The first `per_domain` tasks of each domain.
 
     Raises:
         UserError: There are none.
     """
-    taken: dict[str, list[Task]] = {}
-    for task in tasks:
-        own = taken.setdefault(task.domain, [])
-        if len(own) < per_domain:
-            own.append(task)
-    chosen = [task for own in taken.values() for task in own]
+    chosen = [task for own in tasks.values() for task in own[:per_domain]]
     if not chosen:
         raise UserError("there are no tasks to evaluate on; choose another evaluate.split (train, validation, test)")
     return chosen

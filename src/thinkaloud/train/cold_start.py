@@ -9,7 +9,7 @@ format rate reaches what the recipe asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 import optax
 
 from thinkaloud.config import ColdStartConfig, Recipe
-from thinkaloud.data import Mixture
+from thinkaloud.data import Mixture, Pool
+from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack
 from thinkaloud.records import Finish, Task
@@ -42,14 +43,17 @@ class ColdStep:
     metrics: dict[str, Any]
 
 
-def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence[Task]) -> Iterator[ColdStep]:
+def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, pool: Pool) -> Iterator[ColdStep]:
     """Train on rationales, step by step, until a probe is satisfied or `max_steps` are done.
 
     Args:
-        tasks: Training tasks; those without a rationale are left out.
+        pool: Its training tasks that have a rationale are learned from, all of them are probed.
 
     Yields:
         After each step, the adapter and the metrics; the last one is where GRPO begins.
+
+    Raises:
+        UserError: No training task has a rationale.
     """
     config = recipe.cold_start
     schedule = learning_rate_schedule(
@@ -58,7 +62,9 @@ def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence
     optimizer = make_optimizer(schedule, b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
     state: Any = optimizer.init(adapter)
     seed = derive_seed(recipe.seed, "cold_start")
-    usable = [task for task in tasks if task.rationale]
+    usable = pool.by_domain("train", with_rationale=True)
+    if not usable:
+        raise UserError("no training task has a rationale for the cold start; leave it out: cold_start.max_steps = 0")
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
     footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
     for step in range(config.max_steps):
@@ -74,14 +80,16 @@ def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence
         }
         due = step + 1 >= config.probe_from and (step + 1 - config.probe_from) % config.probe_every == 0
         if due or step + 1 == config.max_steps:
-            row["format_rate"] = probe_format_rate(policy, adapter, recipe, tasks, step)
+            row["format_rate"] = probe_format_rate(policy, adapter, recipe, pool.by_domain("train"), step)
         row["seconds"]["total"] = time.perf_counter() - began
         yield ColdStep(adapter, row)
         if row["format_rate"] is not None and row["format_rate"] >= config.stop_at_format_rate:
             return
 
 
-def probe_format_rate(policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Sequence[Task], step: int) -> float:
+def probe_format_rate(
+    policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Mapping[str, Sequence[Task]], step: int
+) -> float:
     """The share of well-formed completions, one sample of each of `probe_tasks` training tasks, spread over domains."""
     config: ColdStartConfig = recipe.cold_start
     seed = derive_seed(recipe.seed, "probe", step)
