@@ -16,7 +16,7 @@ def test_a_run_of_thirteen_words_is_found_and_twelve_are_not() -> None:
     known = Contamination([LONG])
     words = LONG.split()
     inside = "One day " + " ".join(words[2 : 2 + GRAM]) + " again"
-    assert known.overlap(inside) == "to 48 of her friends in april and then she sold half as"
+    assert known.overlap(inside) == "clips to 48 of her friends in april and then she sold half"
     assert known.overlap("One day " + " ".join(words[2 : 1 + GRAM]) + " again") is None
     assert known.overlap(LONG.upper().replace(",", " --")) is not None
     assert known.overlap(LONG.replace("48", "49").replace("half", "twice")) is None
@@ -33,10 +33,10 @@ def test_short_texts_are_looked_for_whole() -> None:
 
 def test_what_many_evaluation_texts_share_is_boilerplate() -> None:
     lead = "Answer the following question with yes or no and then explain your answer in detail: "
-    known = Contamination([f"{lead}{row}" for row in make_rows(300, seed=3)] + [f"{lead}why {n}" for n in "abc"])
+    known = Contamination([f"{lead}{row}" for row in make_rows(300, seed=3)] + [lead])
     assert known.overlap(f"{lead}can a whale sing to its own mother under water at night?") is None
     assert known.overlap(f"{lead}{make_rows(300, seed=3)[7]}") is not None
-    assert known.overlap(f"Please! {lead}WHY b") == f"{lead.lower()}why b".replace(":", ""), "found whole"
+    assert known.overlap(lead.upper()) == lead.lower().strip(": "), "an evaluation text, boilerplate as it is"
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["?!"]])

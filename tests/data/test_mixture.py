@@ -80,12 +80,14 @@ class TestTurns:
             assert mixture.shares[name] == pytest.approx(share, abs=1 / PERIOD)
         assert sum(mixture.shares.values()) == 1.0
 
-    def test_the_turns_go_on_after_a_period_as_before_it(self) -> None:
-        sizes = {"math": 9, "coding": 4, "logic": 1}
-        mixture = make(sizes)
-        number = Counter(task.domain for task in mixture.tasks(0, PERIOD))
-        assert number == {name: round(share * PERIOD) for name, share in mixture.shares.items()}
-        assert [t.domain for t in mixture.tasks(1, PERIOD)] == [t.domain for t in mixture.tasks(0, PERIOD)]
+    def test_the_turns_go_on_after_a_period_as_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("thinkaloud.data.mixture.PERIOD", 64)
+        mixture = make({"math": 9, "coding": 4, "logic": 1}, exponent=1.0)
+        first, second = mixture.tasks(0, 64), mixture.tasks(1, 64)
+        assert Counter(task.domain for task in first) == {"math": 41, "coding": 18, "logic": 5}  # 41.1, 18.3 and 4.6
+        assert [task.domain for task in first] == [task.domain for task in second]
+        ids = [task.id for task in [*first, *second] if task.domain == "math"]
+        assert [len(set(ids[start : start + 9])) for start in range(0, 81, 9)] == [9] * 9, "epochs run on"
 
     @given(sizes=SIZES, seed=SEEDS, count=st.integers(1, 9), steps=st.integers(1, 20))
     @settings(deadline=None)
@@ -159,6 +161,7 @@ def test_a_step_far_out_costs_what_the_first_costs() -> None:
 
     own = tasks_of({"math": 7})["math"]
     mixture = Mixture({"math": Counted(own), "logic": Counted(own)}, exponent=0.5, seed=0)
+    read.clear()
     assert len(mixture.tasks(25_000_000, 8)) == 8
     assert len(read) == 8
 

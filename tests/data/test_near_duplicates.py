@@ -118,6 +118,7 @@ def check(rows: list[str], answers: list[str] | None, copies: list[str], copy_an
     assert len(lost) <= 0.005 * len(rows)
 
 
+@pytest.mark.slow
 def test_planted_copies_among_realistic_rows_are_found() -> None:
     rng = Random(0)
     rows = list({normalized(row): row for row in make_rows(20_300, seed=0)}.values())[:20_000]
@@ -129,7 +130,7 @@ def test_planted_copies_among_realistic_rows_are_found() -> None:
 
 def real_rows() -> list[tuple[str, str]]:
     def lines(name: str) -> list[dict[str, object]]:
-        return [json.loads(line) for line in (REAL / name).read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in (REAL / name).read_text(encoding="utf-8").strip().split("\n")]
 
     rows = [(row["question"], str(row["answer"]).rpartition("#### ")[2]) for row in lines("gsm8k/train.jsonl")]
     rows += [(row["question"], row["correct_answer"]) for row in lines("sciq/train.jsonl")]

@@ -4,8 +4,8 @@ Evaluation texts of fewer than 13 words are looked for whole, anywhere in a task
 `MIN_EMBEDDED` words ("Is ice cold?") must be the whole text.
 
 Differs from the paper: a run of 13 words that stands in many evaluation texts is boilerplate ("Answer the following
-question with yes or no ...") and proves nothing; a text that holds nothing else is looked for whole. (The paper drops
-runs that are frequent in the training data.)
+question with yes or no ...") and proves nothing; of an evaluation text that holds nothing else, only an equal text is
+a copy. (The paper drops runs that are frequent in the training data.)
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Contamination:
         runs = [np.unique(_runs(words, GRAM)) for words in long]
         found, counts = np.unique(np.concatenate(runs or [np.empty(0, np.uint64)]), return_counts=True)
         self._runs = found[counts <= max(BOILERPLATE_TEXTS, BOILERPLATE_SHARE * self.num_texts)]
-        whole += [words for words, own in zip(long, runs, strict=True) if not _among(own, self._runs).any()]
-        self._short = {words.tobytes() for words in whole if len(words) < MIN_EMBEDDED}
+        bare = [words for words, own in zip(long, runs, strict=True) if not _among(own, self._runs).any()]
+        self._equal = {words.tobytes() for words in [*whole, *bare] if len(words) < MIN_EMBEDDED or len(words) >= GRAM}
         self._whole: defaultdict[int, list[Hashes]] = defaultdict(list)
         for words in whole:
             if len(words) >= MIN_EMBEDDED:
@@ -61,7 +61,7 @@ class Contamination:
         """What a text shares with an evaluation text: the first 13 words in a row, or all of a short one; or None."""
         words = words_of(text)
         hashes = _hashes(words)
-        if hashes.tobytes() in self._short:
+        if hashes.tobytes() in self._equal:
             return " ".join(words)
         places = np.flatnonzero(_among(_runs(hashes, GRAM), self._runs))
         if len(places):

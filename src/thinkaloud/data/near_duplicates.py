@@ -70,20 +70,25 @@ def find_near_duplicates(
         progress: Called with (texts done, texts in all).
     """
     copies: list[int | None] = [None] * len(keys)
-    if threshold <= 0:
+    if threshold <= 0 or not keys:
         return copies
     bands = _shared_bands(_digests(keys, progress))
-    kept: dict[int, list[str]] = {}
+    kept: dict[int, tuple[list[str], frozenset[str]]] = {}
     buckets: defaultdict[int, list[int]] = defaultdict(list)
     for index, own in bands.items():
         words = words_of(keys[index])
+        distinct = frozenset(words)
         for other in sorted({other for band in own for other in buckets[band]}):
+            others, distinct_others = kept[other]
+            repeated = min(len(words) - len(distinct), len(others) - len(distinct_others))
+            if not _enough(len(words), len(others), len(distinct & distinct_others) + repeated, threshold):
+                continue  # most candidates go here: the quickest test that no copy fails
             same_answer = _same_answer(answers[other], answers[index]) if answers else None
-            if is_near_copy(kept[other], words, threshold, same_answer=same_answer):
+            if is_near_copy(others, words, threshold, same_answer=same_answer):
                 copies[index] = other
                 break
         else:
-            kept[index] = words
+            kept[index] = words, distinct
             for band in own:
                 if len(buckets[band]) < MAX_BUCKET:
                     buckets[band].append(index)
@@ -98,9 +103,10 @@ def is_near_copy(
     """Whether two texts, as words, are one task; `same_answer` says whether their answers are the same, if known."""
     if one == other:
         return bool(one)
-    longer = max(len(one), len(other))
+    if max(len(one), len(other)) < MIN_WORDS:
+        return False
     common = (Counter(one) & Counter(other)).total()
-    if longer < MIN_WORDS or not (longer - common == 1 or _overlap(one, other, common) >= threshold):
+    if not _enough(len(one), len(other), common, threshold):
         return False
     removed: list[str] = []
     added: list[str] = []
@@ -110,10 +116,11 @@ def is_near_copy(
             added += other[c:d]
     if changes_the_task(removed, added):
         return False
-    overlap = _overlap(one, other, len(one) - len(removed))
+    common = len(one) - len(removed)
     if is_light(removed, added) or same_answer:
-        return overlap >= threshold or longer - common == 1
-    return overlap >= (threshold if same_answer is None else max(threshold, SAME_WHATEVER_THE_ANSWER))
+        return _enough(len(one), len(other), common, threshold)
+    least = threshold if same_answer is None else max(threshold, SAME_WHATEVER_THE_ANSWER)
+    return common >= least * (len(one) + len(other) - common)
 
 
 def _same_answer(one: str, other: str) -> bool | None:
@@ -122,8 +129,9 @@ def _same_answer(one: str, other: str) -> bool | None:
     return None if one == other and one in ("yes", "no", "true", "false") else one == other
 
 
-def _overlap(one: Sequence[str], other: Sequence[str], common: int) -> float:
-    return common / (len(one) + len(other) - common)
+def _enough(first: int, second: int, common: int, threshold: float) -> bool:
+    """Whether texts of so many words with so many in common differ in one word, or overlap by the threshold."""
+    return max(first, second) - common <= 1 or common >= threshold * (first + second - common)
 
 
 def _digests(keys: Sequence[str], progress: Callable[[int, int], None] | None) -> UInt64[np.ndarray, "texts bands"]:
