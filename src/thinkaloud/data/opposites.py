@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from thinkaloud.domains.wording import FUNCTION_WORDS
+from thinkaloud.domains.word_classes import FUNCTION_WORDS
 
 
 def _set(text: str) -> frozenset[str]:
