@@ -75,6 +75,8 @@ class TestUsage:
             (["generate", "run", "q", "--temperature", "nan"], "--temperature"),
             (["generate", "run", "q", "--max-new-tokens", "0"], "--max-new-tokens"),
             (["bench", "sandbox", "--programs", "0"], "--programs"),
+            (["watch", "run", "--port", "70000"], "--port"),
+            (["eval", "run", "--samples", "0"], "--samples"),
             (["domains", "extra"], "extra"),
         ],
     )

@@ -9,12 +9,15 @@ import json
 import math
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.domains import REGISTRY
+from thinkaloud.evaluate.mismatches import description
+from thinkaloud.evaluate.paired import compare
 from thinkaloud.evaluate.rows import Row, write_rows
-from thinkaloud.evaluate.summary import build_summary, write_summary
+from thinkaloud.evaluate.summary import build_summary, summarize, write_summary
 from thinkaloud.records import DOMAINS
 from thinkaloud.report.build import build_report
 
@@ -43,7 +46,7 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
         "name": "made-up",
         "seed": 0,
         "model": {"source": "smollm2-135m", "dtype": "auto"},
-        "data": {"source": "starter", "domains": list(DOMAINS), "generated": {"math": 100}},
+        "data": {"sources": {"starter": {}}, "domains": list(DOMAINS), "generated": {"math": 100}},
         "mixture": {"exponent": 0.5},
         "lora": {"rank": 16, "alpha": 32.0},
         "cold_start": {"max_steps": 40, "batch_size": 8, "learning_rate": 1e-3, "stop_at_format_rate": 0.7},
@@ -65,6 +68,14 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
     for name, rows in stages.items():
         write_rows(folder / "eval" / f"{name}.parquet", rows)
     write_summary(folder / "eval" / "summary.json", build_summary("test", stages))
+    counts = {name: {"train": 44, "validation": 10, "test": 10} for name in DOMAINS}
+    (folder / "pool.json").write_text(json.dumps({"counts": counts, "dropped": {}}))
+    write_contracts(folder / "eval" / "contracts", stages["trained"], draw)
+    events = [
+        {"level": "warning", "stage": "grpo", "step": 7, "message": f"entropy fell {HOSTILE[0]}", "remedy": "wait"},
+        {"severity": "error", "text": "no step given", "time": 3},
+    ]
+    (folder / "health.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + "[]\n{half")
     environment = {
         "machine": "x86_64 Linux",
         "cpu": "Example CPU @ 2.50GHz",
@@ -80,6 +91,26 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
     }
     (folder / "environment.json").write_text(json.dumps(environment))
     return folder
+
+
+def write_contracts(folder: Path, rows: list[Row], draw: random.Random) -> None:
+    """The contract experiment of the made-up run: other prompts break some completions."""
+    shares = {"matched": 0.0, "doubled_space": 0.1, "no_frame": 0.8}
+    folder.mkdir()
+    entries = []
+    for name, share in shares.items():
+        found = [
+            replace(row, status="bad_format", reason="missing_answer", reward=0.0) if draw.random() < share else row
+            for row in rows
+        ]
+        entry = {"name": name, "description": description(name), **summarize(found)["overall"]}
+        if name != "matched":
+            tokens = [{"id": 7, "piece": "·"}]
+            entry["first_difference"] = {"position": 15, "expected": tokens, "found": [], "num_expected": 40}
+            entry["against_matched"] = compare(rows, found)
+        entries.append(entry)
+    experiment = {"split": "test", "stage": "trained", "n": len(rows), "variants": entries}
+    (folder / "summary.json").write_text(json.dumps(experiment))
 
 
 def contract() -> dict[str, Any]:

@@ -47,14 +47,14 @@ def test_results_are_domain_by_stage_and_absent_numbers_are_dashes() -> None:
         base={"overall": rates(0.1), "domains": {"math": rates(0.1)}},
         trained={"overall": rates(0.9, masked=2), "domains": {"logic": rates(None, 0)}},
     )
-    format_rate, accuracy, reward, by_rule, count = results(run)
+    format_rate, accuracy, given_format, reward, by_rule, count = results(run)
     assert format_rate.header == ("domain", "base", "trained")
     assert format_rate.rows == (
         ("math", "10 % [60, 98]", "-"),
         ("logic", "-", "-"),
         ("overall", "10 % [60, 98]", "90 % [60, 98]"),
     )
-    assert {text for row in accuracy.rows for text in row[1:]} == {"-"}
+    assert {text for table in (accuracy, given_format) for row in table.rows for text in row[1:]} == {"-"}
     assert reward.rows[-1] == ("overall", "0.10", "0.90")
     assert by_rule.rows == (("rejected", "-", "-"), ("allowed", "-", "-"))
     assert count.rows[-1] == ("overall", "10", "10 (+ 2)")

@@ -102,7 +102,7 @@ def test_ids_are_unique_and_links_lead_somewhere(read: Reader) -> None:
 
 def test_charts_have_text_alternatives_and_follow_the_colours(html: str, read: Reader) -> None:
     labels = [attributes["aria-label"] or "" for attributes in read.all("svg")]
-    assert len(labels) == len(set(labels)) == 1 + 9 + 3 + 7 + 1
+    assert len(labels) == len(set(labels)) == 1 + 1 + 10 + 3 + 7 + 1
     assert any(label.startswith("Bar chart of the format rate") and "math: base" in label for label in labels)
     assert any("Mean of the first 5" in label for label in labels)
     for svg in re.findall(r"<svg.*?</svg>", html, re.S):
@@ -140,6 +140,12 @@ def test_the_page_states_the_runs_numbers(built: Path, read: Reader) -> None:
     assert "4.31 GB" in text
     assert "6 min 12 s" in text, "GRPO's wall time"
     assert "incomplete" not in text
+    assert "entropy fell <script>alert('owned')" in text, "health events, as text"
+    assert "no step given" in text
+    assert "A loss of format against the matched prompt is shown for: no chat frame at all." in text
+    assert "7 (·)(it ends here)" in text
+    assert "Words of the reasoning" in text
+    assert "starter" in text
 
 
 def test_a_megabyte_of_output_does_not_make_a_megabyte_of_page(built: Path) -> None:

@@ -14,7 +14,9 @@ from thinkaloud.cli.app import app
 
 __all__ = ["app", "main"]
 
-COMMANDS = ("training", "proving", "talking", "exporting", "scoring", "auditing", "machine", "bench")
+COMMANDS = (
+    *("training", "proving", "comparing", "watching", "talking", "exporting", "scoring", "auditing", "machine", "bench"),
+)
 """Modules that register commands, in the order of `thinkaloud --help`."""
 
 for _name in COMMANDS:

@@ -3,6 +3,7 @@
     rundir.py     reads what there is, and says what is missing
     outcome.py    what the evaluation found: headline, rates, changes, failures
     course.py     how training went: cold start, GRPO's first steps beside its last
+    matching.py   the contract experiment: rates by prompt, where token ids part ways
     setting.py    the recipe's main settings, the machine, wall time
     tables.py     a table of texts, and how numbers read in it
     samples.py    the same tasks answered by each stage; hostile text made showable

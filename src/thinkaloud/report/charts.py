@@ -13,7 +13,8 @@ from typing import Any
 from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.course import samples_of, trained_domains, windows
-from thinkaloud.report.rundir import Metrics, Run, number
+from thinkaloud.report.rundir import Metrics, Run, lookup, number
+from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label, plain_text
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
@@ -28,6 +29,7 @@ _CURVES: tuple[tuple[str, str, str], ...] = (
     ("reward", "Sampled reward", "share"),
     ("format_rate", "Format rate, sampled", "rate"),
     ("accuracy", "Accuracy, sampled", "rate"),
+    ("truncated_rate", "Cut at the token limit, sampled", "rate"),
     ("loss", "Loss", "number"),
     ("kl", "KL to the start of GRPO", "number"),
     ("entropy", "Entropy (nats per token)", "number"),
@@ -107,6 +109,41 @@ def compliance(run: Run) -> Chart | None:
         draw=draw,
         note=f"Lines: 95 % intervals (Wilson); {split} split; tasks scored in each domain: {span}.",
         size=(5.4, 0.9 + 0.23 * len(groups) * max(2, len(stages))),
+    )
+
+
+def prompt_matching(run: Run) -> Chart | None:
+    """Format rate of the trained model under its own prompt and under mismatched ones, with intervals."""
+    entries = [entry for entry in run.contracts.get("variants", []) if number(entry, "format_rate") is not None]
+    if not entries:
+        return None
+    names = [printable(str(lookup(entry, "description") or entry["name"]), 80) for entry in entries]
+    rates = [number(entry, "format_rate") or 0.0 for entry in entries]
+
+    def draw(ax: Any) -> None:
+        for row, (entry, rate) in enumerate(zip(entries, rates, strict=True)):
+            low, high = interval(entry, "format_interval") or (rate, rate)
+            ax.barh(row, rate, height=0.66, color=BLUE if entry["name"] == "matched" else ORANGE, zorder=2)
+            ax.plot([low, high], [row, row], color=PAPER, linewidth=3.2, solid_capstyle="butt", zorder=3)
+            ax.plot([low, high], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt", zorder=3)
+            text = ax.text(max(high, rate) + 0.015, row, percent(rate), va="center", color=INK, zorder=4)
+            text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})
+        ax.axvline(rates[0], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        ax.set_yticks(range(len(entries)), names)
+        ax.get_yticklabels()[0].set_fontweight("bold")
+        ax.set_ylim(len(entries) - 0.5, -0.5)
+        ax.set_xlim(0, 1.14)
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x", color=GRID, linewidth=0.8)
+
+    spoken = "; ".join(f"{name}: {percent(rate)}" for name, rate in zip(names, rates, strict=True))
+    return Chart(
+        title="Prompt matching impact",
+        text=f"Bar chart of the format rate under the prompt of training and under others. {spoken}.",
+        draw=draw,
+        note=f"Lines: 95 % intervals (Wilson); the same {number(run.contracts, 'n') or 0:.0f} tasks under each prompt.",
+        size=(6.4, 0.6 + 0.3 * len(entries)),
     )
 
 

@@ -26,9 +26,10 @@ def save_figures(run: Run) -> dict[str, Path]:
     Returns:
         The PNG of each figure that was drawn, by name; an SVG stands beside it.
     """
-    compliance, mixture = charts.compliance(run), charts.mixture(run)
+    compliance, matching, mixture = charts.compliance(run), charts.prompt_matching(run), charts.mixture(run)
     sheets: dict[str, tuple[list[Chart], int]] = {
         "domain_compliance_chart": ([compliance] if compliance else [], 1),
+        "prompt_matching_chart": ([matching] if matching else [], 1),
         "training_curves": (charts.training_curves(run) + charts.cold_start_curves(run), 3),
         "domain_reward_curves": (charts.domain_curves(run), 3),
         "mixture_chart": ([mixture] if mixture else [], 1),

@@ -12,7 +12,7 @@ from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.course import windows
 from thinkaloud.report.rundir import Run, lookup, number
-from thinkaloud.report.tables import Table, count_text, label, rate_text, reward_text
+from thinkaloud.report.tables import Table, count_text, given_format_text, label, mean_text, rate_text, reward_text
 
 
 def headline(run: Run) -> tuple[str, ...]:
@@ -68,6 +68,7 @@ def results(run: Run) -> tuple[Table, ...]:
     return (
         table("Format rate [95 % interval, Wilson]", lambda rates: rate_text(rates, "format")),
         table("Accuracy [95 % interval, Wilson]; graded domains have none", lambda rates: rate_text(rates, "accuracy")),
+        table("Accuracy of the completions that keep the format [95 % interval, Wilson]", given_format_text),
         table("Mean reward [95 % interval, bootstrap]", reward_text),
         Table(
             caption="Format rate, all domains, by what the format says of text outside the tags",
@@ -82,6 +83,33 @@ def results(run: Run) -> tuple[Table, ...]:
         ),
         table("Completions scored (+ those that could not be)", count_text),
     )
+
+
+def lengths(run: Run) -> tuple[Table, ...]:
+    """How long completions are, and how many were cut: domain x stage."""
+    domains = in_order({name for stage in run.stages.values() for name in stage["domains"]})
+    measures = (
+        ("Completions cut at the token limit [95 % interval, Wilson]", "truncated_rate", "truncated_interval", True),
+        ("Tokens a completion [95 % interval, bootstrap]", "mean_tokens", "tokens_interval", False),
+        ("Words of the reasoning [95 % interval, bootstrap]", "reasoning_words", "reasoning_words_interval", False),
+        ("Words of the answer [95 % interval, bootstrap]", "answer_words", "answer_words_interval", False),
+    )
+    tables = []
+    for caption, mean, bounds, rate in measures:
+        rows = [
+            (
+                name,
+                *(
+                    mean_text(stage["overall"] if name == "overall" else stage["domains"].get(name), mean, bounds, rate)
+                    for stage in run.stages.values()
+                ),
+            )
+            for name in [*domains, "overall"]
+        ]
+        if any(cell != "-" for row in rows for cell in row[1:]):
+            header = ("domain", *map(label, run.stages))
+            tables.append(Table(caption=caption, header=header, rows=tuple(rows), bold_last=True))
+    return tuple(tables)
 
 
 def changes(run: Run) -> tuple[str, ...]:
@@ -120,6 +148,22 @@ def reasons(run: Run) -> Table | None:
     rows = _count_rows(counts, [name for name, _ in total.most_common()])
     header = ("first broken rule", *map(label, counts))
     return Table(caption="Why the format failed", header=header, rows=rows) if rows else None
+
+
+def reasons_by_domain(run: Run) -> Table | None:
+    """Why the format failed in the last stage: the first rule that was broken x domain."""
+    if not run.stages:
+        return None
+    last, stage = list(run.stages.items())[-1]
+    counts = {name: _counts({"overall": rates}, "reasons") for name, rates in stage["domains"].items()}
+    counts = {name: found for name, found in counts.items() if found}
+    total = sum(counts.values(), Counter())
+    rows = tuple(
+        (name.replace("_", " "), *(str(found[name]) for found in counts.values())) for name, _ in total.most_common()
+    )
+    header = ("first broken rule", *(name.replace("_", " ") for name in counts))
+    caption = f"Why the format failed, by domain ({label(last)})"
+    return Table(caption=caption, header=header, rows=rows) if rows else None
 
 
 def _counts(stage: object, key: str) -> Counter[str]:

@@ -9,24 +9,28 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
-from thinkaloud.report import charts, course, outcome, setting
+from thinkaloud.report import charts, course, matching, outcome, setting
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
 from thinkaloud.report.rundir import Run
 from thinkaloud.report.samples import printable, samples, statuses_of
 from thinkaloud.report.tables import label
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _PER_DOMAIN = 12
 _MAX_CHARS = 4_000
 
 
-def page(run: Run) -> str:
-    """The whole page."""
+def environment() -> Environment:
+    """The pages' templates and filters; every text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
+    templates = Environment(
         loader=PackageLoader("thinkaloud.report", "."),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -42,19 +46,37 @@ def page(run: Run) -> str:
         escaped = str(Markup.escape(text))
         return Markup(re.sub(r"&lt;/?(?:reasoning|answer)&gt;", r"<b>\g<0></b>", escaped))
 
-    environment.filters.update(figure=figure, marked=marked, tight=tight)
-    script = environment.get_template("page.js.j2").render()
+    templates.filters.update(figure=figure, marked=marked, tight=tight)
+    return templates
+
+
+def page(run: Run, *, live_seconds: int = 0) -> str:
+    """The whole page; with `live_seconds`, one that looks for news that often at the address it came from."""
+    from markupsafe import Markup
+
+    templates = environment()
+    script = templates.get_template("page.js.j2").render()
     shown = samples(run, per_domain=_PER_DOMAIN, max_chars=_MAX_CHARS)
-    return environment.get_template("page.html.j2").render(
+    return templates.get_template("page.html.j2").render(
         run=run,
+        live=live_seconds,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(environment.get_template("page.css.j2").render()),
+        style=Markup(templates.get_template("page.css.j2").render()),
         title=printable(run.name, 80),
         headline=outcome.headline(run),
         compliance=charts.compliance(run),
+        matching_chart=charts.prompt_matching(run),
         results=outcome.results(run),
         changes=outcome.changes(run),
+        lengths=outcome.lengths(run),
+        reasons_by_domain=outcome.reasons_by_domain(run),
+        matching=matching.summary(run),
+        matching_table=matching.table(run),
+        matching_ids=matching.differences(run),
+        pool=setting.pool(run),
+        health=setting.health(run),
+        sandbox=setting.sandbox(run),
         statuses=outcome.statuses(run),
         reasons=outcome.reasons(run),
         training=course.training(run),

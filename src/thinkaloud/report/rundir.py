@@ -39,6 +39,9 @@ class Run:
     summary: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    pool: dict[str, Any] = field(default_factory=dict)
+    contracts: dict[str, Any] = field(default_factory=dict)
+    health: tuple[dict[str, Any], ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
@@ -74,6 +77,10 @@ def load_run(path: Path) -> Run:
             missing.append(f"{name} cannot be read ({' '.join(str(error).split())[:200]})")
             return None
 
+    def extra(name: str, read: Callable[[Path], T]) -> T | None:
+        """A file that not every run has."""
+        return optional(name, read) if (path / name).exists() else None
+
     recipe = optional("recipe.toml", _text) or ""
     resolved = optional("resolved.json", _object) or {}
     contract = optional("contract.json", _object) or {}
@@ -95,6 +102,9 @@ def load_run(path: Path) -> Run:
             "name one that `thinkaloud train` made"
         )
     missing += [f"eval/{name}.parquet is not there" for name in summary.get("stages", {}) if name not in rows]
+    pool = extra("pool.json", _object) or {}
+    contracts = extra("eval/contracts/summary.json", _contracts) or {}
+    health = tuple(extra("health.jsonl", _lines) or ())
     return Run(
         path=path,
         recipe=recipe,
@@ -105,6 +115,9 @@ def load_run(path: Path) -> Run:
         summary=summary,
         rows=rows,
         environment=environment,
+        pool=pool,
+        contracts=contracts,
+        health=health,
         missing=tuple(missing),
     )
 
@@ -157,13 +170,35 @@ def _summary(path: Path) -> dict[str, Any]:
     return {**summary, "stages": {name: summary["stages"][name] for name in ordered}}
 
 
+def _contracts(path: Path) -> dict[str, Any]:
+    """The contract experiment, if it has the shape of one."""
+    found = _object(path)
+    entries = found.get("variants")
+    if not isinstance(entries, list) or not all(isinstance(lookup(entry, "name"), str) for entry in entries):
+        raise ValueError("it has no list of named variants")
+    return found
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; other lines are left out."""
+    found = []
+    for line in _text(path).splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            found.append(row)
+    return found
+
+
 def _metrics(path: Path) -> dict[str, dict[int, Metrics]]:
     """Rows by stage and step, in the order of steps."""
     stages: dict[str, dict[int, Metrics]] = {}
     for line in _text(path).splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # the line that was being written when the run ended
         step = number(row, "step")
         if isinstance(row, dict) and step is not None and isinstance(row.get("stage"), str):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from thinkaloud.display import duration
+from thinkaloud.evaluate.summary import percent
 from thinkaloud.prompt.diff import visible
 from thinkaloud.report.rundir import Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, seconds_text
+
+_MAX_EVENTS = 200
 
 
 def settings(run: Run) -> Table | None:
@@ -16,7 +19,6 @@ def settings(run: Run) -> Table | None:
     wanted = (
         ("model", "model", "source"),
         ("seed", "seed"),
-        ("data", "data", "source"),
         ("mixture exponent", "mixture", "exponent"),
         ("LoRA rank", "lora", "rank"),
         ("LoRA alpha", "lora", "alpha"),
@@ -38,11 +40,11 @@ def settings(run: Run) -> Table | None:
 
 def data(run: Run) -> tuple[str, ...]:
     """Where the tasks came from, as the recipe says it."""
-    source = lookup(run.resolved, "data", "source")
-    if source is None:
+    sources = lookup(run.resolved, "data", "sources")
+    if not isinstance(sources, dict) or not sources:
         return ("The files do not say which data was used.",)
     domains, generated = lookup(run.resolved, "data", "domains"), lookup(run.resolved, "data", "generated")
-    sentences = [f"Tasks from: {source}."]
+    sentences = [f"Tasks from: {printable(', '.join(map(str, sources)), 400)}."]
     if isinstance(domains, list) and domains:
         sentences.append(f"Domains: {', '.join(str(name).replace('_', ' ') for name in domains)}.")
     if isinstance(generated, dict) and generated:
@@ -51,6 +53,50 @@ def data(run: Run) -> tuple[str, ...]:
     if exponent is not None:
         sentences.append(f"A domain is drawn with a probability proportional to its count to the power {exponent:g}.")
     return tuple(sentences)
+
+
+def pool(run: Run) -> Table | None:
+    """Tasks by domain and split, and the share of training tasks that the mixture draws from each."""
+    counts = lookup(run.pool, "counts")
+    if not isinstance(counts, dict) or not counts:
+        return None
+    exponent = number(run.resolved, "mixture", "exponent")
+    weights = {name: (number(found, "train") or 0.0) ** (exponent or 0.0) for name, found in counts.items()}
+    total = sum(weights.values())
+    rows = [
+        (
+            printable(str(name), 60),
+            *(f"{number(found, split) or 0:,.0f}" for split in ("train", "validation", "test")),
+            percent(weights[name] / total) if exponent is not None and total else "-",
+        )
+        for name, found in counts.items()
+    ]
+    header = ("domain", "train", "validation", "test", "share of prompts")
+    return Table(caption="Tasks, and the mixture asked for", header=header, rows=tuple(rows))
+
+
+def health(run: Run) -> Table | None:
+    """What the run noticed about itself: the last events of health.jsonl, and what was advised or done."""
+    rows = []
+    for event in run.health[-_MAX_EVENTS:]:
+        said = [_first(event, *keys) for keys in (("level", "severity"), ("stage",), ("step",))]
+        texts = [_first(event, *keys) for keys in (("message", "text", "event"), ("remedy", "mend", "action"))]
+        rows.append((*(printable(text, 40) for text in said), *(printable(text, 500) for text in texts)))
+    more = f", the last {_MAX_EVENTS} of {len(run.health)}" if len(run.health) > _MAX_EVENTS else ""
+    header = ("level", "stage", "step", "message", "remedy")
+    return Table(caption=f"Health events{more}", header=header, rows=tuple(rows)) if rows else None
+
+
+def sandbox(run: Run) -> str:
+    """The sandbox that model-written code ran in, in a sentence."""
+    level = lookup(run.environment, "sandbox_level")
+    return f"Sandbox level of model-written code: {printable(str(level or 'unknown'), 60)}."
+
+
+def _first(event: object, *keys: str) -> str:
+    """The first of the keys that is there, as text."""
+    value = next((found for key in keys if (found := lookup(event, key)) is not None), None)
+    return "-" if value is None else str(value)
 
 
 def machine(run: Run) -> Table | None:
@@ -95,6 +141,12 @@ def times(run: Run) -> Table | None:
             (f"{stage} steps: {part}", duration(sum(number(row, "seconds", part) or 0.0 for row in metrics)))
             for part in parts
         ]
+    seconds = [number(run.environment, "seconds", phase) or 0.0 for phase in lookup(run.environment, "seconds") or {}]
+    devices = lookup(run.environment, "devices")
+    if seconds:
+        rows.append(("all phases", duration(sum(seconds))))
+        if isinstance(devices, list) and devices:
+            rows.append(("cost in device-hours", f"{sum(seconds) * len(devices) / 3600:.2f}"))
     sampled = sum(number(row, "tokens", "completion") or 0.0 for row in run.grpo)
     spent = sum(number(row, "seconds", "total") or 0.0 for row in run.grpo)
     if sampled and spent:

@@ -31,6 +31,21 @@ def rate_text(rates: object, name: str) -> str:
     return "-" if rate is None else f"{percent(rate)} {percent_range(interval(rates, f'{name}_interval'))}".strip()
 
 
+def given_format_text(rates: object) -> str:
+    """Accuracy of the completions that keep the format."""
+    return mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True)
+
+
+def mean_text(rates: object, key: str, bounds: str, rate: bool = False) -> str:
+    """A mean or a rate with its interval: `41 [38, 45]`, `97 % [90, 99]`."""
+    mean, span = number(rates, key), interval(rates, bounds)
+    if mean is None:
+        return "-"
+    if rate:
+        return f"{percent(mean)} {percent_range(span)}".strip()
+    return f"{mean:.0f} [{span[0]:.0f}, {span[1]:.0f}]" if span else f"{mean:.0f}"
+
+
 def reward_text(rates: object) -> str:
     mean, bounds = number(rates, "mean_reward"), interval(rates, "reward_interval")
     if mean is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from thinkaloud.report import course, outcome, setting
+from thinkaloud.report import course, matching, outcome, setting
 from thinkaloud.report.rundir import Run
 from thinkaloud.report.samples import printable, samples
 from thinkaloud.report.tables import Table
@@ -45,6 +45,14 @@ def writeup(run: Run, figures: dict[str, Path]) -> str:
         headline=outcome.headline(run),
         results=outcome.results(run),
         changes=outcome.changes(run),
+        lengths=outcome.lengths(run),
+        reasons_by_domain=outcome.reasons_by_domain(run),
+        matching=matching.summary(run),
+        matching_table=matching.table(run),
+        matching_ids=matching.differences(run),
+        pool=setting.pool(run),
+        health=setting.health(run),
+        sandbox=setting.sandbox(run),
         statuses=outcome.statuses(run),
         reasons=outcome.reasons(run),
         training=course.training(run),

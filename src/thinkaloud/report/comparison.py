@@ -1,0 +1,143 @@
+"""Several runs beside each other: what differs in their recipes, and in their results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.paired import compare_stages
+from thinkaloud.evaluate.rows import in_order
+from thinkaloud.report.rundir import Run, load_run, lookup, number
+from thinkaloud.report.samples import printable
+from thinkaloud.report.tables import Table, label, mean_text, rate_text, reward_text, seconds_text
+
+_MEASURES = ("format", "accuracy", "accuracy_given_format", "reward", "tokens")
+
+
+def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
+    """The runs by a name each: their folder's, with as much of its path as tells them apart.
+
+    Raises:
+        UserError: Fewer than two, one of them twice, or no run directory.
+    """
+    if len(paths) < 2:
+        raise UserError("expected two runs or more to compare, found one; name another run directory")
+    full = [path.absolute().resolve() for path in paths]
+    if len(set(full)) < len(full):
+        raise UserError("expected different runs, found one of them twice; name each once")
+    depth = 1
+    while len({path.parts[-depth:] for path in full}) < len(full):
+        depth += 1
+    return {"/".join(where.parts[-depth:]): load_run(path) for where, path in zip(full, paths, strict=True)}
+
+
+def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
+    """What differs, JSON-ready.
+
+    Returns:
+        `recipe`: {key: {run: value}} for every resolved key that is not the same everywhere; `results`: {run: {stage,
+        overall, domains, steps, seconds}} of each run's last stage; `paired`: the first run against each other one on
+        the tasks that both answered (see `compare_stages`), with the runs' names as `before` and `after`.
+    """
+    flat = {name: _flat(run.resolved) for name, run in runs.items()}
+    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    recipe = {
+        key: {name: values.get(key) for name, values in flat.items()}
+        for key in keys
+        if len({json.dumps(values.get(key), sort_keys=True) for values in flat.values()}) > 1
+    }
+    first, *others = runs
+    paired = []
+    for other in others:
+        before, after = _last_rows(runs[first]), _last_rows(runs[other])
+        if before and after:
+            paired += compare_stages(first, before, other, after)
+    return {"recipe": recipe, "results": {name: _result(run) for name, run in runs.items()}, "paired": paired}
+
+
+def tables(found: dict[str, Any]) -> tuple[Table, ...]:
+    """The comparison as tables of texts: recipes, then one a measure."""
+    names = tuple(found["results"])
+    shown = tuple(printable(name, 60) for name in names)
+    recipe = Table(
+        caption="Where the recipes differ",
+        header=("field", *shown),
+        rows=tuple((key, *(_value(values[name]) for name in names)) for key, values in found["recipe"].items()),
+    )
+    results = found["results"]
+    domains = in_order({domain for result in results.values() for domain in result["domains"]})
+    texts: dict[str, tuple[str, Callable[[object], str]]] = {
+        "format": ("Format rate [95 % interval]", lambda rates: rate_text(rates, "format")),
+        "accuracy": ("Accuracy [95 % interval]", lambda rates: rate_text(rates, "accuracy")),
+        "accuracy_given_format": (
+            "Accuracy given format [95 % interval]",
+            lambda rates: mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True),
+        ),
+        "reward": ("Mean reward [95 % interval]", reward_text),
+        "tokens": ("Tokens a completion [95 % interval]", lambda r: mean_text(r, "mean_tokens", "tokens_interval")),
+    }
+    by_measure = []
+    for measure in _MEASURES:
+        caption, show = texts[measure]
+        rows = [(domain, *(show(results[name]["domains"].get(domain)) for name in names)) for domain in domains]
+        rows.append(("overall", *(show(results[name]["overall"]) for name in names)))
+        if any(cell != "-" for row in rows for cell in row[1:]):
+            by_measure.append(Table(caption=caption, header=("domain", *shown), rows=tuple(rows), bold_last=True))
+    about = Table(
+        caption="What was evaluated",
+        header=("", *shown),
+        rows=(
+            ("stage", *(label(printable(str(results[name]["stage"] or "-"), 40)) for name in names)),
+            ("split", *(printable(str(results[name]["split"] or "-"), 40) for name in names)),
+            ("GRPO steps", *(str(results[name]["steps"]) for name in names)),
+            ("wall time", *(seconds_text(results[name], "seconds") for name in names)),
+        ),
+    )
+    return (*((recipe,) if recipe.rows else ()), about, *by_measure)
+
+
+def _result(run: Run) -> dict[str, Any]:
+    stage = list(run.stages)[-1] if run.stages else None
+    rates = run.stages[stage] if stage else {"overall": {}, "domains": {}}
+    phases = lookup(run.environment, "seconds")
+    seconds = [number(phases, name) or 0.0 for name in phases] if isinstance(phases, dict) else []
+    return {
+        "stage": stage,
+        "split": run.summary.get("split"),
+        "overall": rates["overall"],
+        "domains": rates["domains"],
+        "steps": len(run.grpo),
+        "seconds": sum(seconds) if seconds else None,
+    }
+
+
+def _last_rows(run: Run) -> list[Any]:
+    stages = [stage for stage in run.stages if stage in run.rows]
+    return run.rows[stages[-1]] if stages else []
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        pairs = [_flat(inner, f"{prefix}.{key}") for key, inner in value.items()]
+        return {key: found for flat in pairs for key, found in flat.items()}
+    return {prefix.lstrip("."): value}
+
+
+def _value(value: object) -> str:
+    return "-" if value is None else printable(value if isinstance(value, str) else json.dumps(value), 200)
+
+
+def comparison_page(found: dict[str, Any]) -> str:
+    """The comparison as one self-contained page."""
+    from thinkaloud.report.page import environment
+
+    templates = environment()
+    return templates.get_template("comparison.html.j2").render(
+        style=templates.get_template("page.css.j2").render(),
+        title="Runs compared",
+        tables=tables(found),
+        sentences=tuple(entry["sentence"] for entry in found["paired"]),
+    )

@@ -1,0 +1,160 @@
+"""The page of a run that is still training, on this machine alone.
+
+Safe to leave open: one page is kept, made anew at most once in `interval` seconds and only when the run's files have
+changed; nothing else is served, nothing is written, and only GET and HEAD from this machine's own names are answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+from thinkaloud.errors import UserError
+from thinkaloud.report.page import page
+from thinkaloud.report.rundir import load_run
+
+_WATCHED = ("metrics.jsonl", "health.jsonl", "environment.json", "contract.json", "resolved.json", "eval")
+
+
+class LivePage:
+    """The newest page of one run.
+
+    Args:
+        run: the run directory.
+        interval: seconds between two makings at least.
+    """
+
+    def __init__(self, run: Path, interval: float | int) -> None:
+        self._run, self._interval = run, interval
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._made = 0.0
+        self._body, self._tag = b"", ""
+
+    def current(self) -> tuple[bytes, str]:
+        """The page and its ETag; made anew if the files have changed and the last making is long enough ago.
+
+        Raises:
+            UserError: it is no run directory (any more), and was none before.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if not self._body or now - self._made >= self._interval:
+                seen = self._state()
+                if seen != self._seen:
+                    self._make()
+                    self._seen = seen
+                self._made = time.monotonic()
+            return self._body, self._tag
+
+    def _make(self) -> None:
+        try:
+            body = page(load_run(self._run), live_seconds=max(1, round(self._interval))).encode("utf-8", "replace")
+        except UserError:
+            if not self._body:
+                raise
+            return
+        self._body, self._tag = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+    def _state(self) -> object:
+        """Size and time of everything that the page is made from."""
+        files = [self._run / name for name in _WATCHED]
+        files += [*sorted((self._run / "eval").glob("*.*")), self._run / "eval" / "contracts" / "summary.json"]
+        state = []
+        for file in files:
+            try:
+                about = file.stat()
+            except OSError:
+                continue
+            state.append((str(file), about.st_size, about.st_mtime_ns))
+        return state
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one live page on 127.0.0.1.
+
+    Args:
+        live: the page.
+        port: 0 for one that is free.
+
+    Raises:
+        UserError: the port is taken.
+    """
+
+    daemon_threads = True
+    request_queue_size = 16
+
+    def __init__(self, live: LivePage, port: int) -> None:
+        self.live = live
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise UserError(f"cannot listen on port {port} ({error}); choose another with --port, 0 for any") from None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server_version, sys_version = "thinkaloud", ""
+    timeout = 30.0
+    server: Server
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A page that asks every few seconds for nine hours would fill the terminal."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        host = self.headers.get("Host", "").rpartition(":")[0]
+        if host not in ("127.0.0.1", "localhost"):  # another name that leads here: a page elsewhere is asking
+            self._send(HTTPStatus.FORBIDDEN, b"ask for 127.0.0.1 or localhost\n", "text/plain", with_body=with_body)
+        elif self.path.partition("?")[0] != "/":
+            self._send(HTTPStatus.NOT_FOUND, b"there is one page here: /\n", "text/plain", with_body=with_body)
+        else:
+            self._page(with_body=with_body)
+
+    def _page(self, *, with_body: bool) -> None:
+        try:
+            body, tag = self.server.live.current()
+        except UserError as error:
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n".encode(), "text/plain", with_body=with_body)
+            return
+        if self.headers.get("If-None-Match") == tag:
+            self._send(HTTPStatus.NOT_MODIFIED, b"", "text/html", tag=tag, with_body=False)
+        else:
+            self._send(HTTPStatus.OK, body, "text/html", tag=tag, with_body=with_body)
+
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, *, with_body: bool, tag: str = "") -> None:
+        self.send_response(status)
+        if status is not HTTPStatus.NOT_MODIFIED:
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+        for name, value in (
+            ("ETag", tag),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            ("Referrer-Policy", "no-referrer"),
+        ):
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def handle(self) -> None:
+        """A browser that goes away in mid-answer is no error of ours."""
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
