@@ -15,7 +15,8 @@ from thinkaloud.cli.app import app
 __all__ = ["app", "main"]
 
 COMMANDS = (
-    *("training", "proving", "comparing", "watching", "talking", "exporting", "scoring", "auditing", "machine", "bench"),
+    *("training", "proving", "comparing", "watching"),
+    *("talking", "exporting", "scoring", "auditing", "machine", "bench"),
 )
 """Modules that register commands, in the order of `thinkaloud --help`."""
 
