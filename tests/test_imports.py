@@ -31,9 +31,10 @@ LAYERS = (
     ("display", "environment"),
     ("report",),
     ("session",),
-    ("export",),
+    ("export", "serve"),
     ("evaluating", "chat", "bench"),
     ("pipeline", "contract_experiment"),
+    ("api",),
     ("exits",),
     ("cli",),
 )
@@ -42,7 +43,7 @@ LAYERS = (
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 MAY_LOAD_JAX = {
     *("model", "rollout", "train", "evaluate", "environment", "export", "session", "evaluating", "pipeline", "chat"),
-    *("bench", "contract_experiment"),
+    *("bench", "contract_experiment", "serve", "api"),
 }
 HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")
 

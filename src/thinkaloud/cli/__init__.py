@@ -16,7 +16,7 @@ __all__ = ["app", "main"]
 
 COMMANDS = (
     *("training", "proving", "comparing", "watching"),
-    *("talking", "exporting", "scoring", "auditing", "machine", "bench"),
+    *("talking", "serving", "exporting", "scoring", "auditing", "machine", "bench"),
 )
 """Modules that register commands, in the order of `thinkaloud --help`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from thinkaloud.errors import UserError, nearest
@@ -24,6 +25,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "hf": Format(write_hf, ("bfloat16", "float32")),
+    "tunix": Format(partial(write_hf, format="tunix"), ("bfloat16", "float32")),
     "peft": Format(write_peft, ("float32",)),
     "gguf": Format(write_gguf, ("float16", "q8_0", "bfloat16", "float32")),
 }

@@ -1,0 +1,212 @@
+"""The few calls that a notebook needs: the commands of `thinkaloud`, as functions.
+
+    from thinkaloud import api
+
+    recipe = api.load_recipe("recipes/starter.toml", "grpo.max_steps=20")
+    api.build_pool(recipe).counts()
+    run = api.train(recipe, "runs/first")
+    run.generate("What is 17 + 25?").answer
+
+Mistakes raise `thinkaloud.errors.UserError`, one line each; progress goes to stderr. (They are not attributes of
+`thinkaloud` itself, where `train` and `evaluate` are packages.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from thinkaloud import evaluating, pipeline
+from thinkaloud.chat import Chat, Reply, open_chat
+from thinkaloud.config import Recipe
+from thinkaloud.config import load_recipe as _load_recipe
+from thinkaloud.config.toml import recipe_toml
+from thinkaloud.data import Pool
+from thinkaloud.display import Display
+from thinkaloud.errors import UserError
+from thinkaloud.export import Exported, export_run
+from thinkaloud.session import open_session
+
+__all__ = ["Reply", "Run", "UserError", "build_pool", "dataset", "evaluate", "load_recipe", "load_run", "train"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with one of its models loaded. Make one with `load_run` or `train`."""
+
+    path: Path
+    stage: str
+    chat: Chat
+
+    @overload
+    def generate(
+        self, question: str, *, temperature: float = 0.0, max_new_tokens: int | None = None, seed: int = 0
+    ) -> Reply: ...
+
+    @overload
+    def generate(
+        self, question: list[str], *, temperature: float = 0.0, max_new_tokens: int | None = None, seed: int = 0
+    ) -> list[Reply]: ...
+
+    def generate(
+        self,
+        question: str | list[str],
+        *,
+        temperature: float = 0.0,
+        max_new_tokens: int | None = None,
+        seed: int = 0,
+    ) -> Reply | list[Reply]:
+        """Answer one question, or each of several, through the run's own prompt contract.
+
+        Args:
+            question: a text, or several.
+            temperature: 0 is greedy.
+            max_new_tokens: limit an answer; the recipe's limit when None.
+            seed: of the sampling noise.
+
+        Returns:
+            A `Reply` (`text`, `reasoning`, `answer`, `reason` where the format is broken, `finish`, `num_tokens`); a
+            list of them for several questions, in order.
+
+        Raises:
+            UserError: a question is longer than the model can attend to, or the temperature is negative.
+        """
+        if not isinstance(question, str):
+            return [
+                self.generate(one, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
+                for one in question
+            ]
+        (reply,) = self.chat.ask(question, temperature=temperature, samples=1, max_new_tokens=max_new_tokens, seed=seed)
+        return reply
+
+    def export(self, format: str, *, dtype: str | None = None, out: str | Path | None = None) -> Exported:
+        """Write this model as other programs load it; see `thinkaloud export --help`."""
+        return export_run(self.path, format, stage=self.stage, dtype=dtype, out=None if out is None else Path(out))
+
+
+def load_recipe(path: str | Path, *overrides: str) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: a TOML file.
+        *overrides: fields to change, as in `--set`: `"grpo.max_steps=20"`.
+
+    Raises:
+        UserError: the file cannot be read, or a field is wrong.
+    """
+    return _load_recipe(Path(path), overrides)
+
+
+def build_pool(recipe: Recipe) -> Pool:
+    """The tasks that a recipe names, gathered and checked; fetches the model's tokenizer where need be.
+
+    Raises:
+        UserError: a source cannot be had, or a domain is left without tasks.
+    """
+    with Display() as display:
+        return open_session(recipe, progress=display.note).pool
+
+
+def train(recipe: Recipe, out: str | Path | None = None, *, resume: bool = False) -> Run:
+    """Cold start, GRPO, evaluation and report, into one run directory.
+
+    Args:
+        recipe: from `load_recipe`.
+        out: the run directory; `runs/NAME` of the recipe when None.
+        resume: go on with the run that is there.
+
+    Returns:
+        The run with its trained model; `report.html` lies in its folder.
+
+    Raises:
+        UserError: whatever the user can mend, such as a run directory that exists.
+    """
+    folder = Path(out) if out is not None else Path("runs") / recipe.name
+    with Display() as display:
+        pipeline.train(recipe, recipe_toml(recipe), folder, resume=resume, display=display)
+    return load_run(folder)
+
+
+def evaluate(
+    run: str | Path | Run,
+    *,
+    split: str | None = None,
+    stages: Sequence[str] = (),
+    tasks_per_domain: int | None = None,
+) -> dict[str, Any]:
+    """Greedy decoding on held-out tasks, per domain, with intervals.
+
+    Args:
+        run: a run directory, or a loaded run.
+        split: `train`, `validation` or `test`; the recipe's when None.
+        stages: `base`, `cold_start`, `trained`; all that the run has when empty.
+        tasks_per_domain: the recipe's number when None.
+
+    Returns:
+        The object of `eval/summary.json`.
+
+    Raises:
+        UserError: no such run, split or stage.
+    """
+    with Display() as display:
+        return evaluating.evaluate_run(
+            run.path if isinstance(run, Run) else Path(run),
+            split=split,
+            stages=stages,
+            tasks_per_domain=tasks_per_domain,
+            allow_contract_mismatch=False,
+            display=display,
+        )
+
+
+def load_run(path: str | Path, *, stage: str = "trained", allow_contract_mismatch: bool = False) -> Run:
+    """A run with one of its models in memory.
+
+    Args:
+        path: the run directory.
+        stage: `base`, `cold_start` or `trained`.
+        allow_contract_mismatch: go on although the tokenizer at hand gives other prompts than those of training.
+
+    Raises:
+        UserError: no such run or stage.
+    """
+    folder = Path(path)
+    return Run(folder, stage, open_chat(folder, stage=stage, allow_contract_mismatch=allow_contract_mismatch))
+
+
+def dataset(recipe: Recipe, split: str = "train") -> Any:
+    """The tasks of a recipe as a `datasets.Dataset`, for other trainers.
+
+    Args:
+        recipe: from `load_recipe`.
+        split: `train`, `validation` or `test`.
+
+    Returns:
+        One row a task. `prompt` is the bare question as a chat message, which a tokenizer with the contract's chat
+        template turns into the contract's ids; `rendered` is the whole prompt as text; `domain`, `question`,
+        `answer`, `tests`, `setup` and `choices` are what `thinkaloud.rewards.reward_fn` reads.
+
+    Raises:
+        UserError: as `build_pool`.
+    """
+    from datasets import Dataset
+
+    with Display() as display:
+        session = open_session(recipe, progress=display.note)
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": task.question}],
+                "rendered": session.contract.render(task.question),
+                "domain": task.domain,
+                "question": task.question,
+                "answer": task.answer,
+                "tests": list(task.tests),
+                "setup": task.setup,
+                "choices": list(task.choices),
+            }
+            for task in session.pool.split(split)
+        ]
+    )

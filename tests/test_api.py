@@ -1,0 +1,84 @@
+"""The calls of a notebook: typed, light until used, and the same as the commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import thinkaloud
+from test_cli import TINY
+from thinkaloud import api
+from thinkaloud.config import parse_recipe_text
+from thinkaloud.config.toml import recipe_toml
+from thinkaloud.errors import UserError
+from tiny_runs import make_run
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> api.Run:
+    return api.load_run(make_run(tmp_path_factory.mktemp("api") / "run", "tiny"))
+
+
+def test_the_package_loads_it_when_it_is_used() -> None:
+    code = "import sys, thinkaloud; before = 'jax' in sys.modules; thinkaloud.api; print(before, 'jax' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stdout.split() == ["False", "True"]
+    assert thinkaloud.api is api
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = thinkaloud.nothing
+
+
+def test_load_recipe() -> None:
+    recipe = api.load_recipe(TINY, "grpo.max_steps=7", "seed=3")
+    assert (recipe.name, recipe.grpo.max_steps, recipe.seed) == ("tiny", 7, 3)
+    with pytest.raises(UserError, match="max_step"):
+        api.load_recipe(TINY, "grpo.max_stepz=7")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_as_toml_gives_itself_back(path: Path) -> None:
+    recipe = api.load_recipe(path)
+    assert parse_recipe_text(recipe_toml(recipe)) == recipe
+
+
+def test_build_pool() -> None:
+    pool = api.build_pool(api.load_recipe(TINY, "data.domains=['math', 'logic']"))
+    assert list(pool.counts()) == ["math", "logic"]
+    assert pool.counts()["math"]["train"] > 20
+
+
+def test_generate(loaded: api.Run) -> None:
+    reply = loaded.generate("What is 2 + 2?", max_new_tokens=6)
+    assert 1 <= reply.num_tokens <= 6
+    assert loaded.generate(["What is 2 + 2?", "And 3?"], max_new_tokens=6)[0] == reply
+    assert (reply.answer is None) == (reply.reason is not None)
+
+
+def test_export(loaded: api.Run, tmp_path: Path) -> None:
+    done = loaded.export("peft", out=tmp_path / "adapter")
+    assert (done.path / "adapter_model.safetensors").stat().st_size == done.files["adapter_model.safetensors"]
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run directory"):
+        api.load_run(tmp_path / "none")
+    with pytest.raises(UserError, match="unknown split"):
+        api.evaluate(tmp_path, split="tset")
+
+
+@pytest.mark.slow
+def test_train_and_evaluate(tmp_path: Path) -> None:
+    """Two steps, begun from Python, resumed to themselves, evaluated anew."""
+    overrides = ("cold_start.max_steps=0", "grpo.max_steps=2", "rollout.max_new_tokens=8")
+    few = ("evaluate.tasks_per_domain=1", "data.domains=['math']", "checkpoint.every_steps=1")
+    recipe = api.load_recipe(TINY, *overrides, *few)
+    run = api.train(recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").exists()
+    again = api.train(api.load_recipe(tmp_path / "run" / "recipe.toml"), tmp_path / "run", resume=True)
+    assert again.generate("Hm?") == run.generate("Hm?")
+    assert list(api.evaluate(run, stages=["trained"])["stages"]) == ["base", "trained"]
