@@ -145,7 +145,7 @@ def evaluate(
         tasks_per_domain: the recipe's number when None.
 
     Returns:
-        The object of `eval/summary.json`.
+        The object of `eval/summary.json`, or, for another choice than the run's own, of that folder's `summary.json`.
 
     Raises:
         UserError: no such run, split or stage.
@@ -153,9 +153,7 @@ def evaluate(
     with Display() as display:
         return evaluating.evaluate_run(
             run.path if isinstance(run, Run) else Path(run),
-            split=split,
-            stages=stages,
-            tasks_per_domain=tasks_per_domain,
+            evaluating.Choice(split=split, stages=tuple(stages), tasks_per_domain=tasks_per_domain),
             allow_contract_mismatch=False,
             display=display,
         )

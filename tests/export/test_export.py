@@ -17,6 +17,7 @@ from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.export import build, export_run
 from thinkaloud.export.build import Format
 from thinkaloud.export.bundle import Bundle, merge_in_place, open_bundle
+from thinkaloud.export.card import data_licenses
 from thinkaloud.export.gguf import write_gguf
 from thinkaloud.fetch import ModelFiles, resolve_model
 from thinkaloud.gguf_header import read_gguf_header
@@ -174,6 +175,13 @@ def test_the_card(tiny_run: Path, tmp_path: Path) -> None:
     assert "- Training data, starter: Apache-2.0" in card
     assert open_bundle(tiny_run, "trained").contract.fingerprint[:16] in card
     assert str(tiny_run.parent) not in card  # no place on this machine
+
+
+def test_licences_of_the_data_come_from_the_pool(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", "tiny")
+    pool = {"licenses": {"MIT": {"gsm8k": 7}, "CC-BY-4.0": {"mbpp": 3, "gsm8k": 1}}}
+    (folder / "pool.json").write_text(json.dumps(pool))
+    assert data_licenses(open_bundle(folder, "trained")) == {"gsm8k": "MIT, CC-BY-4.0", "mbpp": "CC-BY-4.0"}
 
 
 def test_a_card_without_an_evaluation(tmp_path: Path) -> None:

@@ -35,13 +35,17 @@ def stock_base(bundle: Bundle) -> str:
 
 
 def data_licenses(bundle: Bundle) -> dict[str, str]:
-    """Licences of the training data by source: what pool.json says, else what the package knows of itself."""
+    """Licences of the training data by source: what pool.json says ({licence: {source: tasks}}), else the recipe."""
     try:
         recorded = bundle.run.read_json("pool.json").get("licenses")
     except UserError:
         recorded = None
     if isinstance(recorded, Mapping) and recorded:
-        return {str(name): ", ".join(what) if isinstance(what, list) else str(what) for name, what in recorded.items()}
+        by_source: dict[str, list[str]] = {}
+        for license, sources in recorded.items():
+            for source in sources:
+                by_source.setdefault(str(source), []).append(str(license) or "not stated")
+        return {source: ", ".join(licenses) for source, licenses in by_source.items()}
     data = bundle.recipe.data
     found = {
         name: STARTER_LICENSE if name == "starter" else source.license or "see the source"
