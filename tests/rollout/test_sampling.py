@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thinkaloud.rollout.sampling import GREEDY, Sampling, key_of, row_keys, sample
+from thinkaloud.rollout.sampling import GREEDY, Sampling, _invert, key_of, row_keys, sample
 from thinkaloud.seeding import derive_seed
 
 LOGITS = jnp.log(jnp.asarray([[0.5, 0.3, 0.15, 0.05]]))
@@ -40,6 +40,30 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
 def test_top_p_looks_at_what_top_k_left() -> None:
     # after top-2 the shares are 0.625 and 0.375: 0.6 is reached by the first alone
     np.testing.assert_allclose(draw(Sampling(temperature=1.0, top_k=2, top_p=0.6)), [1, 0, 0, 0])
+
+
+def test_many_choices_in_blocks_follow_the_distribution() -> None:
+    """1,000 choices: whole blocks, a last one that is filled up, and masses that differ between and within blocks."""
+    probabilities = np.random.default_rng(0).dirichlet(np.full(1000, 0.05))
+    probabilities[[3, 511, 999]] = 0.0
+    probabilities /= probabilities.sum()
+    logits = jnp.log(jnp.asarray(probabilities, jnp.float32))[None]
+    count = 20_000
+    keys = row_keys(key_of(11), jnp.arange(count), 2)
+    drawn = jax.lax.map(lambda key: sample(logits, key[None], Sampling(temperature=1.0, top_k=0, top_p=1.0))[0], keys)
+    counts = np.bincount(np.asarray(drawn)[:, 0], minlength=1000)
+    assert counts[probabilities == 0].sum() == 0
+    often = probabilities * count > 5
+    statistic = np.sum((counts[often] - probabilities[often] * count) ** 2 / (probabilities[often] * count))
+    assert statistic < often.sum() + 5 * np.sqrt(2 * often.sum())  # chi-squared: mean n, deviation sqrt(2 n)
+
+
+def test_a_uniform_number_is_never_beyond_the_last_choice() -> None:
+    weights = jnp.asarray([[0.0, 0.25, 0.0, 0.75, 0.0], [0.0, 0.0, 1e-30, 0.0, 0.0]])
+    last = jnp.full(2, np.nextafter(np.float32(1), np.float32(0)))
+    np.testing.assert_array_equal(_invert(weights, last), [3, 2])
+    np.testing.assert_array_equal(_invert(weights, jnp.zeros(2)), [1, 2])
+    np.testing.assert_array_equal(_invert(weights, jnp.full(2, 0.25)), [3, 2])
 
 
 def test_log_probabilities_are_those_of_the_whole_distribution_at_the_temperature() -> None:

@@ -23,6 +23,9 @@ class Sampling:
     top_p: float = 0.95
 
 
+BLOCK = 256
+"""Choices that are drawn from at a time; see `_draw`."""
+
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0)
 
 
@@ -35,6 +38,28 @@ def key_of(seed: int) -> Array:
 def row_keys(key: Array, rows: Int[Array, " rows"], position: Int[Array, ""] | int) -> Array:
     """One key a row and position: the same whatever the batch looks like, never the same twice."""
     return jax.vmap(lambda row: jax.random.fold_in(jax.random.fold_in(key, row), position))(rows)
+
+
+def _draw(values: Float[Array, "rows choices"], keys: Array) -> Int[Array, " rows"]:
+    """One index a row, with probabilities softmax(values), by inverting the distribution in two stages.
+
+    A block of choices first, then a choice within it: two uniform numbers a row, where a Gumbel variable for every
+    choice would cost more than the model's layers on a CPU, and enough bits for choices of any likelihood.
+    """
+    rows, choices = values.shape
+    width = min(BLOCK, choices)
+    powers = jnp.exp(values - values.max(axis=-1, keepdims=True))
+    blocks = jnp.pad(powers, ((0, 0), (0, -choices % width))).reshape(rows, -1, width)
+    uniform = jax.vmap(lambda key: jax.random.uniform(key, (2,), jnp.float32))(keys)
+    block = _invert(blocks.sum(axis=-1), uniform[:, 0])
+    within = jnp.take_along_axis(blocks, block[:, None, None], axis=1)[:, 0]
+    return block * width + _invert(within, uniform[:, 1])
+
+
+def _invert(weights: Float[Array, "rows choices"], uniform: Float[Array, " rows"]) -> Int[Array, " rows"]:
+    """The first choice whose running sum of weights exceeds `uniform` (below 1) of the whole; never one of weight 0."""
+    sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=-1), np.float32(-1.0))
+    return jnp.argmax(sums > (uniform * sums.max(axis=-1))[:, None], axis=-1)
 
 
 def sample(
@@ -56,15 +81,16 @@ def sample(
     else:
         kept = min(sampling.top_k, logits.shape[-1]) if sampling.top_k else logits.shape[-1]
         if kept == logits.shape[-1] and sampling.top_p >= 1:
-            values, tokens = scaled, jnp.broadcast_to(jnp.arange(kept), scaled.shape)
+            values, tokens = scaled, None
         else:
             values, tokens = jax.lax.top_k(scaled, kept)
         if sampling.top_p < 1:
             probabilities = jax.nn.softmax(values, axis=-1)
             before = jnp.cumsum(probabilities, axis=-1) - probabilities
             values = jnp.where(before < np.float32(sampling.top_p), values, -jnp.inf)
-        noise = jax.vmap(lambda key: jax.random.gumbel(key, (kept,), jnp.float32))(keys)
-        chosen = jnp.take_along_axis(tokens, jnp.argmax(values + noise, axis=-1)[:, None], axis=-1)[:, 0]
+        chosen = _draw(values, keys)
+        if tokens is not None:
+            chosen = jnp.take_along_axis(tokens, chosen[:, None], axis=-1)[:, 0]
     total = jax.nn.logsumexp(scaled, axis=-1)
     logprobs = jnp.take_along_axis(scaled, chosen[:, None], axis=-1)[:, 0] - total
     return chosen.astype(jnp.int32), logprobs

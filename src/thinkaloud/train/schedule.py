@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import optax
 Schedule = Callable[[Any], Any]
 
 
+@lru_cache(maxsize=16)  # the same function for the same settings: jit knows the optimizer step again
 def learning_rate_schedule(
     peak: float, *, warmup_steps: int, total_steps: int, kind: Literal["cosine", "constant"]
 ) -> Schedule:
@@ -33,6 +35,7 @@ def learning_rate_schedule(
     return rate
 
 
+@lru_cache(maxsize=16)
 def make_optimizer(
     schedule: Schedule, *, b1: float, b2: float, weight_decay: float, max_grad_norm: float
 ) -> optax.GradientTransformation:
