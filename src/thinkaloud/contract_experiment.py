@@ -19,7 +19,7 @@ from thinkaloud.evaluate.paired import compare, sentence
 from thinkaloud.evaluate.parts import clear
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.summary import summarize
-from thinkaloud.evaluating import Choice, evaluate_into
+from thinkaloud.evaluating import Choice, evaluate_into, fitting
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.report.build import build_report
 from thinkaloud.rundir import check_writable, write_text
@@ -67,6 +67,7 @@ def contract_experiment(
     with open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
         adapter = stage_adapter(session, run, policy, stage)
+        tasks = fitting(policy, tasks, choice.decoding(session), display)
         folder.mkdir(parents=True, exist_ok=True)
         for name, prompt in prompts.items():
             asked = replace(policy, contract=prompt)
@@ -77,7 +78,7 @@ def contract_experiment(
         if stale.stem not in rows:
             stale.unlink()
     summary = {
-        "split": choice.tasks_file.name if choice.tasks_file else choice.split or session.recipe.evaluate.split,
+        "split": choice.source(session),
         "stage": stage,
         "n": len(tasks),
         "variants": [_variant(name, prompts, rows) for name in prompts],

@@ -16,6 +16,7 @@ from thinkaloud.contracts import open_contract
 from thinkaloud.data.pool import group_by_domain
 from thinkaloud.display import Display
 from thinkaloud.errors import UserError, nearest
+from thinkaloud.evaluate.named_set import read_set
 from thinkaloud.evaluate.parts import FOLDER, Parts, clear, digest
 from thinkaloud.evaluate.rows import STAGES, Row, read_rows, write_rows
 from thinkaloud.evaluate.run import Decoding, evaluate, held_out
@@ -95,6 +96,8 @@ class Choice:
     split: str | None = None
     tasks_per_domain: int | None = None
     tasks_file: Path | None = None
+    data_set: str | None = None
+    data_dir: Path | None = None
     stages: Sequence[str] = ()
     checkpoint: Path | None = None
     model: Path | None = None
@@ -110,8 +113,10 @@ class Choice:
         for stage in self.stages:
             if stage not in STAGES:
                 raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
-        if self.tasks_file and self.split:
-            raise UserError("--tasks and --split each say which tasks; give one of them")
+        if sum(bool(value) for value in (self.tasks_file, self.split, self.data_set)) > 1:
+            raise UserError("--tasks, --on and --split each say which tasks; give one of them")
+        if self.data_dir and not self.data_set:
+            raise UserError("--data-dir says where the set of --on lies; add --on NAME, or leave it out")
         if sum((bool(self.stages), self.checkpoint is not None, self.model is not None)) > 1:
             raise UserError("--stage, --checkpoint and --model each say which model; give one of them")
         if self.samples > 1 and not self.temperature:
@@ -122,11 +127,11 @@ class Choice:
     def tasks(self, session: Session) -> tuple[str, list[Task]]:
         """A name for the tasks, of letters that a folder may have, and the tasks themselves."""
         config = session.recipe.evaluate
-        if self.tasks_file:
-            tasks = read_tasks(self.tasks_file)
+        if self.tasks_file or self.data_set:
+            tasks = read_tasks(self.tasks_file) if self.tasks_file else read_set(self.data_set or "", self.data_dir)
             if self.tasks_per_domain:
                 tasks = held_out(group_by_domain(tasks), per_domain=self.tasks_per_domain)
-            return f"tasks-{digest(*(task.id for task in tasks))[:8]}", tasks
+            return f"{_plain(self.data_set or 'tasks')}-{digest(*(task.id for task in tasks))[:8]}", tasks
         split, count = self.split or config.split, self.tasks_per_domain or config.tasks_per_domain
         tasks = held_out(session.pool.by_domain(split), per_domain=count)
         return f"{split}-{count}", tasks
@@ -141,11 +146,18 @@ class Choice:
             max_new_tokens=self.max_new_tokens or usual.max_new_tokens,
         )
 
+    def source(self, session: Session) -> str:
+        """What the tasks are called in results."""
+        if self.tasks_file:
+            return self.tasks_file.name
+        return self.data_set or self.split or session.recipe.evaluate.split
+
     def is_own(self, session: Session) -> bool:
         """True where it is just what the recipe asks `train` for."""
         config, usual = session.recipe.evaluate, decoding_of(session)
         return (
             self.tasks_file is None
+            and self.data_set is None
             and self.checkpoint is None
             and self.model is None
             and (self.split or config.split) == config.split
@@ -173,18 +185,36 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
         session = open_other_model(session, choice.model)
     with open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
+        tasks = fitting(policy, tasks, decoding, display)
         folder.mkdir(parents=True, exist_ok=True)
         for label, adapter in _models(session, run, policy, choice):
             evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding)
         clear(folder)
     told = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}
-    source = str(choice.tasks_file.name) if choice.tasks_file else choice.split or session.recipe.evaluate.split
-    summary = summarize(folder, source, **told)
+    summary = summarize(folder, choice.source(session), **told)
     if own:
         build_report(path)
     else:
         display.note(f"rows and summary: {folder}")
     return summary
+
+
+def fitting(policy: Policy, tasks: Sequence[Task], decoding: Decoding, display: Display) -> list[Task]:
+    """The tasks whose prompts leave room for an answer; how many do not is said.
+
+    Raises:
+        UserError: None is left.
+    """
+    room = policy.model.config.max_position - decoding.max_new_tokens
+    kept = [task for task in tasks if len(policy.contract.encode(task.question)) <= room]
+    if not kept:
+        raise UserError(
+            f"no prompt fits: the model attends to {policy.model.config.max_position} tokens and an answer may have "
+            f"{decoding.max_new_tokens}; lower --max-new-tokens, or take other tasks"
+        )
+    if len(kept) < len(tasks):
+        display.note(f"{len(tasks) - len(kept)} of {len(tasks)} tasks left out: their prompts have over {room} tokens")
+    return kept
 
 
 def _models(session: Session, run: RunDir, policy: Policy, choice: Choice) -> list[tuple[str, Adapter]]:

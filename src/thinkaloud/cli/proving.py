@@ -24,6 +24,12 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="JSON lines with domain, question, answer; in place of the run's tasks."),
     ] = None,
+    on: Annotated[
+        str | None, typer.Option(metavar="NAME[:SPLIT]", help="A data set by name, such as svamp or gsm8k:test.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="With --on: a folder of NAME/SPLIT files; the hub when absent.")
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="DIR", help="One checkpoint, RUN/checkpoints/NAME.")
     ] = None,
@@ -57,6 +63,8 @@ def evaluate(
         split=split,
         tasks_per_domain=tasks_per_domain,
         tasks_file=tasks,
+        data_set=on,
+        data_dir=data_dir,
         stages=stage or (),
         checkpoint=checkpoint,
         model=model,

@@ -1,6 +1,7 @@
 """Evaluation: completions of held-out tasks -> rows -> per-domain rates with intervals, and paired tests.
 
     task_file.py    tasks from a file of the user's own
+    named_set.py    tasks of a data set by name
     mismatches.py   the prompts of the contract experiment
     run.py          decodes tasks with one policy and scores them (the only module here that needs JAX)
     rows.py         one completion with its score: `eval/<stage>.parquet`

@@ -1,0 +1,61 @@
+"""Tasks of a data set by name, through the adapters that training data comes through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from thinkaloud.config import SourceConfig
+from thinkaloud.data.read import ReadRow, Unavailable, open_source
+from thinkaloud.data.sources import SOURCES
+from thinkaloud.errors import UserError, nearest
+from thinkaloud.records import Task, task_id
+
+
+def read_set(spec: str, data_dir: Path | None) -> list[Task]:
+    """The tasks of `NAME` or `NAME:SPLIT`, in order; rows that are no tasks are left out.
+
+    Without a split the set's test rows are taken, where it has any, else its validation rows, else what its adapter
+    reads.
+
+    Args:
+        spec: a known source, and one of its own splits.
+        data_dir: a folder with NAME/SPLIT files; the hub when None.
+
+    Raises:
+        UserError: the set or the split is not known or cannot be had, or holds no task.
+    """
+    name, _, split = spec.partition(":")
+    if name not in SOURCES:
+        raise UserError(f"unknown data set {name!r}{nearest(name, SOURCES)}; for a file of your own use --tasks")
+    rows = _rows(name, (split,) if split else ("test", "validation", ""), data_dir)
+    tasks: dict[str, Task] = {}
+    for row in rows:
+        draft = row.draft
+        if draft is not None:
+            task = Task(
+                id=task_id(draft.domain, draft.question, draft.choices),
+                domain=draft.domain,
+                source=name,
+                question=draft.question,
+                answer=draft.answer,
+                tests=draft.tests,
+                setup=draft.setup,
+                choices=draft.choices,
+                split=row.role,
+            )
+            tasks.setdefault(task.id, task)
+    if not tasks:
+        raise UserError(f"expected tasks in {spec}, found none; name another split, such as {name}:train")
+    return list(tasks.values())
+
+
+def _rows(name: str, splits: Sequence[str], data_dir: Path | None) -> Iterator[ReadRow]:
+    """The rows of the first split that can be had; "" stands for what the adapter reads by itself."""
+    for place, split in enumerate(splits):
+        try:
+            return open_source(name, SourceConfig(splits=(split,) if split else ()), data_dir).rows()
+        except (Unavailable, UserError) as error:
+            if place == len(splits) - 1:
+                raise UserError(str(error)) from None
+    raise AssertionError("no split was asked for")
