@@ -18,7 +18,7 @@ import thinkaloud
 PACKAGE = Path(thinkaloud.__file__).parent
 LAYERS = (
     ("errors", "records", "seeding"),
-    ("config", "rundir", "gguf_header", "fetch_pypi"),
+    ("config", "rundir", "durations", "gguf_header", "fetch_pypi"),
     ("fetch",),
     ("prompt", "sandbox"),
     ("contracts", "domains"),
@@ -31,6 +31,7 @@ LAYERS = (
     ("display", "environment"),
     ("report",),
     ("session",),
+    ("audit",),
     ("export", "serve"),
     ("evaluating", "chat", "bench"),
     ("pipeline", "contract_experiment"),
@@ -42,8 +43,8 @@ LAYERS = (
 
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 MAY_LOAD_JAX = {
-    *("model", "rollout", "train", "evaluate", "environment", "export", "session", "evaluating", "pipeline", "chat"),
-    *("bench", "contract_experiment", "serve", "api"),
+    *("model", "rollout", "train", "evaluate", "environment", "export", "session", "audit", "evaluating", "pipeline"),
+    *("chat", "bench", "contract_experiment", "serve", "api"),
 }
 HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")
 

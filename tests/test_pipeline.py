@@ -127,7 +127,7 @@ class TestUnbroken:
     def test_everything_is_there(self, unbroken: Path) -> None:
         found = {str(path.relative_to(unbroken)) for path in unbroken.rglob("*") if path.is_file()}
         assert {
-            *("recipe.toml", "resolved.json", "contract.json", "metrics.jsonl", "environment.json", "pool.json"),
+            *("recipe.toml", "resolved.json", "contract.json", "metrics.jsonl", "environment.json", "pool/pool.json"),
             *("report.html", "writeup.md", "eval/summary.json", *(f"eval/{stage}.parquet" for stage in STAGES)),
             *(f"rollouts/step-{step:06d}.parquet" for step in (1, 2, 3, 4)),
         } <= found

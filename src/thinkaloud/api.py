@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, overload
 
 from thinkaloud import evaluating, pipeline
@@ -105,8 +106,9 @@ def build_pool(recipe: Recipe) -> Pool:
     Raises:
         UserError: a source cannot be had, or a domain is left without tasks.
     """
-    with Display() as display:
-        return open_session(recipe, progress=display.note).pool
+    with Display() as display, TemporaryDirectory(prefix="thinkaloud-pool-") as place:
+        # the tasks stay readable when the folder is gone: their file is mapped into memory
+        return open_session(recipe, Path(place) / "pool", note=display.note, progress=display.progress).pool
 
 
 def train(recipe: Recipe, out: str | Path | None = None, *, resume: bool = False) -> Run:
@@ -191,8 +193,8 @@ def dataset(recipe: Recipe, split: str = "train") -> Any:
     """
     from datasets import Dataset
 
-    with Display() as display:
-        session = open_session(recipe, progress=display.note)
+    with Display() as display, TemporaryDirectory(prefix="thinkaloud-pool-") as place:
+        session = open_session(recipe, Path(place) / "pool", note=display.note, progress=display.progress)
     return Dataset.from_list(
         [
             {

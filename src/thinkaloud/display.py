@@ -24,7 +24,7 @@ _RECENT_STEPS = 20
 """Steps whose median time predicts the rest: long enough to forget a compilation, short enough to follow a change."""
 _PROGRESS_SECONDS = 20.0
 """Between two plain progress lines."""
-_LABELS = {"cold_start": "cold start", "grpo": "GRPO", "evaluate": "evaluation"}
+_LABELS = {"cold_start": "cold start", "grpo": "GRPO", "evaluate": "evaluation", "data": "curating tasks"}
 _NUMBERS = (("loss", "loss", ".3f"), ("reward", "reward", ".3f"), ("format_rate", "format", ".0%"))
 
 
@@ -91,16 +91,16 @@ class Display:
             self._refresh()
 
     def progress(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` within a step or an evaluation.
+        """`done` of `total` within a step or an evaluation; 0 where the total is not known.
 
         Plain output shows one in twenty seconds, and the last in a stage without steps, where no step's line follows.
         """
-        self._progress = f"{what} {done}/{total}"
+        self._progress = f"{what} {done}/{total}" if total else f"{what} {done}"
         if self._live is not None:
             self._refresh()
             return
         now = self._clock()
-        if now - self._said >= _PROGRESS_SECONDS or (done >= total and self._total == 0):
+        if now - self._said >= _PROGRESS_SECONDS or (done >= total > 0 and self._total == 0):
             self._say(f"  {self._progress}")
 
     def note(self, text: str) -> None:

@@ -6,12 +6,17 @@ the newest whole checkpoint within GRPO, from its beginning within the (short) c
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from thinkaloud.audit.before_training import audit_recipe
+from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Mixture
@@ -26,7 +31,7 @@ from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rundir import RunDir, check_new, check_writable, create
 from thinkaloud.seeding import derive_seed
-from thinkaloud.session import Scorer, Session, open_scorer, open_session
+from thinkaloud.session import Scorer, Session, open_run, open_scorer, open_session
 from thinkaloud.train.checkpoint import newest, restore, restore_adapter, save
 from thinkaloud.train.cold_start import cold_start
 from thinkaloud.train.grpo import Grpo
@@ -129,8 +134,13 @@ class Training:
         )
 
 
-def train(recipe: Recipe, recipe_text: str, out: Path, *, resume: bool, display: Display) -> RunDir:
+def train(
+    recipe: Recipe, recipe_text: str, out: Path, *, resume: bool, display: Display, pool: Path | None = None
+) -> RunDir:
     """Run a recipe into `out`; with `resume`, go on with the run that is there.
+
+    Args:
+        pool: A pool that `thinkaloud data` built from this recipe; built here when absent.
 
     Raises:
         UserError: Whatever the user can mend; a new run directory is made only after the sandbox has
@@ -144,24 +154,50 @@ def train(recipe: Recipe, recipe_text: str, out: Path, *, resume: bool, display:
             timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
     else:
         check_new(out)
-    with timer.phase("prepare"):
-        session = open_session(recipe, progress=display.note)
-    with open_scorer(recipe, session.contract) as (score, level):
+    with staging(out) as place, ExitStack() as stack:
+        with timer.phase("prepare"):
+            session = open_run(out)[0] if resume else start(recipe, place, pool, display)
+            warn(audit_recipe(recipe, session.pool), display)
+        score, level = stack.enter_context(open_scorer(recipe, session.contract))
         with timer.phase("prepare"):
             policy = session.load_policy()
         if not resume:
             create(out, recipe_text, recipe.resolved())
-        if run.contract.exists():
-            type(session.contract).load(run.contract, session.contract.tokenizer)
-        else:
+            place.rename(run.pool)
             session.contract.save(run.contract)
-        run.write_json("pool.json", {"counts": session.pool.counts(), "dropped": session.pool.dropped})
         try:
             Training(session, run, policy, score, display, timer).go()
         finally:
             run.write_json("environment.json", describe_environment(level, timer.seconds))
     build_report(out)
     return run
+
+
+def start(recipe: Recipe, place: Path, pool: Path | None, display: Display) -> Session:
+    """The session of a new run, its pool at `place`."""
+    display.stage("data", total_steps=0)
+    return open_session(recipe, place, given=pool, note=display.note, progress=display.progress)
+
+
+@contextmanager
+def staging(out: Path) -> Iterator[Path]:
+    """Where the pool of a new run is built, on the disk of the run directory, before there is one; gone in the end."""
+    parent = next(folder for folder in out.absolute().parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(prefix=".thinkaloud-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "pool"
+
+
+def warn(findings: Sequence[Finding], display: Display) -> None:
+    """Show what the cheap part of the audit would mend.
+
+    Raises:
+        UserError: A finding says that the run would come to nothing.
+    """
+    for finding in findings:
+        if finding.level is Level.STOP:
+            raise UserError(f"{finding.name}: {finding.message}; {finding.remedy}")
+        if finding.level is Level.WARNING:
+            display.note(f"warning: {finding.name}: {finding.message}; {finding.remedy}")
 
 
 def require_same_recipe(run: RunDir, recipe: Recipe) -> None:

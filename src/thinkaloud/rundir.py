@@ -31,6 +31,10 @@ class RunDir:
         return self.path / "metrics.jsonl"
 
     @property
+    def pool(self) -> Path:
+        return self.path / "pool"
+
+    @property
     def contract(self) -> Path:
         return self.path / "contract.json"
 

@@ -1,13 +1,14 @@
 """What a command that runs a model needs: the model's files, its tokenizer, the prompt contract, the task pool.
 
-Opening a session reads and checks everything that can be checked before the weights are loaded, and writes nothing.
+Opening a session reads and checks everything that can be checked before the weights are loaded, and writes nothing but
+the pool of a new run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ import jax
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.contracts import open_contract
-from thinkaloud.data import Pool, build_pool
+from thinkaloud.data import Pool
+from thinkaloud.data.build import place_pool
+from thinkaloud.data.curate import Progress
+from thinkaloud.data.pool import check_domains
+from thinkaloud.data.store import open_pool
 from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.fetch import ModelFiles, models_cache
@@ -76,15 +81,27 @@ def keep_compiled() -> None:
         settings.update("jax_compilation_cache_dir", str(models_cache().parent / "compiled"))
 
 
-def open_session(recipe: Recipe, progress: Callable[[str], None] | None = None) -> Session:
-    """Fetch and check; raises UserError for whatever the user can mend."""
-    files, contract = open_contract(recipe, progress)
-    pool = build_pool(
-        recipe.data,
-        derive_seed(recipe.seed, "data"),
-        num_tokens=lambda question: len(contract.encode(question)),
-        max_prompt_tokens=recipe.rollout.max_prompt_tokens,
-    )
+def open_session(
+    recipe: Recipe,
+    place: Path,
+    *,
+    given: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    progress: Progress = lambda done, total, what: None,
+) -> Session:
+    """Fetch the model's files, and build the recipe's pool, or take the one that was built.
+
+    Args:
+        place: Where the pool is to lie.
+        given: A pool of `thinkaloud data`; the recipe's is built when absent.
+        note: Told one line about what takes time, or what the user should know.
+        progress: Told (done, total, what) while the pool is built; a total of 0 is not known.
+
+    Raises:
+        UserError: Whatever the user can mend.
+    """
+    files, contract = open_contract(recipe, note)
+    pool = place_pool(recipe, contract, place, given=given, progress=progress, note=note)
     return Session(recipe, files, contract, pool)
 
 
@@ -129,9 +146,10 @@ def open_run(path: Path, *, allow_contract_mismatch: bool = False) -> tuple[Sess
     """
     run = RunDir(path)
     recipe = parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
-    session = open_session(recipe)
-    contract = PromptContract.load(run.contract, session.contract.tokenizer, verify=not allow_contract_mismatch)
-    return replace(session, contract=contract), run
+    files, built = open_contract(recipe)
+    contract = PromptContract.load(run.contract, built.tokenizer, verify=not allow_contract_mismatch)
+    check_domains(recipe.data)
+    return Session(recipe, files, contract, open_pool(run.pool)), run
 
 
 def stage_adapter(session: Session, run: RunDir, policy: Policy, stage: str) -> Adapter:

@@ -59,9 +59,11 @@ def test_the_original_s_hyperparameters() -> None:
 
 
 @pytest.mark.parametrize("name", ["gemma3-270m", "smollm2-135m"])
-def test_the_smaller_models_differ_by_their_cold_start_alone(name: str) -> None:
+def test_the_smaller_models_differ_by_their_cold_start_and_data_alone(name: str) -> None:
+    apart = ("name", "model", "cold_start", "data")
+
     def without(path: Path) -> dict[str, object]:
-        return {k: v for k, v in load_recipe(path).resolved().items() if k not in ("name", "model", "cold_start")}
+        return {k: v for k, v in load_recipe(path).resolved().items() if k not in apart}
 
     assert without(BY_NAME[name]) == without(BY_NAME["gemma3-1b"])
     assert load_recipe(BY_NAME[name]).cold_start.max_steps > 0

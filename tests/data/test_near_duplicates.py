@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,7 @@ from realistic import light_copy, make_rows, vocabulary
 from thinkaloud.data.near_duplicates import find_exact_duplicates, find_near_duplicates, is_near_copy
 from thinkaloud.data.words import normalized, words_of
 
-REAL = Path("/work/shared/data")
+REAL = Path(os.environ.get("THINKALOUD_ROWS", Path(__file__).parents[3] / "shared" / "data"))
 THRESHOLD = 0.8
 
 

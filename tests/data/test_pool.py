@@ -1,89 +1,70 @@
-"""The pool of a recipe: what is kept, what is dropped for which reason, and what is refused."""
+"""The starter pool as a recipe takes it, and what a recipe's domains must be."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from thinkaloud.config import DataConfig
-from thinkaloud.data import Pool, build_pool
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.data import Pool
+from thinkaloud.data.build import build_pool
 from thinkaloud.data.pool import check_domains
 from thinkaloud.data.starter import load_starter
 from thinkaloud.errors import UserError
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.tokenizer import byte_tokenizer
 from thinkaloud.records import DOMAINS, SPLITS
 
-
-def words(question: str) -> int:
-    return len(question.split())
+CONTRACT = PromptContract.build(byte_tokenizer(), frame="gemma")
 
 
-def pool_of(config: DataConfig, *, seed: int = 0, limit: int = 10_000) -> Pool:
-    return build_pool(config, seed, num_tokens=words, max_prompt_tokens=limit)
+def pool_of(folder: Path, *, seed: int = 0, **data: Any) -> Pool:
+    limits = {"max_prompt_tokens": 4000, "max_new_tokens": 4000}
+    recipe = parse_recipe({"name": "r", "model": "tiny", "seed": seed, "data": data, "rollout": limits})
+    return build_pool(recipe, CONTRACT, folder)
 
 
-def test_the_starter_pool_whole() -> None:
-    pool = pool_of(DataConfig())
+def test_the_starter_pool_whole(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path / "p")
     assert pool.dropped == {}
     assert list(pool.counts()) == list(DOMAINS)
     assert all(sum(by_split.values()) >= 40 for by_split in pool.counts().values())
     assert all(by_split["test"] >= 10 for by_split in pool.counts().values())
-    assert len({task.id for task in pool.tasks}) == len(pool.tasks)
-
-
-def test_splits_part_the_pool() -> None:
-    pool = pool_of(DataConfig())
     parts = [{task.id for task in pool.split(name)} for name in SPLITS]
-    assert sum(map(len, parts)) == len(pool.tasks)
-    assert not parts[0] & parts[2]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == len(pool.tasks) == 448
     assert len(pool.split("nonsense")) == 0
 
 
-def test_domains_in_the_recipe_s_order() -> None:
-    pool = pool_of(DataConfig(domains=("logic", "math"), generated={"math": 5}))
+def test_domains_in_the_recipe_s_order(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path / "p", domains=["logic", "math"], generated={"math": 5})
     assert list(dict.fromkeys(task.domain for task in pool.tasks)) == ["logic", "math"]
     assert pool.counts()["math"]["train"] == sum(t.split == "train" for t in load_starter("math")) + 5
 
 
-def test_generated_tasks_train_only_and_depend_on_the_seed_alone() -> None:
-    config = DataConfig(domains=("math",), generated={"math": 30})
-    first, second, other = pool_of(config), pool_of(config), pool_of(config, seed=1)
-    assert first == second
+def test_generated_tasks_train_only_and_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    first, second, other = (
+        pool_of(tmp_path / str(number), domains=["math"], generated={"math": 30}, seed=seed)
+        for number, seed in enumerate((0, 0, 1))
+    )
+    assert list(first.tasks) == list(second.tasks)
     assert {task.id for task in first.tasks} != {task.id for task in other.tasks}
     assert {task.split for task in first.tasks if task.source == "generated"} == {"train"}
 
 
-def test_long_prompts_are_dropped_whole_and_counted() -> None:
-    whole = pool_of(DataConfig(domains=("summarization",)))
-    lengths = sorted(words(task.question) for task in whole.split("train"))
-    limit = lengths[len(lengths) // 2]
-    cut = pool_of(DataConfig(domains=("summarization",)), limit=limit)
-    longer = [task for task in whole.tasks if words(task.question) > limit]
-    assert cut.dropped == {f"prompt over {limit} tokens": len(longer)}
-    assert set(cut.tasks) == set(whole.tasks) - set(longer)
+def test_an_unknown_domain_is_refused_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^data\.domains: expected a domain, found 'poetry'"):
+        check_domains(DataConfig(domains=("math", "poetry")))
+    with pytest.raises(UserError, match=r"^data\.domains: expected a domain, found 'poetry'"):
+        pool_of(tmp_path / "p", domains=["math", "poetry"])
 
 
-def test_a_question_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    twice = [*load_starter("math"), load_starter("math")[0]]
-    monkeypatch.setattr("thinkaloud.data.pool.load_starter", lambda _: twice)
-    pool = pool_of(DataConfig(domains=("math",)))
-    assert pool.dropped == {"duplicate question": 1}
-    assert len(pool.tasks) == len(twice) - 1
-
-
-def test_a_domain_left_without_training_tasks_is_refused() -> None:
-    with pytest.raises(UserError, match=r"no training task of domain 'math' .* raise rollout\.max_prompt_tokens"):
-        pool_of(DataConfig(), limit=1)
-
-
-def test_an_unknown_domain_is_refused_with_its_key() -> None:
-    config = DataConfig(domains=("math", "poetry"))
-    for refuse in (check_domains, pool_of):
-        with pytest.raises(UserError, match=r"^data\.domains: expected a domain, found 'poetry'"):
-            refuse(config)
-
-
-def test_more_than_the_generator_can_tell_apart() -> None:
+def test_more_than_the_generator_can_tell_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"generate math: .* ask for \d+ or fewer"):
-        pool_of(DataConfig(domains=("math",), generated={"math": 100_000}))
+        pool_of(tmp_path / "p", domains=["math"], generated={"math": 100_000})
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

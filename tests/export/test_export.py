@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from test_cli import Run, run
+from thinkaloud.data.store import write_pool
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.export import build, export_run
 from thinkaloud.export.build import Format
@@ -25,6 +26,7 @@ from thinkaloud.model import checkpoint
 from thinkaloud.model.checkpoint import load_checkpoint
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import load_tokenizer
+from thinkaloud.records import Task
 from tiny_runs import FAMILIES, QUESTIONS, make_base, make_run
 
 __all__ = ["run"]  # the fixture
@@ -179,8 +181,11 @@ def test_the_card(tiny_run: Path, tmp_path: Path) -> None:
 
 def test_licences_of_the_data_come_from_the_pool(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "tiny")
-    pool = {"licenses": {"MIT": {"gsm8k": 7}, "CC-BY-4.0": {"mbpp": 3, "gsm8k": 1}}}
-    (folder / "pool.json").write_text(json.dumps(pool))
+    tasks = [
+        Task(id=str(n), domain="math", source=source, question="q", answer="a", license=license)
+        for n, (source, license) in enumerate((("gsm8k", "MIT"), ("mbpp", "CC-BY-4.0"), ("gsm8k", "CC-BY-4.0")))
+    ]
+    write_pool(folder / "pool", tasks, domains=("math",), seed=0)
     assert data_licenses(open_bundle(folder, "trained")) == {"gsm8k": "MIT, CC-BY-4.0", "mbpp": "CC-BY-4.0"}
 
 

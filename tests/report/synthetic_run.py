@@ -69,7 +69,8 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
         write_rows(folder / "eval" / f"{name}.parquet", rows)
     write_summary(folder / "eval" / "summary.json", build_summary("test", stages))
     counts = {name: {"train": 44, "validation": 10, "test": 10} for name in DOMAINS}
-    (folder / "pool.json").write_text(json.dumps({"counts": counts, "dropped": {}}))
+    (folder / "pool").mkdir()
+    (folder / "pool" / "pool.json").write_text(json.dumps({"counts": counts, "dropped": {}}))
     write_contracts(folder / "eval" / "contracts", stages["trained"], draw)
     events = [
         {"level": "warning", "stage": "grpo", "step": 7, "message": f"entropy fell {HOSTILE[0]}", "remedy": "wait"},

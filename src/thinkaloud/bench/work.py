@@ -89,7 +89,7 @@ def make_work(
     Raises:
         UserError: Whatever the user can mend: recipe, model, pool.
     """
-    session = open_session(recipe, note)
+    session = open_session(recipe, folder / "pool", note=note or (lambda text: None))
     files, contract = session.files, session.contract
     tasks = _choose(session.pool, recipe, prompt_tokens, lambda task: len(contract.encode(task.question)))
     config, params = load_checkpoint(files, np.float32)

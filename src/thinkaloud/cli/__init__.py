@@ -15,8 +15,8 @@ from thinkaloud.cli.app import app
 __all__ = ["app", "main"]
 
 COMMANDS = (
-    *("training", "proving", "comparing", "watching"),
-    *("talking", "serving", "exporting", "scoring", "auditing", "machine", "bench"),
+    *("curating", "auditing", "training", "proving", "comparing", "watching"),
+    *("talking", "serving", "exporting", "scoring", "machine", "bench"),
 )
 """Modules that register commands, in the order of `thinkaloud --help`."""
 

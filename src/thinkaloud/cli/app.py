@@ -26,6 +26,10 @@ RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory th
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as grpo.max_steps=20.")
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Read sources from DIR/NAME/SPLIT.jsonl, .jsonl.gz or .parquet."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Mismatch = Annotated[
     bool, typer.Option("--allow-contract-mismatch", help="Go on although tokenizer and saved prompts do not fit.")
@@ -52,3 +56,9 @@ def open_display() -> Display:
 def plain_text(argument: str) -> str:
     """An argument as UTF-8, whatever the locale took its bytes for."""
     return os.fsencode(argument).decode("utf-8", "replace")
+
+
+def with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
+    """The overrides, `--data-dir` among them: it is short for `--set data.dir=DIR`."""
+    given = list(overrides or [])
+    return given if data_dir is None else [*given, f"data.dir={json.dumps(str(data_dir), ensure_ascii=False)}"]

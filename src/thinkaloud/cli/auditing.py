@@ -1,13 +1,23 @@
-"""`audit`."""
+"""`audit`: what can be known before training."""
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from thinkaloud.cli.app import AsJson, app, print_json, print_table
+from thinkaloud.cli.app import (
+    AsJson,
+    DataDir,
+    Overrides,
+    app,
+    open_display,
+    print_json,
+    print_table,
+    with_data_dir,
+)
 from thinkaloud.errors import UserError
 
 
@@ -16,15 +26,52 @@ def audit(
     recipe: Annotated[
         Path | None, typer.Argument(metavar="[RECIPE]", help="Not needed for --rewards.", show_default=False)
     ] = None,
-    rewards: Annotated[bool, typer.Option("--rewards", help="The reward bench: which hacks win.")] = False,
+    rewards: Annotated[bool, typer.Option("--rewards", help="The reward bench alone: which hacks win.")] = False,
+    pool: Annotated[
+        Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
+    ] = None,
+    with_model: Annotated[
+        bool, typer.Option("--model/--no-model", help="Load the weights: sample the base, estimate memory, time steps.")
+    ] = True,
+    samples: Annotated[int, typer.Option(min=2, help="Completions a domain of the base model.")] = 8,
+    deadline: Annotated[
+        str | None, typer.Option(help="Time for the whole run, such as 9h or 2h30m: which steps fit.")
+    ] = None,
+    data_dir: DataDir = None,
+    overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Check what can be known before training. Exit code 1 where something must be mended first.
 
-    Example: thinkaloud audit --rewards
+    Example: thinkaloud audit recipes/starter.toml --deadline 2h
     """
-    if not rewards:
-        raise UserError("expected --rewards, found nothing to audit; run: thinkaloud audit --rewards")
+    if rewards:
+        _audit_rewards(as_json)
+        return
+    if recipe is None:
+        raise UserError("expected a recipe, found none; run: thinkaloud audit recipes/starter.toml, or audit --rewards")
+    from thinkaloud.audit.findings import Level, findings_table, worst
+    from thinkaloud.audit.run import audit_all
+    from thinkaloud.config import load_recipe
+    from thinkaloud.durations import seconds_until
+
+    loaded = load_recipe(recipe, with_data_dir(overrides, data_dir))
+    seconds = None if deadline is None else seconds_until(deadline, datetime.datetime.now().astimezone())
+    with open_display() as display:
+        findings = audit_all(
+            loaded, pool=pool, samples=samples, deadline_seconds=seconds, with_model=with_model, display=display
+        )
+    level = worst(findings)
+    if as_json:
+        print_json({"level": str(level), "findings": [finding.as_dict() for finding in findings]})
+    else:
+        print_table(findings_table(findings))
+        print(f"audit: {level}")
+    if level is Level.STOP:
+        raise typer.Exit(1)
+
+
+def _audit_rewards(as_json: bool) -> None:
     from thinkaloud.rewards.audit import audit_rewards, losing_lines, rewards_table
     from thinkaloud.sandbox.verdict import SandboxUnavailable
 

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from thinkaloud.cli.app import AsJson, Overrides, RecipePath, app, open_display, print_json, print_table
+from thinkaloud.cli.app import (
+    AsJson,
+    DataDir,
+    Overrides,
+    RecipePath,
+    app,
+    open_display,
+    print_json,
+    print_table,
+    with_data_dir,
+)
 
 
 @app.command()
@@ -19,6 +29,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe as JSON and stop.")] = False,
     as_json: AsJson = False,
+    data_dir: DataDir = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
+    ] = None,
 ) -> None:
     """Cold start, GRPO, evaluation and report, into one run directory.
 
@@ -28,7 +42,7 @@ def train(
     from thinkaloud.data.pool import check_domains
 
     text = read_recipe_text(recipe)
-    loaded = parse_recipe_text(text, overrides or [], where=str(recipe))
+    loaded = parse_recipe_text(text, with_data_dir(overrides, data_dir), where=str(recipe))
     check_domains(loaded.data)
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
@@ -38,7 +52,7 @@ def train(
 
     target = out or Path("runs") / loaded.name
     with open_display() as display:
-        run = pipeline.train(loaded, text, target, resume=resume, display=display)
+        run = pipeline.train(loaded, text, target, resume=resume, display=display, pool=pool)
     summary = read_summary(run.evaluation / "summary.json")
     if as_json:
         print_json({"run": str(run.path), "report": str(run.path / "report.html"), **summary})

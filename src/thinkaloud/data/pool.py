@@ -1,22 +1,17 @@
-"""The tasks of a run: gathered, filtered by tokens under the contract, counted."""
+"""The tasks of a run, by domain and split, in memory or read from a file one at a time."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
-from typing import overload
+from typing import Any, overload
 
 from thinkaloud.config import DataConfig
-from thinkaloud.data.generators import generate_logic, generate_math
-from thinkaloud.data.starter import load_starter
 from thinkaloud.domains import domain, register_alias
 from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
-
-_GENERATORS: dict[str, Callable[[int, int], list[Task]]] = {"math": generate_math, "logic": generate_logic}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +64,14 @@ class Pool:
     """Kept tasks, and how many were dropped for which reason.
 
     `tasks` stand by domain, split, and those with a rationale first; `ranges` says where each domain's split is. They
-    are a tuple in memory (`Pool.of`), or are read from a file as they are needed (`store.open_pool`).
+    are a tuple in memory (`Pool.of`), or are read from a file as they are needed (`store.open_pool`). `record` is
+    what the builder noted: settings, sources, the account of every row.
     """
 
     tasks: Sequence[Task]
     ranges: tuple[Range, ...]
     dropped: dict[str, int] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tasks: Iterable[Task], domains: Sequence[str], dropped: dict[str, int] | None = None) -> Pool:
@@ -145,39 +142,3 @@ def check_domains(config: DataConfig) -> None:
             domain(name)
         except UserError as error:
             raise UserError(f"data.domains: {error}") from None
-
-
-def build_pool(config: DataConfig, seed: int, *, num_tokens: Callable[[str], int], max_prompt_tokens: int) -> Pool:
-    """Gather the tasks of a recipe.
-
-    Args:
-        config: Which domains, and how many generated tasks.
-        seed: Of the generators.
-        num_tokens: Tokens of a question's whole prompt under the contract.
-        max_prompt_tokens: Longer prompts are dropped whole; no text is ever cut.
-
-    Returns:
-        The pool; one question stands in it once.
-
-    Raises:
-        UserError: An unknown domain, or one left without training tasks.
-    """
-    check_domains(config)
-    candidates = [task for name in config.domains for task in load_starter(name)]
-    for name, count in config.generated.items():
-        candidates += _GENERATORS[name](seed, count)
-    dropped: Counter[str] = Counter()
-    kept: dict[str, Task] = {}
-    for task in candidates:
-        if task.id in kept:
-            dropped["duplicate question"] += 1
-        elif num_tokens(task.question) > max_prompt_tokens:
-            dropped[f"prompt over {max_prompt_tokens} tokens"] += 1
-        else:
-            kept[task.id] = task
-    pool = Pool.of(kept.values(), config.domains, dict(dropped))
-    for name in config.domains:
-        if name not in pool.by_domain("train"):
-            reasons = ", ".join(f"{count} by {reason}" for reason, count in dropped.items()) or "none dropped"
-            raise UserError(f"no training task of domain {name!r} is left ({reasons}); raise rollout.max_prompt_tokens")
-    return pool

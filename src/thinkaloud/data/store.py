@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
@@ -99,7 +101,7 @@ def open_pool(folder: Path) -> Pool:
             found = "no such file" if size is None else f"{size} bytes"
             raise UserError(f"{path}: expected {known['bytes']} bytes, found {found}; build the pool again")
     ranges = tuple(Range(**own) for own in index["ranges"])
-    return Pool(StoredTasks(folder / ARROW), ranges, dict(index["dropped"]))
+    return Pool(StoredTasks(folder / ARROW), ranges, dict(index["dropped"]), dict(index.get("record", {})))
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -124,6 +126,16 @@ def read_index(folder: Path) -> dict[str, Any]:
     if not {"files", "ranges", "dropped"} <= index.keys():
         raise UserError(f"{path} is damaged: it does not say what the pool holds; build the pool again")
     return index
+
+
+def link_pool(source: Path, target: Path) -> None:
+    """Have a pool in a second place too: as links where the disk allows it, else as a copy; the index goes last."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (PARQUET, ARROW, INDEX):
+        try:
+            os.link(source / name, target / name)
+        except OSError:
+            shutil.copyfile(source / name, target / name)
 
 
 def verify_pool(folder: Path) -> None:
@@ -204,6 +216,7 @@ def _spill(path: Path, tasks: Iterable[Task], domains: Sequence[str], seed: int)
     order = np.lexsort((drawn, place))
     return {
         "num_tasks": len(order),
+        "counts": _counts(place[order], domains),
         "ranges": [asdict(own) for own in _ranges(place[order], domains)],
         "sources": _nested(by_source),
         "licenses": _nested(licenses),
@@ -233,6 +246,14 @@ def _ranges(places: np.ndarray, domains: Sequence[str]) -> Iterator[Range]:
             first, middle, last = np.searchsorted(places, [kind, kind + 1, kind + 2]).tolist()
             if last > first:
                 yield Range(domain=name, split=split, start=first, count=last - first, with_rationale=middle - first)
+
+
+def _counts(places: np.ndarray, domains: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Tasks by domain and split."""
+    counts: dict[str, dict[str, int]] = {}
+    for own in _ranges(places, domains):
+        counts.setdefault(own.domain, dict.fromkeys(SPLITS, 0))[own.split] = own.count
+    return counts
 
 
 def _nested(counts: Counter[Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import jinja2
 import thinkaloud
 from thinkaloud.data.generators import LICENSE as GENERATED_LICENSE
 from thinkaloud.data.starter import LICENSE as STARTER_LICENSE
+from thinkaloud.data.store import read_index
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent, percent_range, read_summary
@@ -37,7 +38,7 @@ def stock_base(bundle: Bundle) -> str:
 def data_licenses(bundle: Bundle) -> dict[str, str]:
     """Licences of the training data by source: what pool.json says ({licence: {source: tasks}}), else the recipe."""
     try:
-        recorded = bundle.run.read_json("pool.json").get("licenses")
+        recorded = read_index(bundle.run.pool).get("licenses")
     except UserError:
         recorded = None
     if isinstance(recorded, Mapping) and recorded:

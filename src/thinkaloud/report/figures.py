@@ -47,6 +47,13 @@ def save_figures(run: Run) -> dict[str, Path]:
     return saved
 
 
+def save_chart(chart: Chart, path: Path) -> Path:
+    """One chart to a .png or .svg file, in the look of them all; returns the path."""
+    with _style("path"):
+        _save(_sheet([chart], 1), path)
+    return path
+
+
 def inline_svg(chart: Chart, key: str) -> str:
     """One chart as an `<svg>` for a page: its text alternative as a label, its colours as custom properties.
 

@@ -102,7 +102,7 @@ def load_run(path: Path) -> Run:
             "name one that `thinkaloud train` made"
         )
     missing += [f"eval/{name}.parquet is not there" for name in summary.get("stages", {}) if name not in rows]
-    pool = extra("pool.json", _object) or {}
+    pool = extra("pool/pool.json", _object) or {}
     contracts = extra("eval/contracts/summary.json", _contracts) or {}
     health = tuple(extra("health.jsonl", _lines) or ())
     return Run(

@@ -1,0 +1,229 @@
+"""The cheap part of an audit: the pool, the mixture, the token limits. No weights, no sampling, seconds at most."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.config import Recipe
+from thinkaloud.data import Pool
+from thinkaloud.data.mixture import mixture_table
+
+FEW_TASKS = 20
+"""Training tasks of a domain below which a run learns them by heart."""
+MANY_REPEATS = 10.0
+"""Times a task is drawn over a run above which it is learnt by heart."""
+LOST_SHARE = 0.1
+"""Share of a source's rows that may be dropped for one reason before it is worth a look."""
+EXPECTED = ("domain left out", "exact copy", "near copy", "over the cap", "category ")
+"""How the reasons begin for which rows are dropped as the recipe asks, or as their source is."""
+SMALL_GROUP = 4
+"""Completions a group below which the group's mean says little."""
+
+
+def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
+    """What recipe and pool tell by themselves."""
+    lines: list[dict[str, Any]] = pool.record.get("lines", [])
+    return [
+        *check_counts(recipe, pool),
+        check_mixture(recipe, pool),
+        *check_losses(recipe, lines),
+        check_prompts(recipe, lines),
+        check_answers(recipe, lines),
+        check_rationales(recipe, pool, lines),
+        check_licenses(lines),
+        check_contamination(recipe),
+        check_group(recipe),
+    ]
+
+
+def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
+    """Enough tasks to train on and to judge by, in each domain."""
+    counts = pool.counts()
+    split, wanted = recipe.evaluate.split, recipe.evaluate.tasks_per_domain
+    few = {name: own["train"] for name, own in counts.items() if own["train"] < FEW_TASKS}
+    thin = {name: own[split] for name, own in counts.items() if own[split] < wanted}
+    total = sum(own["train"] for own in counts.values())
+    found = [
+        Finding(
+            name="training tasks",
+            level=Level.WARNING if few else Level.OK,
+            message=f"{total} training tasks in {len(counts)} domains"
+            + (f"; few in {_counted(few)}: a run learns them by heart" if few else ""),
+            remedy="add a source, or generated tasks (data.generated)" if few else "",
+            figures={"counts": counts},
+        )
+    ]
+    if thin:
+        found.append(
+            Finding(
+                name="held-out tasks",
+                level=Level.WARNING,
+                message=f"the {split} split has fewer than evaluate.tasks_per_domain = {wanted} tasks in "
+                f"{_counted(thin)}: intervals will be wide",
+                remedy=f"raise data.{split}_share, or add a source" if split != "train" else "add a source",
+                figures=thin,
+            )
+        )
+    return found
+
+
+def check_mixture(recipe: Recipe, pool: Pool) -> Finding:
+    """How often a task comes up over the run."""
+    draws = recipe.grpo.max_steps * recipe.rollout.prompts_per_step
+    rows = mixture_table({name: own["train"] for name, own in pool.counts().items()}, recipe.mixture.exponent, draws)
+    often = {row.domain: round(row.repeats, 1) for row in rows if row.repeats > MANY_REPEATS}
+    rarest = min(rows, key=lambda row: row.sampled_share)
+    return Finding(
+        name="mixture",
+        level=Level.WARNING if often else Level.OK,
+        message=f"{draws} draws over {recipe.grpo.max_steps} steps; the rarest domain, {rarest.domain}, has "
+        f"{rarest.sampled_share:.1%} of them ({rarest.natural_share:.1%} of the tasks)"
+        + (f"; tasks repeat more than {MANY_REPEATS:.0f} times in {_counted(often)}" if often else ""),
+        remedy="raise mixture.exponent, lower grpo.max_steps, or add tasks there" if often else "",
+        figures={"rows": [asdict(row) for row in rows]},
+    )
+
+
+def check_losses(recipe: Recipe, lines: list[dict[str, Any]]) -> list[Finding]:
+    """Sources that lose a great part of their rows for one reason, gold answers that fail above all."""
+    found = []
+    for line in lines:
+        for reason, count in line["dropped"].items():
+            share = count / line["read"]
+            if share < LOST_SHARE or reason.startswith(EXPECTED):
+                continue
+            found.append(
+                Finding(
+                    name="dropped rows",
+                    level=Level.WARNING,
+                    message=f"{line['source']} ({line['domain'] or 'no domain'}) lost {share:.0%} of {line['read']} "
+                    f"rows: {reason}; the first: {line['examples'].get(reason, '')!r}",
+                    remedy=_mend_loss(reason),
+                    figures={"source": line["source"], "reason": reason, "rows": count, "read": line["read"]},
+                )
+            )
+    if not found:
+        dropped = sum(sum(line["dropped"].values()) for line in lines)
+        read = sum(line["read"] for line in lines)
+        found.append(
+            Finding(
+                name="dropped rows",
+                level=Level.OK,
+                message=f"{dropped} of {read} rows dropped, no source by more than {LOST_SHARE:.0%} for one reason",
+            )
+        )
+    return found
+
+
+def check_answers(recipe: Recipe, lines: list[dict[str, Any]]) -> Finding:
+    """Gold answers that the token limit itself would cut: a limit too short silently zeroes rewards."""
+    limit = recipe.rollout.max_new_tokens
+    long = sum(count for line in lines for what, count in line["notes"].items() if what.startswith("answer over"))
+    return Finding(
+        name="answer lengths",
+        level=Level.WARNING if long else Level.OK,
+        message=f"{long} gold answers alone exceed rollout.max_new_tokens = {limit}: they can earn nothing"
+        if long
+        else f"every gold answer to be matched fits rollout.max_new_tokens = {limit}",
+        remedy="raise rollout.max_new_tokens" if long else "",
+        figures={"too_long": long, "limit": limit},
+    )
+
+
+def _mend_loss(reason: str) -> str:
+    if reason.startswith("prompt over"):
+        return "raise rollout.max_prompt_tokens; prompts are never cut"
+    if reason.startswith("answer over"):
+        return "raise rollout.max_new_tokens: the gold answer itself does not fit"
+    if reason.startswith("gold answer"):
+        return "look at the example with `thinkaloud score`; a wrong column mapping fails in the same way"
+    if reason.startswith("in evaluation set"):
+        return "the source holds the evaluation set: leave it out, or another split of it"
+    return "see whether the source is the one that was meant; thinkaloud data prints all reasons"
+
+
+def check_prompts(recipe: Recipe, lines: list[dict[str, Any]]) -> Finding:
+    """Prompt lengths against the limit: every padded prompt costs what the longest does."""
+    longest = max((line["prompt_tokens"].get("max", 0) for line in lines), default=0)
+    typical = max((line["prompt_tokens"].get("p95", 0) for line in lines), default=0)
+    limit = recipe.rollout.max_prompt_tokens
+    return Finding(
+        name="prompt lengths",
+        level=Level.OK,
+        message=f"the longest prompt has {longest} tokens, the limit is {limit}; in the domain with the longest, 95 % "
+        f"have at most {typical}",
+        figures={"longest": longest, "p95": typical, "limit": limit},
+    )
+
+
+def check_rationales(recipe: Recipe, pool: Pool, lines: list[dict[str, Any]]) -> Finding:
+    """Whether the cold start has something to imitate, in every domain."""
+    set_aside = sum(n for line in lines for what, n in line["notes"].items() if what.startswith("rationale"))
+    usable = {name: len(tasks) for name, tasks in pool.by_domain("train", with_rationale=True).items()}
+    without = [name for name in recipe.data.domains if not usable.get(name)]
+    asked = recipe.cold_start.max_steps > 0
+    message = f"{sum(usable.values())} training tasks have a rationale that fits"
+    message += f"; {set_aside} rationales over the token limit were set aside" if set_aside else ""
+    message += f"; none in {', '.join(without)}" if without else ""
+    level = Level.OK
+    if asked and not any(usable.values()):
+        level = Level.STOP
+    elif asked and without:
+        level = Level.WARNING
+    return Finding(
+        name="cold start",
+        level=level,
+        message=message if asked else message + "; the recipe has no cold start",
+        remedy="add `starter = {}` to data.sources: it has rationales in every domain" if level != Level.OK else "",
+        figures={"usable": usable, "set_aside": set_aside},
+    )
+
+
+def check_licenses(lines: list[dict[str, Any]]) -> Finding:
+    """Licences that bind what may be done with the trained model."""
+    by_source = {line["source"]: line["license"] for line in lines if sum(line["kept"].values())}
+    bound = {
+        name: text or "not stated"
+        for name, text in by_source.items()
+        if not text or any(word in text.casefold() for word in _BINDING)
+    }
+    return Finding(
+        name="licences",
+        level=Level.WARNING if bound else Level.OK,
+        message="; ".join(f"{name}: {text}" for name, text in (bound or by_source).items()),
+        remedy="leave these sources out if the model is to be published or sold" if bound else "",
+        figures=by_source,
+    )
+
+
+_BINDING = ("-nc", " nc ", "non-commercial", "not stated", "unknown")
+"""What a licence's text holds where it forbids something, or says nothing."""
+
+
+def check_contamination(recipe: Recipe) -> Finding:
+    """Whether the pool was compared with the sets that the model will be judged by."""
+    sets = recipe.data.evaluation_sets
+    return Finding(
+        name="decontamination",
+        level=Level.OK,
+        message=f"compared with {', '.join(sets)}" if sets else "no evaluation set is named",
+        remedy="" if sets else "name those you will report on in data.evaluation_sets",
+    )
+
+
+def check_group(recipe: Recipe) -> Finding:
+    """Groups large enough for a baseline."""
+    size = recipe.rollout.group_size
+    small = size < SMALL_GROUP
+    return Finding(
+        name="group size",
+        level=Level.WARNING if small else Level.OK,
+        message=f"{size} completions a group" + (": the mean of so few is a poor baseline" if small else ""),
+        remedy=f"raise rollout.group_size to {SMALL_GROUP} or more" if small else "",
+    )
+
+
+def _counted(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())

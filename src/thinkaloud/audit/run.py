@@ -1,0 +1,132 @@
+"""An audit from end to end: the pool is built or opened, then each check has its say."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from thinkaloud.audit.before_training import audit_recipe
+from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.with_model import check_time, sample_completions, time_steps
+from thinkaloud.config import Recipe
+from thinkaloud.display import Display
+from thinkaloud.model.checkpoint import load_config
+from thinkaloud.rewards.bench import run_bench
+from thinkaloud.session import Session, open_scorer, open_session
+from thinkaloud.train.memory import device_memory, estimate_memory
+
+CLOSE = 0.9
+"""Share of the device's memory above which an estimate leaves no room for its error."""
+
+
+def audit_all(
+    recipe: Recipe,
+    *,
+    pool: Path | None,
+    samples: int,
+    deadline_seconds: float | None,
+    with_model: bool,
+    display: Display,
+) -> list[Finding]:
+    """All findings on a recipe, in the order of the pipeline.
+
+    Args:
+        pool: A pool that `thinkaloud data` built; built for the audit and thrown away when absent.
+        samples: Completions a domain of the base model.
+        deadline_seconds: Time for the whole run, if there is a deadline.
+        with_model: Load the weights: sample, estimate memory, time steps.
+
+    Raises:
+        UserError: Whatever keeps the pool from being built, or the model from being loaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="thinkaloud-audit-") as place:
+        display.stage("audit", total_steps=0)
+        session = open_session(recipe, Path(place) / "pool", given=pool, note=display.note, progress=display.progress)
+        with open_scorer(recipe, session.contract) as (score, level):
+            findings = [check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
+            findings += [check_rewards(), check_sandbox(recipe, level)]
+            findings.append(check_memory(recipe, session))
+            if with_model:
+                policy = session.load_policy()
+                by_domain = session.pool.by_domain("train")
+                findings += sample_completions(
+                    recipe, policy, by_domain, score, per_domain=samples, progress=display.progress
+                )
+                seconds = time_steps(recipe, policy, by_domain, display.progress)
+                findings.append(check_time(recipe, seconds, deadline_seconds))
+    return findings
+
+
+def check_prompt_contract(session: Session) -> Finding:
+    """The prompt that training, evaluation and exports share."""
+    contract = session.contract
+    return Finding(
+        name="prompt contract",
+        level=Level.OK,
+        message=f"frame {contract.frame.name}, a reply ends on {contract.frame.stop[0]}, fingerprint "
+        f"{contract.fingerprint[:12]}; `thinkaloud prompt` shows it to the character",
+        figures={"frame": contract.frame.name, "fingerprint": contract.fingerprint},
+    )
+
+
+def check_rewards() -> Finding:
+    """Whether some hack of the reward bench out-scores an honest answer."""
+    outcomes = run_bench()
+    lost = [outcome for outcome in outcomes if not outcome.held]
+    return Finding(
+        name="reward bench",
+        level=Level.STOP if lost else Level.OK,
+        message=f"{len(outcomes) - len(lost)} of {len(outcomes)} trials held"
+        + (f"; lost: {'; '.join(outcome.line for outcome in lost[:3])}" if lost else ""),
+        remedy="thinkaloud audit --rewards lists them; mend the domain's scorer before it is trained against"
+        if lost
+        else "",
+        figures={"trials": len(outcomes), "lost": [outcome.line for outcome in lost]},
+    )
+
+
+def check_memory(recipe: Recipe, session: Session) -> Finding:
+    """The estimated peak of a run against what the device has."""
+    estimate = estimate_memory(
+        recipe, load_config(session.files), prompt_lengths=_prompt_lengths(session.pool.record["lines"])
+    )
+    there = device_memory()
+    message = f"about {estimate.total / 1e9:.1f} GB at the peak ({estimate.peak_phase})"
+    figures: dict[str, Any] = {"total_bytes": estimate.total, "breakdown": estimate.breakdown, "device_bytes": there}
+    if there is None:
+        return Finding(name="memory", level=Level.OK, message=message + "; the device does not say what it has")
+    message += f", the device has {there / 1e9:.1f} GB"
+    short = estimate.total > there
+    close = estimate.total > CLOSE * there
+    return Finding(
+        name="memory",
+        level=Level.STOP if short else Level.WARNING if close else Level.OK,
+        message=message,
+        remedy="lower rollout.prompts_per_step, rollout.group_size, rollout.max_new_tokens or evaluate.batch_size"
+        if close
+        else "",
+        figures=figures,
+    )
+
+
+def _prompt_lengths(lines: list[dict[str, Any]]) -> list[int]:
+    """Lengths like those of the pool's prompts, from the percentiles on record; never shorter."""
+    found: list[int] = []
+    for line in lines:
+        tokens, count = line["prompt_tokens"], sum(line["kept"].values())
+        if tokens:
+            found += [tokens["max"]] * -(-count // 20) + [tokens["p95"]] * (count // 2) + [tokens["p50"]] * (count // 2)
+    return found
+
+
+def check_sandbox(recipe: Recipe, level: str) -> Finding:
+    """What contains the code that a model writes."""
+    weak = level in ("weak", "none")
+    return Finding(
+        name="sandbox",
+        level=Level.WARNING if weak else Level.OK,
+        message=f"containment level {level}" if "coding" in recipe.data.domains else "no domain runs code",
+        remedy="thinkaloud sandbox check says which layers are missing" if weak else "",
+        figures={"level": level},
+    )

@@ -1,0 +1,212 @@
+"""The dear part of an audit: completions of the base model, and steps timed on the machine at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from math import ceil
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.config import Recipe
+from thinkaloud.data import Mixture
+from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.rollout.sampling import Sampling
+from thinkaloud.seeding import derive_seed
+from thinkaloud.train.advantage import group_advantages
+from thinkaloud.train.grpo import Grpo
+
+Scorer = Callable[[Sequence[Task], Sequence[Completion]], list[Score]]
+Progress = Callable[[int, int, str], None]
+
+LIMITS = (128, 256, 512, 1024)
+"""Token limits at which truncation is told, as far as the recipe's own limit lets completions grow."""
+LOW_FORMAT = 0.05
+"""Sampled format rate below which a group of the usual size is all zeros, more often than not."""
+HIGH_TRUNCATION = 0.25
+TIMED_STEPS = 2
+"""Steps timed after the one that compiles."""
+
+
+def sample_completions(
+    recipe: Recipe,
+    policy: Policy,
+    by_domain: Mapping[str, Sequence[Task]],
+    score: Scorer,
+    *,
+    per_domain: int,
+    progress: Progress,
+) -> list[Finding]:
+    """Groups of completions of the base model at the training temperature, and what they say.
+
+    Args:
+        by_domain: Training tasks.
+        per_domain: Completions a domain, rounded up to whole groups.
+
+    Returns:
+        Findings on format, truncation and signal.
+    """
+    rollout = recipe.rollout
+    tasks = [task for own in by_domain.values() for task in own[: min(len(own), ceil(per_domain / rollout.group_size))]]
+    groups = policy.complete(
+        {},
+        tasks,
+        group_size=rollout.group_size,
+        max_new_tokens=rollout.max_new_tokens,
+        sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
+        seed=derive_seed(recipe.seed, "audit"),
+        batch_prompts=max(1, recipe.evaluate.batch_size // rollout.group_size),
+        progress=lambda done, total: progress(done, total, "base model: groups sampled"),
+    )
+    flat = score([task for task in tasks for _ in range(rollout.group_size)], list(chain.from_iterable(groups)))
+    scores = [flat[i : i + rollout.group_size] for i in range(0, len(flat), rollout.group_size)]
+    return [
+        check_format(recipe, tasks, scores),
+        check_truncation(recipe, groups),
+        check_signal(recipe, scores),
+    ]
+
+
+def check_format(recipe: Recipe, tasks: Sequence[Task], scores: Sequence[Sequence[Score]]) -> Finding:
+    """How often the base model keeps the format, by domain."""
+    valid: dict[str, list[bool]] = {}
+    for task, group in zip(tasks, scores, strict=True):
+        valid.setdefault(task.domain, []).extend(_well_formed(score) for score in group)
+    rates = {name: sum(own) / len(own) for name, own in valid.items()}
+    count = sum(map(len, valid.values()))
+    rate = sum(map(sum, valid.values())) / count
+    message = f"the base model keeps the format in {rate:.0%} of {count} samples"
+    figures = {"format_rate": rate, "samples": count, "by_domain": rates}
+    if rate >= LOW_FORMAT:
+        return Finding(name="format", level=Level.OK, message=message, figures=figures)
+    if recipe.cold_start.max_steps:
+        message += f"; the recipe's cold start (up to {recipe.cold_start.max_steps} steps) is there for that"
+        return Finding(name="format", level=Level.OK, message=message, figures=figures)
+    return Finding(
+        name="format",
+        level=Level.STOP,
+        message=f"{message}: GRPO would see only zeros",
+        remedy="use a cold start: cold_start.max_steps = 24",
+        figures=figures,
+    )
+
+
+def _well_formed(score: Score) -> bool:
+    return score.status not in (Status.BAD_FORMAT, Status.TRUNCATED)
+
+
+def check_truncation(recipe: Recipe, groups: Sequence[Sequence[Completion]]) -> Finding:
+    """The share of completions that each token limit would have cut."""
+    limit = recipe.rollout.max_new_tokens
+    completions = list(chain.from_iterable(groups))
+    lengths = [len(c.token_ids) + (c.finish is Finish.LENGTH) for c in completions]
+    asked = sorted({*(at for at in LIMITS if at < limit), limit})
+    shares = {at: sum(length > at for length in lengths) / len(lengths) for at in asked}
+    told = ", ".join(f"{share:.0%} at {at}" for at, share in shares.items())
+    cut = shares[limit]
+    unknown = [at for at in LIMITS if at > limit]
+    return Finding(
+        name="truncation",
+        level=Level.WARNING if cut > HIGH_TRUNCATION else Level.OK,
+        message=f"completions that a token limit cuts: {told}"
+        + (f"; nothing is known beyond rollout.max_new_tokens = {limit}" if unknown and cut else ""),
+        remedy="raise rollout.max_new_tokens: what is cut earns nothing" if cut > HIGH_TRUNCATION else "",
+        figures={"truncated": {str(at): share for at, share in shares.items()}, "max_new_tokens": limit},
+    )
+
+
+def check_signal(recipe: Recipe, scores: Sequence[Sequence[Score]]) -> Finding:
+    """The share of groups whose rewards are all equal: they teach nothing."""
+    rewards = [[score.reward for score in group] for group in scores]
+    masked = [[score.status.masked for score in group] for group in scores]
+    dead = group_advantages(np.asarray(rewards), np.asarray(masked), scale_by_std=recipe.grpo.scale_by_std).dead
+    share = float(dead.mean())
+    mean = sum(map(sum, rewards)) / sum(map(len, rewards))
+    silent = share == 1.0
+    covered = recipe.cold_start.max_steps > 0
+    level = Level.STOP if silent and not covered else Level.OK
+    return Finding(
+        name="signal",
+        level=level,
+        message=f"{share:.0%} of {len(rewards)} groups of the base model have no signal (all rewards equal); mean "
+        f"reward {mean:.2f}" + (": GRPO would see no gradient" if level is Level.STOP else ""),
+        remedy="use a cold start (cold_start.max_steps = 24), or a higher rollout.temperature"
+        if level is Level.STOP
+        else "",
+        figures={"dead_groups": share, "groups": len(rewards), "mean_reward": mean},
+    )
+
+
+def time_steps(
+    recipe: Recipe, policy: Policy, by_domain: Mapping[str, Sequence[Task]], progress: Progress
+) -> dict[str, float]:
+    """Seconds of a GRPO step on this machine, from a trial on the first tasks of the run; the adapter is thrown away.
+
+    Rewards are made up so that every group has a gradient: a real step can only be as dear.
+
+    Returns:
+        `first_step` (compilation included), and the medians of the others: `step`, `rollout`, `update`.
+    """
+    from thinkaloud.model.lora import init_adapter
+
+    def alternate(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        return [Score(reward=float(i % 2), status=Status.GRADED) for i in range(len(completions))]
+
+    lora = recipe.lora
+    adapter = init_adapter(policy.model.config, lora.rank, lora.targets, derive_seed(recipe.seed, "audit"))
+    stage = Grpo(policy, jax.tree.map(jnp.copy, adapter), recipe, alternate)
+    state: Any = stage.optimizer.init(adapter)
+    mixture = Mixture(by_domain, exponent=recipe.mixture.exponent, seed=derive_seed(recipe.seed, "mixture"))
+    rows = []
+    for step in range(1 + TIMED_STEPS):
+        progress(step, 1 + TIMED_STEPS, "steps timed")
+        began = time.perf_counter()
+        result = stage.step(adapter, state, mixture.tasks(step, recipe.rollout.prompts_per_step), step)
+        adapter, state = result.adapter, result.state
+        jax.tree.map(lambda leaf: leaf.block_until_ready(), (adapter, state))
+        rows.append({**result.metrics["seconds"], "total": time.perf_counter() - began})
+    timed = rows[1:]
+    return {
+        "first_step": rows[0]["total"],
+        "step": median(row["total"] for row in timed),
+        "rollout": median(row["rollout"] for row in timed),
+        "update": median(row["update"] for row in timed),
+    }
+
+
+def check_time(recipe: Recipe, seconds: dict[str, float], deadline_seconds: float | None) -> Finding:
+    """The steps that fit into the time there is.
+
+    Args:
+        seconds: of `time_steps`.
+        deadline_seconds: Time for the whole run; None where there is no deadline.
+    """
+    asked = recipe.grpo.max_steps
+    total = seconds["first_step"] + seconds["step"] * max(0, asked - 1)
+    message = f"a step takes {seconds['step']:.1f} s here; the recipe's {asked} take {_hours(total)} without evaluation"
+    figures: dict[str, Any] = {"seconds": seconds, "grpo_seconds": total}
+    if deadline_seconds is None:
+        return Finding(name="time", level=Level.OK, message=message, figures=figures)
+    share = 0.8  # the rest is for evaluation, cold start and report
+    fit = int(max(0.0, share * deadline_seconds - seconds["first_step"]) / seconds["step"])
+    figures |= {"deadline_seconds": deadline_seconds, "steps_that_fit": fit}
+    message += f"; {fit} fit into {_hours(deadline_seconds)}, a fifth of it kept for cold start, evaluation and report"
+    if fit < 1:
+        level, remedy = Level.STOP, "lower rollout.prompts_per_step, group_size or max_new_tokens, or take more time"
+    elif fit < asked:
+        level, remedy = Level.WARNING, f"set grpo.max_steps = {fit}, so that the learning rate's decay fits too"
+    else:
+        level, remedy = Level.OK, ""
+    return Finding(name="time", level=level, message=message, remedy=remedy, figures=figures)
+
+
+def _hours(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

@@ -1,0 +1,73 @@
+"""The dear part of an audit, on completions and scores made by hand, and once on a tiny model."""
+
+from __future__ import annotations
+
+import pytest
+
+from thinkaloud.audit.findings import Level
+from thinkaloud.audit.with_model import check_format, check_signal, check_time, check_truncation
+from thinkaloud.config import Recipe
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.records import Completion, Finish, Score, Status, Task
+
+TASKS = [Task(id=name, domain=name, source="s", question="q", answer="a") for name in ("math", "logic")]
+
+
+def recipe(cold_start: int = 0, max_new_tokens: int = 300, max_steps: int = 100) -> Recipe:
+    return parse_recipe(
+        {
+            "name": "r",
+            "model": "tiny",
+            "cold_start": {"max_steps": cold_start},
+            "rollout": {"max_new_tokens": max_new_tokens},
+            "grpo": {"max_steps": max_steps},
+        }
+    )
+
+
+def scores(*rewards: float) -> list[Score]:
+    return [Score(reward=float(r), status=Status.CORRECT if r else Status.BAD_FORMAT) for r in rewards]
+
+
+def completion(length: int, finish: Finish = Finish.STOP) -> Completion:
+    return Completion(task_id="t", text="", token_ids=(1,) * length, finish=finish)
+
+
+def test_only_zeros_is_a_stop_that_names_the_cold_start() -> None:
+    found = check_format(recipe(), TASKS, [scores(0, 0), scores(0, 0)])
+    assert found.level is Level.STOP
+    assert found.message == "the base model keeps the format in 0% of 4 samples: GRPO would see only zeros"
+    assert found.remedy.startswith("use a cold start")
+    assert check_format(recipe(cold_start=8), TASKS, [scores(0, 0), scores(0, 0)]).level is Level.OK
+    some = check_format(recipe(), TASKS, [scores(1, 0), scores(0, 0)])
+    assert (some.level, some.figures["by_domain"]) == (Level.OK, {"math": 0.5, "logic": 0.0})
+
+
+def test_truncation_at_every_limit_that_is_known() -> None:
+    groups = [[completion(100), completion(128)], [completion(129), completion(300, Finish.LENGTH)]]
+    found = check_truncation(recipe(max_new_tokens=300), groups)
+    assert found.figures["truncated"] == {"128": 0.5, "256": 0.25, "300": 0.25}
+    assert found.level is Level.OK
+    cut = check_truncation(recipe(max_new_tokens=100), [[completion(100, Finish.LENGTH), completion(100)]])
+    assert cut.figures["truncated"] == {"100": 0.5}
+    assert (cut.level, cut.remedy) == (Level.WARNING, "raise rollout.max_new_tokens: what is cut earns nothing")
+
+
+def test_groups_without_signal() -> None:
+    half = check_signal(recipe(), [scores(1, 1), scores(1, 0)])
+    assert (half.level, half.figures) == (Level.OK, {"dead_groups": 0.5, "groups": 2, "mean_reward": 0.75})
+    assert check_signal(recipe(), [scores(1, 1), scores(0, 0)]).level is Level.STOP
+    assert check_signal(recipe(cold_start=4), [scores(0, 0), scores(0, 0)]).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("deadline", "level", "fit"),
+    [(None, Level.OK, None), (100_000.0, Level.OK, 7999), (600.0, Level.WARNING, 47), (20.0, Level.STOP, 0)],
+)
+def test_the_steps_that_fit(deadline: float | None, level: Level, fit: int | None) -> None:
+    seconds = {"first_step": 10.0, "step": 10.0, "rollout": 6.0, "update": 4.0}
+    found = check_time(recipe(max_steps=100), seconds, deadline)
+    assert found.level is level
+    assert found.figures.get("steps_that_fit") == fit
+    assert found.figures["grpo_seconds"] == 1000.0
+    assert found.message.startswith("a step takes 10.0 s here; the recipe's 100 take 16 min 40 s without evaluation")

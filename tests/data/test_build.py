@@ -1,0 +1,135 @@
+"""The pool of a recipe, built from small files: counts, splits, copies, and the same bytes again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkaloud.config import Recipe
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.data import Pool
+from thinkaloud.data.build import build_pool, pool_settings
+from thinkaloud.errors import UserError
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.tokenizer import byte_tokenizer
+
+CONTRACT = PromptContract.build(byte_tokenizer(), frame="gemma")
+SUMS = [
+    {
+        "question": f"Tom has {a} apples and buys {b} more. How many apples?",
+        "answer": f"{a}+{b}=<<{a}+{b}={a + b}>>{a + b}\n#### {a + b}",
+    }
+    for a in range(2, 12)
+    for b in range(3, 9)
+]
+
+
+def rows(path: Path, values: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(value) + "\n" for value in values), "utf-8")
+    return path
+
+
+def recipe(**data: Any) -> Recipe:
+    return parse_recipe(
+        {"name": "r", "model": "tiny", "data": data, "rollout": {"max_prompt_tokens": 900, "max_new_tokens": 600}}
+    )
+
+
+def build(tmp_path: Path, where: str = "pool", **data: Any) -> Pool:
+    return build_pool(recipe(**data), CONTRACT, tmp_path / where)
+
+
+def line(pool: Pool, source: str) -> dict[str, Any]:
+    (found,) = [line for line in pool.record["lines"] if line["source"] == source]
+    return found
+
+
+def test_rows_are_mapped_counted_and_split(tmp_path: Path) -> None:
+    bad = [{"question": "How many?", "answer": "I do not know"}, SUMS[0]]
+    rows(tmp_path / "d/gsm8k/train.jsonl", [*SUMS, *bad])
+    pool = build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"))
+    account = line(pool, "gsm8k")
+    assert account["read"] == len(SUMS) + 2
+    assert account["dropped"]["exact copy"] == 1
+    assert sum(account["dropped"].values()) == 2
+    assert sum(account["kept"].values()) == len(SUMS)
+    assert pool.counts()["math"] == account["kept"]
+    assert account["license"] == "MIT"
+    task = next(iter(pool.split("train")))
+    assert "<<" not in task.rationale
+    assert task.answer.isdecimal()
+    assert pool.record["sources"]["gsm8k"]
+
+
+def test_two_builds_give_the_same_bytes_and_a_third_replaces_them(tmp_path: Path) -> None:
+    rows(tmp_path / "d/gsm8k/train.jsonl", SUMS)
+    for where in ("one", "two"):
+        build(tmp_path, where, sources={"gsm8k": {}, "starter": {}}, dir=str(tmp_path / "d"))
+    files = sorted(file.name for file in (tmp_path / "one").iterdir())
+    assert {"pool.json", "tasks.arrow", "tasks.parquet"} <= set(files)
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+    smaller = build(tmp_path, "two", sources={"gsm8k": {"cap": 3}}, dir=str(tmp_path / "d"))
+    assert smaller.counts()["math"]["train"] == 3
+    assert sorted(file.name for file in (tmp_path / "two").iterdir()) == files
+
+
+def test_a_domain_of_one_s_own_without_code(tmp_path: Path) -> None:
+    quiz = [{"q": f"Which city is number {i} of the list of cities in my book?", "a": f"City {i}"} for i in range(30)]
+    path = rows(tmp_path / "quiz.jsonl", quiz)
+    mine = {"path": str(path), "domain": "geography", "scored_as": "science", "question": "q", "answer": "a"}
+    pool = build(tmp_path, sources={"mine": mine, "starter": {}}, domains=["math", "geography"], near_duplicates=0.0)
+    assert list(pool.counts()) == ["math", "geography"]
+    assert sum(pool.counts()["geography"].values()) == 30
+    assert {task.domain for task in pool.split("train")} == {"math", "geography"}
+
+
+def test_what_cannot_be_had_fails_by_name_unless_optional(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    with pytest.raises(UserError, match="gsm8k"):
+        build(tmp_path, sources={"gsm8k": {}, "starter": {}}, dir=str(tmp_path / "d"))
+    assert not (tmp_path / "pool").exists()
+    notes: list[str] = []
+    pool = build_pool(
+        recipe(sources={"gsm8k": {"optional": True}, "starter": {}}, dir=str(tmp_path / "d")),
+        CONTRACT,
+        tmp_path / "pool",
+        note=notes.append,
+    )
+    assert "gsm8k" in pool.record["missing"]
+    assert "gsm8k" in notes[0]
+    assert all(line["source"] == "starter" for line in pool.record["lines"])
+
+
+def test_evaluation_sets_are_kept_out_of_training(tmp_path: Path) -> None:
+    rows(tmp_path / "d/gsm8k/train.jsonl", SUMS)
+    known = rows(tmp_path / "known.jsonl", [{"question": row["question"]} for row in SUMS[:7]])
+    pool = build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"), evaluation_sets=[str(known)])
+    assert line(pool, "gsm8k")["dropped"] == {f"in evaluation set {known}": 7}
+    with pytest.raises(UserError, match=r"'gsm9k:test' is neither a known set \(did you mean 'gsm8k'\?\)"):
+        build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"), evaluation_sets=["gsm9k:test"])
+
+
+def test_a_domain_without_tasks_is_an_error_that_counts_them(tmp_path: Path) -> None:
+    rows(tmp_path / "d/gsm8k/train.jsonl", [{"question": "x " * 600, "answer": "#### 3"}])
+    with pytest.raises(UserError, match=r"'math' is left \(1 by prompt over 900 tokens\); raise"):
+        build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"))
+    with pytest.raises(UserError, match=r"'logic': no source has any"):
+        build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"), domains=["logic"])
+
+
+def test_generated_tasks_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    pool = build(tmp_path, generated={"math": 60, "logic": 60})
+    generated = [row for row in pool.record["lines"] if row["source"] == "generated"]
+    assert [sum(row["kept"].values()) for row in generated] == [60, 60]
+
+
+def test_settings_tell_pools_apart() -> None:
+    base = pool_settings(recipe(), CONTRACT)
+    assert base == pool_settings(recipe(), CONTRACT)
+    assert base != pool_settings(recipe(generated={"math": 3}), CONTRACT)
+    assert json.loads(json.dumps(base)) == base
