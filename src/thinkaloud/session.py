@@ -149,7 +149,9 @@ def open_run(path: Path, *, allow_contract_mismatch: bool = False) -> tuple[Sess
     files, built = open_contract(recipe)
     contract = PromptContract.load(run.contract, built.tokenizer, verify=not allow_contract_mismatch)
     check_domains(recipe.data)
-    return Session(recipe, files, contract, open_pool(run.pool)), run
+    # a run that was carried elsewhere to be talked to may have left its tasks behind
+    pool = open_pool(run.pool) if run.pool.exists() else Pool.of([], recipe.data.domains)
+    return Session(recipe, files, contract, pool), run
 
 
 def stage_adapter(session: Session, run: RunDir, policy: Policy, stage: str) -> Adapter:

@@ -186,7 +186,7 @@ def test_licences_of_the_data_come_from_the_pool(tmp_path: Path) -> None:
         for n, (source, license) in enumerate((("gsm8k", "MIT"), ("mbpp", "CC-BY-4.0"), ("gsm8k", "CC-BY-4.0")))
     ]
     write_pool(folder / "pool", tasks, domains=("math",), seed=0)
-    assert data_licenses(open_bundle(folder, "trained")) == {"gsm8k": "MIT, CC-BY-4.0", "mbpp": "CC-BY-4.0"}
+    assert data_licenses(open_bundle(folder, "trained")) == {"gsm8k": "CC-BY-4.0, MIT", "mbpp": "CC-BY-4.0"}
 
 
 def test_a_card_without_an_evaluation(tmp_path: Path) -> None:
