@@ -26,7 +26,7 @@ def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Ta
     """
     chosen = [task for own in tasks.values() for task in own[:per_domain]]
     if not chosen:
-        raise UserError("there are no tasks to evaluate on; choose another split (train, validation, test), or give --tasks")
+        raise UserError("there are no tasks to evaluate on; choose another split (train, validation, test) or --tasks")
     return chosen
 
 
