@@ -27,6 +27,8 @@ from thinkaloud.errors import UserError
 from thinkaloud.fetch import ModelFiles, models_cache
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
+from thinkaloud.model.processes import share
+from thinkaloud.model.sharding import mesh_of, place
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Task
 from thinkaloud.rewards import score_batch
@@ -56,7 +58,7 @@ class Session:
         """
         keep_compiled()
         lora, rollout = self.recipe.lora, self.recipe.rollout
-        model = load_model(self.files, self.recipe.model.dtype)
+        model = load_model(self.files, self.recipe.model.dtype, self.recipe.mesh.sizes())
         if rollout.max_prompt_tokens + rollout.max_new_tokens > model.config.max_position:
             raise UserError(
                 f"rollout.max_prompt_tokens + rollout.max_new_tokens is "
@@ -68,7 +70,8 @@ class Session:
     def new_adapter(self, policy: Policy) -> Adapter:
         """A fresh adapter of the recipe's shape."""
         lora = self.recipe.lora
-        return init_adapter(policy.model.config, lora.rank, lora.targets, derive_seed(self.recipe.seed, "adapter"))
+        config, seed = policy.model.config, derive_seed(self.recipe.seed, "adapter")
+        return place(init_adapter(config, lora.rank, lora.targets, seed), mesh_of(policy.model.params), config)
 
 
 def keep_compiled() -> None:
@@ -128,7 +131,12 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Scor
             ) from error
 
     def score(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        return score_batch(tasks, completions, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative)
+        def score_rows(rows: range) -> list[Score]:
+            own = slice(rows.start, rows.stop)
+            batch = (tasks[own], completions[own])
+            return score_batch(*batch, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative)
+
+        return share(len(tasks), score_rows)
 
     try:
         yield score, str(sandbox.level) if sandbox else "not needed"

@@ -91,7 +91,8 @@ def test_the_update_is_within_a_fifth_of_what_the_compiler_says(
     estimate = estimate_memory(
         recipe_for(make_recipe, prompts, group, new), config, prompt_lengths=[prompt] * prompts, backend="cpu"
     )
-    assert sum(estimate.phases["update"].values()) == pytest.approx(measured, rel=0.2)
+    update = estimate.phases["update"]
+    assert sum(update[part] for part in ("activations", "temporaries", "gradients")) == pytest.approx(measured, rel=0.2)
 
 
 def test_decoding_is_within_a_fifth_of_what_the_compiler_says(make_recipe: MakeRecipe) -> None:

@@ -308,6 +308,22 @@ class EvaluateConfig(Section):
         return self
 
 
+class MeshConfig(Section):
+    """Devices along each axis; with all three at 1, as by default, one device does everything."""
+
+    data: Positive = 1
+    """Copies of the weights, each with its share of the prompts; spread over processes first."""
+    fsdp: Positive = 1
+    """Devices that share one copy of the weights, and its prompts."""
+    tensor: Positive = 1
+    """Devices that share heads and the MLP's width."""
+
+    def sizes(self) -> dict[str, int]:
+        """Devices by axis; {} where there is one."""
+        sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
+        return sizes if max(sizes.values()) > 1 else {}
+
+
 class CheckpointConfig(Section):
     """When training state is saved."""
 
@@ -336,6 +352,7 @@ class Recipe(Section):
     grpo: GrpoConfig = GrpoConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    mesh: MeshConfig = MeshConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -351,6 +368,12 @@ class Recipe(Section):
             raise ValueError(
                 f"grpo.minibatches is {self.grpo.minibatches}, but a step has only rollout.prompts_per_step = "
                 f"{self.rollout.prompts_per_step} prompts, and a group is never split; lower the one or raise the other"
+            )
+        parts = self.mesh.data * self.mesh.fsdp
+        if self.rollout.prompts_per_step % parts:
+            raise ValueError(
+                f"rollout.prompts_per_step is {self.rollout.prompts_per_step}, which mesh.data * mesh.fsdp = {parts} "
+                "does not divide: each device takes as many prompts as the others; change one of them"
             )
         return self
 

@@ -13,6 +13,7 @@ import numpy as np
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack, round_up
+from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish
 from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, pack_rows, prefill, start
 from thinkaloud.rollout.sampling import Sampling, key_of
@@ -45,6 +46,7 @@ def generate(
     seed: int,
     scale: float = 1.0,
     batch_prompts: int | None = None,
+    first_row: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Sampled]]:
     """Sample `group_size` completions of each prompt.
@@ -59,6 +61,7 @@ def generate(
             the same however the prompts are batched.
         scale: LoRA's alpha / rank.
         batch_prompts: Prompts decoded at once; all when None. Batches are filled by length, results keep the order.
+        first_row: The number of the first prompt where these are some of many: a label of the noise.
         progress: Called with (prompts done, all prompts).
 
     Returns:
@@ -82,7 +85,7 @@ def generate(
             tuple(sorted(stop_ids)),
             seed,
             scale,
-            rows=chosen,
+            rows=[first_row + i for i in chosen],
             prompt_length=prompt_length,
         )
         results.update(zip(chosen, groups, strict=True))
@@ -105,25 +108,23 @@ def _generate_batch(
     rows: list[int],
     prompt_length: int,
 ) -> list[list[Sampled]]:
-    config, key = model.config, key_of(seed)
+    config, key, mesh = model.config, key_of(seed), mesh_of(model.params)
     filled = _power_of_two(len(prompts))
     live = np.arange(filled) < len(prompts)
     padded = [*prompts, *[[0]] * (filled - len(prompts))]
-    packed = pack(padded, [[]] * filled, prompt_bucket=prompt_length)
+    packed = place_rows(pack(padded, [[]] * filled, prompt_bucket=prompt_length), mesh)
     last = np.cumsum([len(prompt) for prompt in padded]) - 1
     logits, prompt_cache = prefill(model.params, adapter, packed, last, config, scale)
     labels = np.asarray([*rows, *[0] * (filled - len(rows))])[:, None] * group + np.arange(group)
     state = start(
         logits,
-        jnp.asarray(live),
-        jnp.asarray(packed.prompt_lengths),
-        jnp.asarray(labels, jnp.int32),
+        *place_rows((jnp.asarray(live), jnp.asarray(packed.prompt_lengths), jnp.asarray(labels, jnp.int32)), mesh),
         key,
         slots=limit,
         sampling=sampling,
         stop_ids=stop_ids,
     )
-    cache = empty_cache(config, filled, group, limit, model.params["embed"].dtype)
+    cache = place_rows(empty_cache(config, filled, group, limit, model.params["embed"].dtype), mesh)
     taken = np.broadcast_to(live[:, None], labels.shape)  # cells whose outcome is still to be read
     places = {int(label): divmod(i, group) for i, label in enumerate(labels[: len(prompts)].reshape(-1))}
     results: list[list[Sampled | None]] = [[None] * group for _ in prompts]

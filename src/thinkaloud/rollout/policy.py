@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
+from thinkaloud.model.processes import share
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Finish, Task
 from thinkaloud.rollout.generate import Sampled, generate
@@ -37,20 +38,25 @@ class Policy:
         batch_prompts: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[list[Completion]]:
-        """`group_size` completions of each task; see `generate` for the arguments."""
-        groups = generate(
-            self.model,
-            adapter,
-            [self.contract.encode(task.question) for task in tasks],
-            group_size=group_size,
-            max_new_tokens=max_new_tokens,
-            sampling=sampling,
-            stop_ids=() if self.ignore_stop else self.contract.stop_ids,
-            seed=seed,
-            scale=self.scale,
-            batch_prompts=batch_prompts,
-            progress=progress,
-        )
+        """`group_size` completions of each task; see `generate` for the arguments. Processes share the tasks out."""
+
+        def decode_rows(rows: range) -> list[list[Sampled]]:
+            return generate(
+                self.model,
+                adapter,
+                [self.contract.encode(tasks[row].question) for row in rows],
+                group_size=group_size,
+                max_new_tokens=max_new_tokens,
+                sampling=sampling,
+                stop_ids=() if self.ignore_stop else self.contract.stop_ids,
+                seed=seed,
+                scale=self.scale,
+                batch_prompts=batch_prompts,
+                first_row=rows.start,
+                progress=progress,
+            )
+
+        groups = share(len(tasks), lambda rows: decode_rows(rows) if rows else [])
         return [
             [self._completion(task, sampled) for sampled in group] for task, group in zip(tasks, groups, strict=True)
         ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -22,6 +23,8 @@ from thinkaloud.data import Mixture, Pool
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack
+from thinkaloud.model.processes import gather, own_rows, sum_trees
+from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
@@ -115,19 +118,23 @@ def _imitate(
     prompts = [contract.encode(task.question) for task in batch]
     targets = [contract.encode_completion(task.rationale, task.answer) for task in batch]
     weight = 1.0 / sum(map(len, targets))
-    gradients, losses = None, []
-    for rows in split_rows([len(p) + len(t) for p, t in zip(prompts, targets, strict=True)], footprint):
-        packed = pack([prompts[i] for i in rows], [[targets[i]] for i in rows])
+    gradients, losses, mesh = None, [], mesh_of(policy.model.params)
+    own = own_rows(len(batch))
+    lengths = [len(prompts[i]) + len(targets[i]) for i in own]
+    for chosen in split_rows(lengths, footprint) if own else []:
+        rows = [own[i] for i in chosen]
+        packed = place_rows(pack([prompts[i] for i in rows], [[targets[i]] for i in rows]), mesh)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,
             packed,
-            spread(np.full(len(rows), weight), packed),
+            place_rows(spread(np.full(len(rows), weight), packed), mesh),
             config=config,
             scale=policy.scale,
         )
         gradients = part if gradients is None else add_trees(gradients, part)
         losses.append(loss)
+    gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
     adapter, state, norm = apply_gradients(adapter, state, gradients, optimizer=optimizer)
-    loss = float(sum(jax.device_get(losses)))
+    loss = float(sum(sum(part) for part in gather(jax.device_get(losses))))
     return adapter, state, {"loss": loss, "grad_norm": float(norm), "tokens": sum(map(len, targets))}

@@ -20,6 +20,8 @@ from thinkaloud.config import Recipe
 from thinkaloud.domains import domain
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
+from thinkaloud.model.processes import gather, own_rows, sum_trees
+from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
@@ -51,6 +53,14 @@ class StepResult:
     metrics: dict[str, Any]
     groups: Groups
     scores: list[list[Score]]
+
+
+@dataclass(frozen=True, slots=True)
+class _MiniBatch:
+    """One optimizer update: this process's micro-batches of it, and whether any process has one."""
+
+    micro: list[_MicroBatch]
+    counts: bool
 
 
 @dataclass(slots=True)
@@ -155,7 +165,7 @@ class Grpo:
         for iteration in range(config.inner_iterations):
             for minibatch in batches:
                 gradients = None
-                for micro in minibatch:
+                for micro in minibatch.micro:
                     first = iteration == 0 and config.minibatches == 1
                     part, logprobs, sums = grpo_gradients(
                         adapter,
@@ -172,10 +182,12 @@ class Grpo:
                         micro.per_token = micro.per_token._replace(old=logprobs)
                     gradients = part if gradients is None else add_trees(gradients, part)
                     parts.append(sums)
-                if gradients is not None:
+                if minibatch.counts:
+                    gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
                     adapter, state, norm = apply_gradients(adapter, state, gradients, optimizer=self.optimizer)
                     norms.append(norm)
-        return adapter, state, self._learned(jax.device_get(parts), jax.device_get(norms), step)
+        parts = _by_iteration(gather(jax.device_get(parts)), config.inner_iterations)
+        return adapter, state, self._learned(parts, jax.device_get(norms), step)
 
     def _masked(self, scores: list[list[Score]]) -> np.ndarray:
         mask_cut = self.recipe.rewards.truncated == "mask"
@@ -188,7 +200,7 @@ class Grpo:
 
     def _microbatches(
         self, tasks: Sequence[Task], groups: Groups, masked: np.ndarray, advantages: Advantages
-    ) -> list[list[_MicroBatch]]:
+    ) -> list[_MiniBatch]:
         """Minibatches of micro-batches; groups without any gradient are left out, but still count in the means."""
         config = self.recipe.grpo
         prompts = [self.policy.contract.encode(task.question) for task in tasks]
@@ -197,6 +209,7 @@ class Grpo:
             counted = [(int(row), m) for row in rows for m in range(len(groups[row])) if not masked[row, m]]
             num_tokens = sum(len(groups[row][m].token_ids) for row, m in counted)
             kept = [int(row) for row in rows if not masked[row].all() and (config.beta > 0 or not advantages.dead[row])]
+            counts, kept = bool(kept), [kept[i] for i in own_rows(len(kept))]
             lengths = [len(prompts[row]) + sum(len(c.token_ids) for c in groups[row]) for row in kept]
             minibatch = []
             attended = max((len(prompts[row]) for row in kept), default=0) + self.recipe.rollout.max_new_tokens
@@ -205,7 +218,7 @@ class Grpo:
                 minibatch.append(
                     self._microbatch(picked, prompts, groups, masked, advantages, len(counted), num_tokens)
                 )
-            minibatches.append(minibatch)
+            minibatches.append(_MiniBatch(minibatch, counts))
         return minibatches
 
     def _microbatch(
@@ -221,6 +234,7 @@ class Grpo:
         rollout = self.recipe.rollout
         members = [[() if masked[row, m] else c.token_ids for m, c in enumerate(groups[row])] for row in picked]
         packed = pack([prompts[row] for row in picked], members, completion_bucket=rollout.max_new_tokens)
+        mesh = mesh_of(self.policy.model.params)
         lengths = np.asarray([len(member) for group in members for member in group])
         weights = token_weights(
             lengths,
@@ -243,13 +257,14 @@ class Grpo:
             reference = reference_logprobs(
                 self.policy.model.params,
                 self.reference,
-                packed,
+                place_rows(packed, mesh),
                 config=self.policy.model.config,
                 scale=self.policy.scale,
                 temperature=rollout.temperature,
             )
         spread_advantages = spread(advantages.values[picked].reshape(-1), packed)
-        return _MicroBatch(packed, PerToken(old, reference, spread_advantages, spread(weights, packed)))
+        per_token = PerToken(old, reference, spread_advantages, spread(weights, packed))
+        return _MicroBatch(place_rows(packed, mesh), place_rows(per_token, mesh))
 
     def _learned(self, parts: list[Sums], norms: list[Any], step: int) -> dict[str, Any]:
         first = parts[: max(1, len(parts) // max(1, self.recipe.grpo.inner_iterations))]
@@ -268,6 +283,16 @@ class Grpo:
             "grad_norm": float(np.mean(norms)) if norms else 0.0,
             "learning_rate": float(self.schedule(step * self.updates_per_step)),
         }
+
+
+def _by_iteration(parts: list[list[Sums]], inner_iterations: int) -> list[Sums]:
+    """The sums of all processes, those of the first inner iteration first."""
+    return [
+        part
+        for iteration in range(inner_iterations)
+        for own in parts
+        for part in own[iteration * len(own) // inner_iterations : (iteration + 1) * len(own) // inner_iterations]
+    ]
 
 
 def outcome_metrics(

@@ -29,8 +29,11 @@ from thinkaloud.train.microbatch import (
     update_budget_bytes,
 )
 
-PROCESS_BYTES = 500 * 10**6
+PROCESS_BYTES = 450 * 10**6
 """Python, JAX and the libraries of a process: they share the memory of a CPU's arrays."""
+
+TOKENIZER_BYTES_PER_WORD = 900
+"""A tokenizer's tables, by its vocabulary."""
 
 COMPILED_BYTES_PER_LAYER = 25 * 10**6
 """Compiled programs and what their compilation leaves behind (CPU): decoding is unrolled over layers."""
@@ -93,7 +96,11 @@ def estimate_memory(
         "moments": 2 * adapter,
     }
     if backend == "cpu":
-        resident["process"] = PROCESS_BYTES + COMPILED_BYTES_PER_LAYER * model_config.num_layers
+        resident["process"] = (
+            PROCESS_BYTES
+            + TOKENIZER_BYTES_PER_WORD * model_config.vocab_size
+            + COMPILED_BYTES_PER_LAYER * model_config.num_layers
+        )
     budget = update_budget_bytes(footprint, backend, memory_bytes)
     phases: dict[str, dict[str, int]] = {}
     if grpo.max_steps:
@@ -102,6 +109,8 @@ def estimate_memory(
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, adapter, rows, new, budget)
+        if backend == "cpu":  # matrices of a few MB: malloc keeps their pages when they are freed
+            phases["update"]["freed by the rollout, not returned"] = phases["rollout"]["merged weights"]
     if recipe.cold_start.max_steps:
         probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
         phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)

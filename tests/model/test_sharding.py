@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding
+from jax.tree_util import DictKey
+
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.errors import UserError
+from thinkaloud.model.checkpoint import random_params
+from thinkaloud.model.config import tiny_config
+from thinkaloud.model.lora import TARGETS, init_adapter
+from thinkaloud.model.processes import gather, join_processes, own_rows, share, sum_trees
+from thinkaloud.model.sharding import mesh_of, open_mesh, parse_mesh, place, place_rows, weight_spec
+
+CONFIG = tiny_config()
+DEVICES = jax.device_count()  # two, by tests/conftest.py
+
+
+def test_a_mesh_is_read() -> None:
+    assert parse_mesh("data=2, fsdp=4") == {"data": 2, "fsdp": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("date=2", "unknown axis 'date' (did you mean 'data'?)"),
+        ("data=2,data=2", "names data twice"),
+        ("data=0", "expected a number of devices"),
+        ("data", "expected a number of devices"),
+        ("", "unknown axis ''"),
+    ],
+)
+def test_a_mesh_that_cannot_be_read_is_one_line(text: str, told: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_mesh(text)
+    assert told in str(error.value)
+
+
+def test_a_mesh_that_does_not_fit_is_one_line() -> None:
+    with pytest.raises(UserError, match=f"needs {DEVICES + 1} devices, found {DEVICES}"):
+        open_mesh({"data": DEVICES + 1}, CONFIG)
+    odd = replace(CONFIG, num_heads=3, num_kv_heads=1)
+    with pytest.raises(UserError, match=r"num_heads \(3\) cannot be split over tensor=2"):
+        open_mesh({"tensor": DEVICES}, odd)
+    with pytest.raises(UserError, match=r"hidden_size \(63\)"):
+        open_mesh({"fsdp": DEVICES}, replace(CONFIG, hidden_size=63))
+
+
+def test_prompts_that_a_mesh_does_not_divide_are_one_line() -> None:
+    with pytest.raises(UserError, match=r"prompts_per_step is 4, which mesh.data \* mesh.fsdp = 3"):
+        parse_recipe({"name": "x", "model": "tiny", "mesh": {"data": 3}})
+    assert parse_recipe({"name": "x", "model": "tiny", "mesh": {"data": 2}}).mesh.sizes() == {
+        "data": 2,
+        "fsdp": 1,
+        "tensor": 1,
+    }
+    assert parse_recipe({"name": "x", "model": "tiny"}).mesh.sizes() == {}
+
+
+def test_weights_and_adapters_are_split_and_whole_again() -> None:
+    mesh = open_mesh({"fsdp": DEVICES}, CONFIG)
+    assert mesh is not None
+    params = random_params(CONFIG, 0)
+    placed = place(params, mesh, CONFIG)
+    assert mesh_of(placed) == mesh
+    assert placed["layers"]["q"].addressable_shards[0].data.shape[1] == CONFIG.hidden_size // DEVICES
+    assert placed["final_norm"].is_fully_replicated
+    for ours, theirs in zip(jax.tree.leaves(placed), jax.tree.leaves(params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    adapter = place(init_adapter(CONFIG, 2, TARGETS, 0), mesh, CONFIG)
+    assert adapter["gate"]["a"].addressable_shards[0].data.shape[1] == CONFIG.hidden_size // DEVICES
+    assert adapter["down"]["b"].addressable_shards[0].data.shape[2] == CONFIG.hidden_size // DEVICES
+
+
+def spec(mesh: Any, *path: str, shape: tuple[int, ...], config: Any = CONFIG) -> tuple[Any, ...]:
+    return tuple(weight_spec(tuple(DictKey(name) for name in path), shape, mesh, config))
+
+
+def test_key_value_heads_are_never_cut() -> None:
+    mesh = open_mesh({"tensor": DEVICES}, CONFIG)
+    assert spec(mesh, "layers", "q", shape=(4, 64, 64)) == (None, "fsdp", "tensor")
+    assert spec(mesh, "layers", "k", shape=(4, 64, 16)) == (None, "fsdp", None)  # one head, two devices
+    two = replace(CONFIG, num_kv_heads=2)
+    assert spec(mesh, "layers", "k", shape=(4, 64, 32), config=two) == (None, "fsdp", "tensor")
+    assert spec(mesh, "k", "b", shape=(4, 2, 32), config=two) == (None, None, "tensor")
+    assert spec(mesh, "k", "a", shape=(4, 64, 2), config=two) == (None, "fsdp", None)
+    assert spec(mesh, "embed", shape=(261, 64)) == (None, "fsdp")  # an odd vocabulary stays whole
+    assert spec(mesh, "layers", "attn_norm", shape=(4, 64)) == ()
+
+
+def test_rows_are_spread_where_they_divide() -> None:
+    mesh = open_mesh({"data": DEVICES}, CONFIG)
+    rows, odd = place_rows((np.zeros((4, 3)), np.zeros(3)), mesh)
+    assert isinstance(rows.sharding, NamedSharding)
+    assert rows.addressable_shards[0].data.shape == (4 // DEVICES, 3)
+    assert odd.is_fully_replicated
+    batch = (np.zeros(4),)
+    assert place_rows(batch, None) is batch
+
+
+def test_one_device_needs_no_mesh() -> None:
+    assert open_mesh({}, CONFIG) is None
+    assert mesh_of(place(random_params(CONFIG, 0), None, CONFIG)) is None
+
+
+def test_one_process_does_everything() -> None:
+    assert own_rows(5) == range(5)
+    assert share(3, lambda rows: [row * 2 for row in rows]) == [0, 2, 4]
+    assert gather("x") == ["x"]
+    tree = {"a": np.ones(2)}
+    assert sum_trees(tree) is tree
+
+
+def test_rows_are_shared_out_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    parts = []
+    for index in range(3):
+        monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+        parts.append(list(own_rows(7)))
+    assert parts == [[0, 1, 2], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((None, 2, 0), "go together"),
+        (("host", 2, 0), "expected HOST:PORT"),
+        (("host:1", 2, 2), "expected 0 to 1"),
+    ],
+)
+def test_processes_that_cannot_join_are_one_line(arguments: tuple[Any, Any, Any], told: str) -> None:
+    with pytest.raises(UserError) as error:
+        join_processes(*arguments)
+    assert told in str(error.value)

@@ -1,0 +1,96 @@
+"""Run as a program: a few GRPO steps and a cold start of a small random model, on a mesh; prints what came of it.
+
+mesh_run.py OUT MESH PROMPTS [COORDINATOR NUM_PROCESSES PROCESS_ID]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+
+def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
+    import jax
+    import numpy as np
+
+    from thinkaloud.config.load import parse_recipe
+    from thinkaloud.data import Pool
+    from thinkaloud.model.checkpoint import random_params
+    from thinkaloud.model.config import tiny_config
+    from thinkaloud.model.load import Model
+    from thinkaloud.model.lora import TARGETS, init_adapter
+    from thinkaloud.model.processes import join_processes, share
+    from thinkaloud.model.sharding import mesh_of, open_mesh, parse_mesh, place
+    from thinkaloud.prompt.contract import PromptContract
+    from thinkaloud.prompt.tokenizer import byte_tokenizer
+    from thinkaloud.records import Completion, Score, Status, Task, task_id
+    from thinkaloud.rollout.policy import Policy
+    from thinkaloud.rollout.sampling import GREEDY
+    from thinkaloud.train.cold_start import cold_start
+    from thinkaloud.train.grpo import Grpo
+
+    if processes:
+        join_processes(processes[0], int(processes[1]), int(processes[2]))
+    sizes = parse_mesh(mesh) if mesh != "none" else {}
+    config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)
+    params = place(random_params(config, 0), open_mesh(sizes, config), config)
+    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    policy = Policy(Model(config, params), contract, 2.0)
+    count = int(prompts)
+    tasks = [
+        Task(id=task_id("math", q), domain="math", source="test", question=q, answer="7", rationale="It is seven.")
+        for q in ("ab", "a longer question", "c", "dd", "e f g", "h", "iii", "What is 2 + 5?")[:count]
+    ]
+    recipe = parse_recipe(
+        {
+            "name": "mesh",
+            "model": "tiny",
+            "lora": {"rank": 2, "alpha": 4.0},
+            "cold_start": {"max_steps": 2, "batch_size": count, "probe_from": 2, "probe_tasks": count},
+            "rollout": {
+                "prompts_per_step": count,
+                "group_size": 2,
+                "max_new_tokens": 6,
+                "temperature": 0.8,
+                "top_p": 0.95,
+                "top_k": 20,
+            },
+            "grpo": {"inner_iterations": 2, "beta": 0.1, "learning_rate": 0.003, "minibatches": 2},
+        }
+    )
+
+    def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        def own(rows: range) -> list[Score]:
+            return [
+                Score(reward=(sum(completions[i].token_ids) % 97) / 97, status=Status.WRONG, explanation=some[i].id)
+                for i in rows
+            ]
+
+        return share(len(completions), own)
+
+    adapter: Any = place(init_adapter(config, 2, TARGETS, 3), mesh_of(params), config)
+    found: dict[str, Any] = {"losses": [], "tokens": [], "devices": len(params["layers"]["q"].devices())}
+    for cold in cold_start(policy, adapter, recipe, Pool.of(tasks, ["math"])):
+        adapter = cold.adapter
+        found["losses"].append(cold.metrics["loss"])
+    stage = Grpo(policy, jax.tree.map(lambda x: x + 0, adapter), recipe, score)
+    state: Any = stage.optimizer.init(adapter)
+    for step in range(2):
+        result = stage.step(adapter, state, tasks, step)
+        adapter, state = result.adapter, result.state
+        found["losses"] += [result.metrics[name] for name in ("loss", "kl", "grad_norm", "ratio_mean", "entropy")]
+        found["tokens"] += [list(c.token_ids) for group in result.groups for c in group]
+    greedy = policy.complete(adapter, tasks, group_size=1, max_new_tokens=6, sampling=GREEDY, seed=0)
+    found["greedy"] = [list(c.token_ids) for (c,) in greedy]
+    leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(adapter)]
+    found["adapter"] = [number for leaf in leaves for number in leaf]
+    if jax.process_index() == 0:
+        Path(out).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
