@@ -61,7 +61,7 @@ def paid_by_hash(
     with session.open_scorer(recipe, contract) as (score, level):
 
         def paid(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-            hashes = [zlib.crc32(completion.text.encode()) / 2**32 for completion in completions]
+            hashes = [zlib.crc32(repr(completion.token_ids).encode()) / 2**32 for completion in completions]
             return [replace(s, reward=h) for s, h in zip(score(tasks, completions), hashes, strict=True)]
 
         yield paid, level
