@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from realistic import light_copy, make_rows, vocabulary
 
-from thinkaloud.data.near_duplicates import find_exact_duplicates, find_near_duplicates, is_near_copy
+from thinkaloud.data.near_duplicates import find_near_duplicates, is_near_copy
 from thinkaloud.data.words import normalized, words_of
 
 REAL = Path(os.environ.get("THINKALOUD_ROWS", Path(__file__).parents[3] / "shared" / "data"))
@@ -93,10 +93,6 @@ def test_each_copy_points_to_an_earlier_text_that_is_kept() -> None:
     assert done == [(0, 4), (4, 4)]
     assert find_near_duplicates(keys, 0.0) == [None] * 4
     assert find_near_duplicates([], THRESHOLD) == []
-
-
-def test_exact_copies_have_the_same_words() -> None:
-    assert find_exact_duplicates(["A b?", "a c", "a, B", "?", "!", "A C"]) == [None, None, 0, None, None, 1]
 
 
 def test_a_hundred_thousand_comparisons_are_not_needed_for_texts_of_one_mould() -> None:

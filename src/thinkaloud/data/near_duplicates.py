@@ -46,13 +46,6 @@ MAX_BUCKET = 500
 PROGRESS_EVERY = 1000
 
 
-def find_exact_duplicates(keys: Sequence[str]) -> list[int | None]:
-    """For each text the index of the first text with the same words, or None."""
-    first: dict[str, int] = {}
-    found = [first.setdefault(normalized(key), index) for index, key in enumerate(keys)]
-    return [None if other == index else other for index, other in enumerate(found)]
-
-
 def find_near_duplicates(
     keys: Sequence[str],
     threshold: float,
