@@ -10,12 +10,13 @@ from jax.sharding import NamedSharding
 from jax.tree_util import DictKey
 
 from thinkaloud.config.load import parse_recipe
+from thinkaloud.config.mesh import parse_mesh
 from thinkaloud.errors import UserError
 from thinkaloud.model.checkpoint import random_params
 from thinkaloud.model.config import tiny_config
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.processes import gather, join_processes, own_rows, share, sum_trees
-from thinkaloud.model.sharding import mesh_of, open_mesh, parse_mesh, place, place_rows, weight_spec
+from thinkaloud.model.sharding import mesh_of, open_mesh, place, place_rows, weight_spec
 
 CONFIG = tiny_config()
 DEVICES = jax.device_count()  # two, by tests/conftest.py

@@ -18,13 +18,14 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     import numpy as np
 
     from thinkaloud.config.load import parse_recipe
+    from thinkaloud.config.mesh import parse_mesh
     from thinkaloud.data import Pool
     from thinkaloud.model.checkpoint import random_params
     from thinkaloud.model.config import tiny_config
     from thinkaloud.model.load import Model
     from thinkaloud.model.lora import TARGETS, init_adapter
     from thinkaloud.model.processes import join_processes, share
-    from thinkaloud.model.sharding import mesh_of, open_mesh, parse_mesh, place
+    from thinkaloud.model.sharding import mesh_of, open_mesh, place
     from thinkaloud.prompt.contract import PromptContract
     from thinkaloud.prompt.tokenizer import byte_tokenizer
     from thinkaloud.records import Completion, Score, Status, Task, task_id

@@ -58,6 +58,13 @@ def plain_text(argument: str) -> str:
     return os.fsencode(argument).decode("utf-8", "replace")
 
 
+def with_mesh(overrides: list[str], mesh: str | None) -> list[str]:
+    """The overrides, `--mesh` among them: `data=2,fsdp=4` is short for `--set mesh.data=2 --set mesh.fsdp=4`."""
+    from thinkaloud.config.mesh import parse_mesh
+
+    return [*overrides, *(f"mesh.{axis}={size}" for axis, size in parse_mesh(mesh).items())] if mesh else overrides
+
+
 def with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
     """The overrides, `--data-dir` among them: it is short for `--set data.dir=DIR`."""
     given = list(overrides or [])

@@ -18,6 +18,7 @@ from thinkaloud.cli.app import (
     print_json,
     print_table,
     with_data_dir,
+    with_mesh,
 )
 
 
@@ -33,6 +34,7 @@ def train(
     pool: Annotated[
         Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
     ] = None,
+    mesh: Annotated[str | None, typer.Option(help="Devices by axis, such as data=2,fsdp=4,tensor=1.")] = None,
 ) -> None:
     """Cold start, GRPO, evaluation and report, into one run directory.
 
@@ -42,7 +44,7 @@ def train(
     from thinkaloud.data.pool import check_domains
 
     text = read_recipe_text(recipe)
-    loaded = parse_recipe_text(text, with_data_dir(overrides, data_dir), where=str(recipe))
+    loaded = parse_recipe_text(text, with_mesh(with_data_dir(overrides, data_dir), mesh), where=str(recipe))
     check_domains(loaded.data)
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))

@@ -18,10 +18,10 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
-from thinkaloud.errors import UserError, nearest
+from thinkaloud.config.mesh import AXES
+from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig
 
-AXES = ("data", "fsdp", "tensor")
 ROWS = ("data", "fsdp")
 """The axes that rows of a batch are spread over, together."""
 
@@ -45,25 +45,6 @@ An adapter's pair follows its matrix: A its input axis, B its output axis."""
 
 KEY_VALUE = ("k", "v", "k_bias", "v_bias")
 """Split over `tensor` only where every part gets whole key-value heads."""
-
-
-def parse_mesh(text: str) -> dict[str, int]:
-    """`data=2,fsdp=4` to sizes by axis.
-
-    Raises:
-        UserError: It names another axis, one twice, or no number of devices.
-    """
-    sizes: dict[str, int] = {}
-    for part in text.split(","):
-        axis, _, size = (piece.strip() for piece in part.partition("="))
-        if axis not in AXES:
-            raise UserError(f"mesh {text!r}: unknown axis {axis!r}{nearest(axis, AXES)}; write it as data=2,fsdp=4")
-        if axis in sizes:
-            raise UserError(f"mesh {text!r} names {axis} twice")
-        if not (size.isascii() and size.isdigit()) or int(size) < 1:
-            raise UserError(f"mesh {text!r}: expected a number of devices, 1 or more, for {axis}, found {size!r}")
-        sizes[axis] = int(size)
-    return sizes
 
 
 def open_mesh(sizes: Mapping[str, int], config: ModelConfig) -> Mesh | None:
