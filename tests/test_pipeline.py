@@ -199,7 +199,7 @@ class TestBroken:
 
     def test_rollouts_and_evaluations_too(self, unbroken: Path, broken: Path) -> None:
         files = sorted(path.relative_to(unbroken) for path in unbroken.rglob("*.parquet"))
-        assert len(files) == 7
+        assert len(files) == 8
         for file in files:
             assert pq.read_table(broken / file).equals(pq.read_table(unbroken / file)), file
         summary = Path("eval/summary.json")

@@ -175,8 +175,12 @@ def train(
 
 def start(recipe: Recipe, place: Path, pool: Path | None, display: Display) -> Session:
     """The session of a new run, its pool at `place`."""
-    display.stage("data", total_steps=0)
-    return open_session(recipe, place, given=pool, note=display.note, progress=display.progress)
+
+    def progress(done: int, total: int, what: str) -> None:
+        if done < total or total == 0:  # a line for what takes long, none for what is done at once
+            display.progress(done, total, what)
+
+    return open_session(recipe, place, given=pool, note=display.note, progress=progress)
 
 
 @contextmanager

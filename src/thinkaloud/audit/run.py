@@ -41,7 +41,6 @@ def audit_all(
         UserError: Whatever keeps the pool from being built, or the model from being loaded.
     """
     with tempfile.TemporaryDirectory(prefix="thinkaloud-audit-") as place:
-        display.stage("audit", total_steps=0)
         session = open_session(recipe, Path(place) / "pool", given=pool, note=display.note, progress=display.progress)
         with open_scorer(recipe, session.contract) as (score, level):
             findings = [check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
