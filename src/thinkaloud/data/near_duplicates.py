@@ -74,8 +74,9 @@ def find_near_duplicates(
         for other in sorted({other for band in own for other in buckets[band]}):
             others, distinct_others = kept[other]
             repeated = min(len(words) - len(distinct), len(others) - len(distinct_others))
-            if not _enough(len(words), len(others), len(distinct & distinct_others) + repeated, threshold):
-                continue  # most candidates go here: the quickest test that no copy fails
+            most = len(distinct & distinct_others) + repeated  # the words in common are no more than this
+            if max(len(words), len(others)) - most > 1 and most < threshold * (len(words) + len(others) - most):
+                continue  # nearly all candidates go here, millions of them: `_enough` without the call
             same_answer = _same_answer(answers[other], answers[index]) if answers else None
             if is_near_copy(others, words, threshold, same_answer=same_answer):
                 copies[index] = other
