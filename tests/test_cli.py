@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import Any
 import pytest
 import typer
 
-from thinkaloud import cli, exits
+from thinkaloud import cli, exits, pipeline
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.records import DOMAINS
+from thinkaloud.stopping import StopRequested
 
 TINY = str(Path(__file__).parents[1] / "recipes" / "tiny.toml")
 
@@ -320,3 +322,32 @@ class TestEnds:
         with pytest.raises(type(error)) as caught:
             exits.run(command)
         assert caught.value is error
+
+
+class TestStopped:
+    @pytest.mark.parametrize(("which", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)])
+    def test_the_command_that_goes_on_is_printed(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, which: signal.Signals, code: int
+    ) -> None:
+        def train(recipe: object, text: str, out: Path, **_: object) -> None:
+            out.mkdir()
+            (out / "resolved.json").write_text("{}")
+            raise StopRequested(which)
+
+        monkeypatch.setattr(pipeline, "train", train)
+        ended = run("train", TINY, "--out", "a run", "--set", "name=x_y", "--json")
+        again = f"thinkaloud train {TINY} --out 'a run' --set name=x_y --resume"
+        assert ended.err.splitlines()[0] == f"stopped by {which.name}; go on with: {again}"
+        assert ended.code == code
+        assert json.loads(ended.out) == {"run": "a run", "stopped": which.name, "resume": again}
+
+    def test_before_anything_began(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        def train(*_: object, **__: object) -> None:
+            raise StopRequested(signal.SIGTERM)
+
+        monkeypatch.setattr(pipeline, "train", train)
+        ended = run("train", TINY)
+        assert (ended.code, ended.out, ended.err) == (0, "", "stopped by SIGTERM; nothing had begun\n")
+
+    def test_allowing_changes_is_for_runs_that_go_on(self, run: Run) -> None:
+        assert "use it with --resume" in run("train", TINY, "--allow-change", "seed").mistake

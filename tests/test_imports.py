@@ -18,7 +18,7 @@ import thinkaloud
 PACKAGE = Path(thinkaloud.__file__).parent
 LAYERS = (
     ("errors", "records", "seeding"),
-    ("config", "rundir", "durations", "gguf_header", "fetch_pypi"),
+    ("config", "rundir", "runlock", "stopping", "durations", "telemetry", "gguf_header", "fetch_pypi"),
     ("fetch",),
     ("prompt", "sandbox"),
     ("contracts", "domains"),
@@ -33,7 +33,8 @@ LAYERS = (
     ("session",),
     ("audit",),
     ("export", "serve"),
-    ("evaluating", "chat", "bench"),
+    ("evaluating", "chat", "bench", "recorder", "resume"),
+    ("stages",),
     ("pipeline", "contract_experiment"),
     ("api",),
     ("exits",),
@@ -43,7 +44,8 @@ LAYERS = (
 
 DEPTH = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 MAY_LOAD_JAX = {
-    *("model", "rollout", "train", "evaluate", "environment", "export", "session", "audit", "evaluating", "pipeline"),
+    *("model", "rollout", "train", "evaluate", "environment", "export", "session", "audit", "evaluating", "stages"),
+    "pipeline",
     *("chat", "bench", "contract_experiment", "serve", "api"),
 }
 HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")

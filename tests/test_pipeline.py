@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import signal
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,8 @@ from thinkaloud.errors import UserError
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Task
 from thinkaloud.rundir import RunDir
+from thinkaloud.stages import cold_start as stage_module
+from thinkaloud.stopping import StopRequested
 from thinkaloud.train.checkpoint import list_saved
 from thinkaloud.train.grpo import Grpo
 
@@ -35,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 TEXT = (Path(__file__).parents[1] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
 OVERRIDES = (
-    "cold_start.max_steps=2",
+    "cold_start.max_steps=3",
     "cold_start.probe_from=2",
     "cold_start.probe_tasks=2",
     "cold_start.stop_at_format_rate=1.0",
@@ -43,6 +49,8 @@ OVERRIDES = (
     "grpo.max_steps=4",
     "grpo.dead_step_limit=3",
     "checkpoint.every_steps=2",
+    "checkpoint.validate_every=3",
+    "checkpoint.validate_tasks=1",
     "evaluate.tasks_per_domain=1",
     "data.domains=['math', 'coding', 'creative_writing']",
 )
@@ -67,12 +75,19 @@ def paid_by_hash(
         yield paid, level
 
 
-def train(out: Path, *, resume: bool = False, recipe: Recipe = RECIPE) -> str:
-    """Run the recipe; returns what was said."""
-    said = io.StringIO()
+def train(
+    out: Path,
+    *,
+    resume: bool = False,
+    recipe: Recipe = RECIPE,
+    allowed_changes: Sequence[str] = (),
+    said: io.StringIO | None = None,
+) -> str:
+    """Run the recipe; returns what was said, which goes to `said` too."""
+    said = said or io.StringIO()
     with pytest.MonkeyPatch.context() as patch, Display(said) as display:
         patch.setattr(pipeline, "open_scorer", paid_by_hash)
-        pipeline.train(recipe, TEXT, out, resume=resume, display=display)
+        pipeline.train(recipe, TEXT, out, resume=resume, display=display, allowed_changes=allowed_changes)
     return said.getvalue()
 
 
@@ -88,10 +103,10 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(unbroken: Path) -> Path:
     """The same run, which crashed in the cold start and again in GRPO, and was resumed each time."""
     out = unbroken.parent / "broken"
-    real_cold_start, real_step = pipeline.cold_start, Grpo.step
+    real_cold_start, real_step = stage_module.cold_start, Grpo.step
 
     def cold_start(*arguments: Any) -> Iterator[Any]:
-        yield next(iter(real_cold_start(*arguments)))
+        yield from islice(real_cold_start(*arguments), 2)
         raise Crash
 
     def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
@@ -100,23 +115,58 @@ def broken(unbroken: Path) -> Path:
         return real_step(self, adapter, state, tasks, step)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "cold_start", cold_start)
+        patch.setattr(stage_module, "cold_start", cold_start)
         with pytest.raises(Crash):
             train(out)
-    assert [(row["stage"], row["step"]) for row in RunDir(out).rows()] == [("cold_start", 1)]
+    assert [(row["stage"], row["step"]) for row in RunDir(out).rows()] == [("cold_start", 1), ("cold_start", 2)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Grpo, "step", step)
         with pytest.raises(Crash):
             train(out, resume=True)
+    assert [(row["stage"], row["step"]) for row in RunDir(out).rows()][:3] == [("cold_start", n) for n in (1, 2, 3)]
     assert RunDir(out).rows()[-1]["step"] == 3
-    assert [saved.step for saved in list_saved(out / "checkpoints") if saved.stage == "grpo"] == [2]
+    assert [saved.step for saved in list_saved(out / "checkpoints") if saved.stage == "grpo"] == [2, 3]
     # What a power cut leaves: a line cut off, a checkpoint that was never finished, a temporary file.
     with (out / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "grpo", "step": 4, "lo')
     (out / "checkpoints" / "grpo-000004").mkdir()
     (out / "checkpoints" / "grpo-000004.orbax-checkpoint-tmp").mkdir()
-    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}" in train(out, resume=True)
+    (out / "rollouts" / ".step-000004.parquet.4711").write_bytes(b"PAR1")
+    (out / "eval" / ".trained.parquet.4711.partial").write_bytes(b"PAR1")
+    shutil.copy(out / "rollouts" / "step-000003.parquet", out / "rollouts" / "step-000009.parquet")
+    (out / "checkpoints" / "grpo-000003" / "progress.json").write_text("{}")
+
+    def stopped(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+        return real_step(self, adapter, state, tasks, step)
+
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Grpo, "step", stopped)
+        with pytest.raises(StopRequested, match="SIGTERM"):
+            train(out, resume=True, said=said)
+    check_what_was_passed_over(out, said.getvalue())
+    assert "SIGTERM: stopping where nothing is lost" in said.getvalue()
+    assert RunDir(out).rows()[-1]["step"] == 3
+    assert list(out.glob(".lock")) == []
+    assert f"resumed from {out / 'checkpoints' / 'grpo-000003'}" in train(out, resume=True)
     return out
+
+
+def check_what_was_passed_over(out: Path, said: str) -> None:
+    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}\n1 steps of grpo after that had no" in said
+    assert "passed over grpo-000004 (cut off as it was written; removed)\n" in said
+    assert "passed over grpo-000003 (progress.json is not as it was saved; now grpo-000003.damaged)\n" in said
+    shutil.rmtree(out / "checkpoints" / "grpo-000003.damaged")
+
+
+SAVED = [("cold_start", 2), ("cold_start", 3), ("grpo", 3), ("grpo", 4)]
+
+
+def saved_steps(path: Path) -> list[tuple[str, int]]:
+    return [(saved.stage, saved.step) for saved in list_saved(path / "checkpoints")]
 
 
 def rows_without_times(path: Path) -> list[dict[str, Any]]:
@@ -132,11 +182,7 @@ class TestUnbroken:
             *(f"rollouts/step-{step:06d}.parquet" for step in (1, 2, 3, 4)),
         } <= found
         assert any(name.startswith("figures/") and name.endswith(".png") for name in found)
-        assert [(saved.stage, saved.step) for saved in list_saved(unbroken / "checkpoints")] == [
-            ("cold_start", 2),
-            ("grpo", 2),
-            ("grpo", 4),
-        ]
+        assert saved_steps(unbroken) == SAVED
 
     def test_nothing_temporary_is_left(self, unbroken: Path) -> None:
         assert [path for path in unbroken.rglob(".*") if path.is_file()] == []
@@ -148,7 +194,7 @@ class TestUnbroken:
 
     def test_metrics_of_the_cold_start(self, unbroken: Path) -> None:
         rows = [row for row in RunDir(unbroken).rows() if row["stage"] == "cold_start"]
-        assert [row["step"] for row in rows] == [1, 2]
+        assert [row["step"] for row in rows] == [1, 2, 3]
         for row in rows:
             assert {"loss", "learning_rate", "grad_norm", "tokens", "seconds", "format_rate"} <= row.keys()
             assert {"update", "total"} <= row["seconds"].keys()
@@ -164,11 +210,13 @@ class TestUnbroken:
         }
         for row in rows:
             assert numbers <= row.keys()
-            assert row["seconds"].keys() == {"rollout", "score", "update", "total"}
+            assert row["seconds"].keys() - {"validate"} == {"rollout", "score", "update", "total"}
+            assert ("validation" in row) == (row["step"] == 3)
             assert row["tokens"].keys() == {"prompt", "completion"}
             assert row["ratio_mean"] == pytest.approx(1.0, abs=1e-3)
             assert row["ratio_max"] == pytest.approx(1.0, abs=1e-3)
             assert row["grad_norm"] > 0
+            assert row["skipped_updates"] == 0
             for name, domain in row["domains"].items():
                 keys = {"n", "reward", "format_rate", "accuracy", "truncated", "dead_groups"}
                 assert keys <= domain.keys()
@@ -206,11 +254,7 @@ class TestBroken:
         assert (broken / summary).read_bytes() == (unbroken / summary).read_bytes()
 
     def test_leftovers_are_gone(self, broken: Path) -> None:
-        assert [(saved.stage, saved.step) for saved in list_saved(broken / "checkpoints")] == [
-            ("cold_start", 2),
-            ("grpo", 2),
-            ("grpo", 4),
-        ]
+        assert saved_steps(broken) == SAVED
         assert list(broken.rglob("*tmp*")) == []
 
     def test_a_finished_run_resumes_to_itself(self, broken: Path) -> None:
@@ -221,12 +265,72 @@ class TestBroken:
 
     def test_a_changed_recipe_is_refused_by_key(self, broken: Path) -> None:
         changed = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.beta=0.5", "seed=3"])
-        with pytest.raises(UserError, match=r"\(changed: grpo\.beta, seed\)"):
+        with pytest.raises(UserError, match=r"\(changed: grpo\.beta: .* -> 0\.5, seed: 0 -> 3\)"):
             train(broken, resume=True, recipe=changed)
+        with pytest.raises(UserError, match=r"\(changed: seed: 0 -> 3\)"):
+            train(broken, resume=True, recipe=changed, allowed_changes=["grpo.beta"])
+        with pytest.raises(UserError, match=r"no such key \(did you mean 'grpo\.beta'\?\)"):
+            train(broken, resume=True, recipe=changed, allowed_changes=["grpo.betta", "seed"])
+
+    def test_a_change_that_is_allowed_goes_on_from_there(self, broken: Path, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(broken, tmp_path / "copy"))
+        longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5"])
+        said = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
+        assert "the recipe changed, as allowed: grpo.max_steps: 4 -> 5\n" in said
+        rows = rows_without_times(copy)
+        assert rows[:-1] == rows_without_times(broken)
+        assert (rows[-1]["step"], json.loads((copy / "resolved.json").read_text())["grpo"]["max_steps"]) == (5, 5)
+        train(copy, resume=True, recipe=longer)  # and needs no leave any more
 
     def test_without_resume_it_is_left_alone(self, broken: Path) -> None:
         with pytest.raises(UserError, match="exists already"):
             train(broken)
+
+
+class TestNotFinite:
+    """Three steps in a row whose gradient is not finite."""
+
+    @pytest.fixture
+    def diverging(self, unbroken: Path, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
+        """Go on with a copy of the unbroken run, whose first attempt at steps 5 to 7 fails."""
+        real = Grpo.step
+
+        def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
+            result = real(self, adapter, state, tasks, step)
+            if step >= 4 and self.attempt == 0:
+                result.metrics.update(skipped_updates=1, grad_norm=None)
+            return result
+
+        def go_on(*overrides: str) -> tuple[Path, str]:
+            copy = Path(shutil.copytree(unbroken, tmp_path / "copy"))
+            longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=8", *overrides])
+            allowed = ["grpo.max_steps", "grpo.not_finite"]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Grpo, "step", step)
+                return copy, train(copy, resume=True, recipe=longer, allowed_changes=allowed)
+
+        return go_on
+
+    def test_back_to_the_last_good_checkpoint_at_half_the_rate(
+        self, diverging: Callable[..., tuple[Path, str]], unbroken: Path
+    ) -> None:
+        copy, said = diverging()
+        rows = [row for row in rows_without_times(copy) if row["stage"] == "grpo"]
+        before = [row for row in rows_without_times(unbroken) if row["stage"] == "grpo"]
+        assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert rows[:3] == before[:3]
+        assert rows[3]["tokens"] != before[3]["tokens"] or rows[3]["reward"] != before[3]["reward"]  # sampled anew
+        assert rows[3]["learning_rate"] == pytest.approx(before[3]["learning_rate"] / 2)
+        assert all(row["skipped_updates"] == 0 for row in rows)
+        assert "was not finite: back from step 7 to step 3, at 0.5 of the learning rate" in said
+        events = [json.loads(line) for line in (copy / "health.jsonl").read_text().splitlines()]
+        assert ("restart", "raised", 3) in [(event["check"], event["state"], event["step"]) for event in events]
+
+    def test_a_stop_where_the_recipe_says_so(self, diverging: Callable[..., tuple[Path, str]]) -> None:
+        with pytest.raises(
+            UserError, match=r"3 steps in a row, up to step 7, was not finite; lower grpo\.learning_rate"
+        ):
+            diverging("grpo.not_finite=stop")
 
 
 RATES = {"n", "format_rate", "format_interval", "accuracy", "mean_reward", "truncated_rate"}
@@ -269,11 +373,11 @@ class TestCommands:
         (tmp_path / "tasks.jsonl").write_text(json.dumps(task) + "\n")
         asked = ("eval", str(copy), "--tasks", str(tmp_path / "tasks.jsonl"), "--samples", "2", "--json")
         assert "add --temperature" in run(*asked).mistake
-        checkpoint = ("--checkpoint", str(copy / "checkpoints" / "grpo-000002"), "--temperature", "1")
+        checkpoint = ("--checkpoint", str(copy / "checkpoints" / "grpo-000003"), "--temperature", "1")
         printed = json.loads(run(*asked, *checkpoint).out)
         (name,) = printed["stages"]
         overall = printed["stages"][name]["overall"]
-        assert (name, overall["n"], overall["samples"]) == ("grpo-000002", 2, 2)
+        assert (name, overall["n"], overall["samples"]) == ("grpo-000003", 2, 2)
         assert overall["pass_at"]["2"]["rate"] == overall["majority"]["rate"] == 0.0
         (folder,) = (copy / "eval").glob("tasks-*-x2-t1-s0")
         assert json.loads((folder / "summary.json").read_text()) == printed
@@ -283,7 +387,7 @@ class TestCommands:
     def test_eval_refuses_what_is_not_there(self, run: Run, copy: Path, tmp_path: Path) -> None:
         assert (
             "found none (there: cold_start-000002"
-            in run("eval", str(copy), "--checkpoint", str(copy / "checkpoints" / "grpo-000003")).mistake
+            in run("eval", str(copy), "--checkpoint", str(copy / "checkpoints" / "grpo-000002")).mistake
         )
         assert "expected a model directory" in run("eval", str(copy), "--model", str(tmp_path / "absent")).mistake
         assert "config.json" in run("eval", str(copy), "--model", str(tmp_path)).mistake

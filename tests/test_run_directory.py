@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 
 from thinkaloud import rundir
 from thinkaloud.errors import UserError
-from thinkaloud.rundir import RunDir, check_new, check_writable, create, write_text
+from thinkaloud.rundir import RunDir, append_line, check_new, check_writable, clear_temporary, create, write_text
 
 
 @pytest.fixture
@@ -35,6 +37,33 @@ def closed_folder() -> Iterator[Path]:
             os.seteuid(0)
         folder.chmod(0o755)
         shutil.rmtree(folder)
+
+
+class TestAppendLine:
+    def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(self, tmp_path: Path) -> None:
+        path = tmp_path / "lines"
+        append_line(path, "first")
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+        try:
+            with pytest.raises(OSError, match="lines"):
+                append_line(path, "a second line, too long")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, before)
+        assert path.read_text() == "first\n"
+        append_line(path, "third")
+        assert path.read_text() == "first\nthird\n"
+
+
+def test_temporary_files_of_killed_processes_are_cleared_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    for name in (".metrics.jsonl.12", "eval/.base.parquet.7.partial", ".lock", ".mine", "metrics.jsonl", "eval/a.1"):
+        (tmp_path / name).write_text("x")
+    clear_temporary(tmp_path)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == [".lock", ".mine", "eval/a.1", "metrics.jsonl"]
 
 
 def no_space(*_: object, **__: object) -> None:
@@ -168,10 +197,10 @@ class TestMetrics:
         run.keep_rows(lambda row: row["stage"] != "grpo" or row["step"] <= 2)
         assert [(row["stage"][0], row["step"]) for row in run.rows()] == [
             ("c", 1),
-            ("g", 1),
             ("c", 2),
-            ("g", 2),
             ("c", 3),
+            ("g", 1),
+            ("g", 2),
         ]
 
     @pytest.mark.parametrize("damage", [b"{]\n", b"\xff\xfe\n", b"3\n", b'{"loss": 1}\n'])

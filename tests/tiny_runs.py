@@ -154,7 +154,7 @@ def make_run(folder: Path, source: str, *, frame: str = "auto", rank: int = 3, a
     files, contract = open_contract(recipe)
     contract.save(run.contract)
     adapter = make_adapter(load_config(files), rank, recipe.lora.targets)
-    save(run.checkpoints, "grpo", 4, jax.tree.map(jax.numpy.asarray, adapter), None, keep=1)
+    save(run.checkpoints, "grpo", 4, jax.tree.map(jax.numpy.asarray, adapter), None)
     write_evaluation(run)
     return folder
 

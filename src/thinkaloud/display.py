@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -58,6 +58,7 @@ class Display:
         self._step_seconds: deque[float] = deque(maxlen=_RECENT_STEPS)
         self._metrics: Mapping[str, object] = {}
         self._progress = ""
+        self._raised: tuple[str, ...] = ()
         self._said = self._begun
         if _is_screen(self._stream):
             self._try(self._open_panel)
@@ -89,6 +90,16 @@ class Display:
             self._say(self._line())
         else:
             self._refresh()
+
+    def plan(self, total_steps: int) -> None:
+        """The stage in progress is planned anew."""
+        self._total = total_steps
+        self._refresh()
+
+    def health(self, raised: Sequence[str]) -> None:
+        """The names of the warnings that stand, for the panel."""
+        self._raised = tuple(raised)
+        self._refresh()
 
     def progress(self, done: int, total: int, what: str) -> None:
         """`done` of `total` within a step or an evaluation; 0 where the total is not known.
@@ -182,6 +193,7 @@ class Display:
             f"{duration(left)} left in this stage" if left is not None else "",
             f"{speed:,.0f} tokens/s" if speed is not None else "",
             self._progress,
+            f"warnings: {', '.join(self._raised)}" if self._raised else "",
         ]
         bars = Table.grid(padding=(0, 2))
         done = self._done / self._total if self._total else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,12 @@ def evaluate_into(
     score: Scorer,
     display: Display,
     decoding: Decoding | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """Answer the tasks with one policy and write `<stage>.parquet`; what an interrupted call has done is kept.
 
-    The caller clears what is kept (`parts.clear`) once all of its stages are done.
+    The caller clears what is kept (`parts.clear`) once all of its stages are done. `between` is called after every
+    batch; what it raises ends the evaluation.
     """
     chosen = decoding or decoding_of(session)
     plan = {
@@ -68,13 +70,18 @@ def evaluate_into(
     }
     display.stage("evaluate", total_steps=0)
     label = stage.replace("_", " ")
+
+    def progress(done: int, total: int) -> None:
+        display.progress(done, total, f"{label}: tasks answered")
+        between()
+
     rows = evaluate(
         policy,
         adapter,
         tasks,
         chosen,
         score=score,
-        progress=lambda done, total: display.progress(done, total, f"{label}: tasks answered"),
+        progress=progress,
         parts=Parts(folder / FOLDER / stage, plan),
     )
     write_rows(folder / f"{stage}.parquet", rows)

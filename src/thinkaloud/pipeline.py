@@ -1,175 +1,135 @@
 """The whole of `thinkaloud train`: base evaluation -> cold start -> GRPO -> evaluation -> report, in one run directory.
 
 Each stage leaves its result in the run directory before the next begins, so that `--resume` goes on from there: from
-the newest whole checkpoint within GRPO, from its beginning within the (short) cold start.
+the newest whole checkpoint within the cold start and GRPO, from its beginning within an evaluation.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
-from thinkaloud.config.load import parse_recipe
-from thinkaloud.data import Mixture
 from thinkaloud.display import Display
+from thinkaloud.durations import session_clock
 from thinkaloud.environment import PhaseTimer, describe_environment
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.parts import clear
-from thinkaloud.evaluate.run import held_out
-from thinkaloud.evaluating import evaluate_into, summarize
-from thinkaloud.model.lora import Adapter
+from thinkaloud.recorder import Recorder
 from thinkaloud.report.build import build_report
-from thinkaloud.rollout.policy import Policy
-from thinkaloud.rundir import RunDir, check_new, check_writable, create
-from thinkaloud.seeding import derive_seed
-from thinkaloud.session import Scorer, Session, open_run, open_scorer, open_session
-from thinkaloud.train.checkpoint import newest, restore, restore_adapter, save
-from thinkaloud.train.cold_start import cold_start
-from thinkaloud.train.grpo import Grpo
-from thinkaloud.train.records import write_rollouts
+from thinkaloud.resume import check_recipe
+from thinkaloud.rundir import RunDir, check_new, check_writable, clear_temporary, create
+from thinkaloud.runlock import locked
+from thinkaloud.session import Session, open_run, open_scorer, open_session
+from thinkaloud.stages.cold_start import run_cold_start
+from thinkaloud.stages.evaluation import run_evaluation
+from thinkaloud.stages.grpo import run_grpo
+from thinkaloud.stages.work import Work
+from thinkaloud.stopping import Stop
+from thinkaloud.telemetry import Sink, TensorBoard, Tracker
+from thinkaloud.train.deadline import Planner
 
 
-class Training:
-    """One `thinkaloud train`, new or resumed."""
-
-    def __init__(
-        self, session: Session, run: RunDir, policy: Policy, score: Scorer, display: Display, timer: PhaseTimer
-    ) -> None:
-        self.session, self.run, self.policy = session, run, policy
-        self.score, self.display, self.timer = score, display, timer
-        self.recipe = session.recipe
-        config = self.recipe.evaluate
-        self.held_out = held_out(session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
-
-    def go(self) -> None:
-        """Every stage that the recipe asks for and the run directory does not hold yet."""
-        self.evaluate("base", {})
-        adapter = self.cold_start()
-        if self.recipe.cold_start.max_steps:
-            self.evaluate("cold_start", adapter)
-        adapter = self.grpo(adapter)
-        self.evaluate("trained", adapter)
-
-    def cold_start(self) -> Adapter:
-        """The adapter that GRPO begins with."""
-        fresh = self.session.new_adapter(self.policy)
-        if self.recipe.cold_start.max_steps == 0:
-            return fresh
-        saved = newest(self.run.checkpoints, "cold_start")
-        if saved:
-            return restore_adapter(saved, fresh)
-        self.run.keep_rows(lambda row: row["stage"] != "cold_start")
-        self.display.stage("cold_start", total_steps=self.recipe.cold_start.max_steps)
-        adapter, steps = fresh, 0
-        with self.timer.phase("cold_start"):
-            for done in cold_start(self.policy, fresh, self.recipe, self.session.pool):
-                adapter, steps = done.adapter, done.metrics["step"]
-                self.run.append(done.metrics)
-                self.display.step(done.metrics)
-            save(self.run.checkpoints, "cold_start", steps, adapter, None, keep=1)
-        return adapter
-
-    def grpo(self, adapter: Adapter) -> Adapter:
-        """GRPO from `adapter`, which is the KL's reference too; returns the trained adapter."""
-        config = self.recipe.grpo
-        stage = Grpo(self.policy, jax.tree.map(jnp.copy, adapter), self.recipe, self.score)
-        state: Any = stage.optimizer.init(adapter)
-        done = 0
-        saved = newest(self.run.checkpoints, "grpo")
-        if saved:
-            adapter, state = restore(saved, adapter, state)
-            done = saved.step
-            self.display.note(f"resumed from {saved.path}")
-        self.run.keep_rows(lambda row: row["stage"] != "grpo" or row["step"] <= done)
-        mixture = Mixture(
-            self.session.pool.by_domain("train"),
-            exponent=self.recipe.mixture.exponent,
-            seed=derive_seed(self.recipe.seed, "mixture"),
-        )
-        if done < config.max_steps:
-            self.display.stage("grpo", total_steps=config.max_steps, done=done)
-        idle = 0
-        with self.timer.phase("grpo"):
-            for step in range(done, config.max_steps):
-                tasks = mixture.tasks(step, self.recipe.rollout.prompts_per_step)
-                result = stage.step(adapter, state, tasks, step)
-                adapter, state = result.adapter, result.state
-                write_rollouts(self.run.rollouts, step + 1, tasks, result.groups, result.scores)
-                self.run.append(result.metrics)
-                self.display.step(result.metrics)
-                if (step + 1) % self.recipe.checkpoint.every_steps == 0 or step + 1 == config.max_steps:
-                    save(self.run.checkpoints, "grpo", step + 1, adapter, state, keep=self.recipe.checkpoint.keep)
-                idle = idle + 1 if result.metrics["dead_groups"] == 1.0 else 0
-                if idle >= config.dead_step_limit:
-                    raise UserError(
-                        f"{idle} steps in a row had no signal: in every group all rewards were equal (format rate "
-                        f"{result.metrics['format_rate']}); near 0 %, use a longer cold start, near 100 %, harder "
-                        "tasks or a higher temperature"
-                    )
-        return adapter
-
-    def evaluate(self, stage: str, adapter: Adapter) -> None:
-        """Evaluate one stage, unless the recipe leaves it out or the run directory has it."""
-        path = self.run.evaluation / f"{stage}.parquet"
-        if stage not in self.recipe.evaluate.stages or path.exists():
-            return
-        with self.timer.phase(f"evaluate_{stage}"):
-            evaluate_into(
-                path.parent, stage, self.session, self.policy, adapter, self.held_out, self.score, self.display
-            )
-            clear(path.parent)
-        summary = summarize(self.run.evaluation, self.recipe.evaluate.split)
-        rates = summary["stages"][stage]["overall"]
-        self.display.note(
-            f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks"
-        )
+def run_stages(work: Work) -> None:
+    """Every stage that the recipe asks for and the run directory does not hold yet."""
+    run_evaluation(work, "base", {})
+    adapter = run_cold_start(work)
+    if work.recipe.cold_start.max_steps:
+        run_evaluation(work, "cold_start", adapter)
+    adapter = run_grpo(work, adapter)
+    run_evaluation(work, "trained", adapter)
 
 
 def train(
-    recipe: Recipe, recipe_text: str, out: Path, *, resume: bool, display: Display, pool: Path | None = None
+    recipe: Recipe,
+    recipe_text: str,
+    out: Path,
+    *,
+    resume: bool,
+    display: Display,
+    pool: Path | None = None,
+    allowed_changes: Sequence[str] = (),
+    ends_at: float | None = None,
+    track: str | None = None,
 ) -> RunDir:
     """Run a recipe into `out`; with `resume`, go on with the run that is there.
 
     Args:
         pool: A pool that `thinkaloud data` built from this recipe; built here when absent.
+        allowed_changes: Keys of the recipe that may differ from what the run began with.
+        ends_at: The deadline, in seconds of `durations.session_clock`; None for none.
+        track: `wandb` or `trackio`, to be told of the metrics.
 
     Raises:
         UserError: Whatever the user can mend; a new run directory is made only after the sandbox has
             started and the model is loaded.
+        StopRequested: A signal asked for it; what there was to save is saved.
     """
     run, timer = RunDir(out), PhaseTimer()
-    if resume:
-        require_same_recipe(run, recipe)
-        check_writable(out)
-        if (out / "environment.json").exists():
-            timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
-    else:
-        check_new(out)
-    with staging(out) as place, ExitStack() as stack:
+    changed: list[str] = []
+    with ExitStack() as closing:
+        stop = closing.enter_context(Stop(say=display.note))
+        if resume:
+            changed = check_recipe(run, recipe, allowed_changes)
+            check_writable(out)
+            lock = closing.enter_context(locked(out))
+            clear_temporary(out)
+            if (out / "environment.json").exists():
+                timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
+        else:
+            check_new(out)
+        prepared = run.pool.exists() and run.contract.exists()  # else it was cut off before it had both
         with timer.phase("prepare"):
-            session = open_run(out)[0] if resume else start(recipe, place, pool, display)
+            if prepared:
+                session = replace(open_run(out)[0], recipe=recipe)
+            else:
+                place = closing.enter_context(staging(out))
+                session = start(recipe, place, pool, display)
             warn(audit_recipe(recipe, session.pool), display)
-        score, level = stack.enter_context(open_scorer(recipe, session.contract))
+        score, level = closing.enter_context(open_scorer(recipe, session.contract))
         with timer.phase("prepare"):
             policy = session.load_policy()
+        stop.check()
         if not resume:
             create(out, recipe_text, recipe.resolved())
+            lock = closing.enter_context(locked(out))
+        if lock.note:
+            display.note(lock.note)
+        if not prepared:
+            if run.pool.exists():
+                shutil.rmtree(run.pool)
             place.rename(run.pool)
             session.contract.save(run.contract)
+        for change in changed:
+            display.note(f"the recipe changed, as allowed: {change}")
+        if changed:
+            run.write_json("resolved.json", recipe.resolved())
+        sinks: list[Sink] = [TensorBoard(out)]
+        if track:
+            sinks.append(Tracker(track, out, recipe.name, recipe.resolved()))
+        recorder = Recorder(run, display, sinks)
+        planner = None
+        if ends_at is not None:
+            planner = Planner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
+        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner)
         try:
-            Training(session, run, policy, score, display, timer).go()
+            run_stages(work)
         finally:
-            run.write_json("environment.json", describe_environment(level, timer.seconds))
-    build_report(out)
+            work.saver.wait()
+            work.after_step()
+            recorder.close()
+            recorder.file("environment.json", describe_environment(level, timer.seconds))
+        if work.saver.unsaved:
+            raise UserError(f"the newest state of {out} is not saved; free some space, then go on with --resume")
+        if planner and planner.seconds_left < 0:
+            display.note(f"deadline: no time left for the report; `thinkaloud report {out}` makes it")
+        else:
+            build_report(out)
     return run
 
 
@@ -202,26 +162,3 @@ def warn(findings: Sequence[Finding], display: Display) -> None:
             raise UserError(f"{finding.name}: {finding.message}; {finding.remedy}")
         if finding.level is Level.WARNING:
             display.note(f"warning: {finding.name}: {finding.message}; {finding.remedy}")
-
-
-def require_same_recipe(run: RunDir, recipe: Recipe) -> None:
-    """Stop where the recipe is not the one that the run began with.
-
-    Raises:
-        UserError: Names every key that differs.
-    """
-    before = parse_recipe(run.read_json("resolved.json"), where=str(run.path / "resolved.json")).resolved()
-    after = recipe.resolved()
-    changed = [key for key, old, new in _differences("", before, after) if old != new]
-    if changed:
-        raise UserError(
-            f"the recipe is not the one that {run.path} began with (changed: {', '.join(changed)}); "
-            f"resume with {run.path / 'recipe.toml'} and the same --set, or start anew with --out"
-        )
-
-
-def _differences(prefix: str, before: Any, after: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = sorted({*before, *after})
-        return [item for key in keys for item in _differences(f"{prefix}.{key}", before.get(key), after.get(key))]
-    return [(prefix.lstrip("."), before, after)]

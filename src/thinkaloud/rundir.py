@@ -7,8 +7,10 @@ runs/NAME/ recipe.toml  resolved.json  contract.json  metrics.jsonl  rollouts/st
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from typing import Any
 from thinkaloud.errors import UserError
 
 LEAST_FREE_BYTES = 200 * 2**20
+_TEMPORARY = re.compile(r"\..+\.\d+(\.partial)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ class RunDir:
     def rollouts(self) -> Path:
         return self.path / "rollouts"
 
+    def is_begun(self) -> bool:
+        """Whether there is something to go on with."""
+        return (self.path / "resolved.json").exists()
+
     def rows(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl; a last line cut off in mid-write is left out.
 
@@ -73,7 +80,7 @@ class RunDir:
         return rows
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add one row to metrics.jsonl.
+        """Add one row to metrics.jsonl, whole or not at all.
 
         Raises:
             UserError: A number in it is not finite: the stage has diverged.
@@ -86,13 +93,12 @@ class RunDir:
                 f"{stage} diverged in step {row.get('step')}: a metric is not a finite number; lower "
                 f"{stage}.learning_rate and start anew with --out"
             ) from None
-        with _naming(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+        append_line(self.metrics, text)
 
     def keep_rows(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
-        """Drop the rows of steps that a resumed run will take again."""
+        """Drop the rows of steps that a resumed run will take again; the cold start's come first."""
         if self.metrics.exists():
-            kept = [row for row in self.rows() if wanted(row)]
+            kept = sorted(filter(wanted, self.rows()), key=lambda row: row["stage"] != "cold_start")
             write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
     def write_json(self, name: str, value: Any) -> None:
@@ -119,6 +125,26 @@ class RunDir:
         if not isinstance(value, dict):
             raise UserError(f"{path} is damaged: expected a JSON object, found {type(value).__name__}")
         return value
+
+
+def clear_temporary(path: Path) -> None:
+    """Remove the temporary files of a process that was killed as it wrote them (`.NAME.PID` beside NAME's place)."""
+    for file in path.rglob(".*"):
+        if _TEMPORARY.fullmatch(file.name) and file.is_file():
+            file.unlink(missing_ok=True)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Add a line to a file; where the disk does not take all of it, the file stays as it was."""
+    with _naming(path), path.open("ab", buffering=0) as file:
+        before, line = file.tell(), (text + "\n").encode()
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +31,17 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The run directory; runs/NAME of the recipe when absent.")] = None,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
+    allow_change: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="With --resume: a key of the recipe that may differ, as grpo.max_steps."),
+    ] = None,
+    deadline: Annotated[
+        str | None,
+        typer.Option(help="Be done by then: a duration (9h, 2h30m, 45m) or a clock time (07:30); plans the steps."),
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Send the metrics to wandb or trackio too (extras of the same names).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe as JSON and stop.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -40,6 +54,10 @@ def train(
 
     Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
     """
+    from thinkaloud.durations import seconds_until, session_clock
+
+    now = datetime.datetime.now().astimezone()
+    ends_at = None if deadline is None else session_clock() + seconds_until(deadline, now)
     from thinkaloud.config import parse_recipe_text, read_recipe_text
     from thinkaloud.data.pool import check_domains
 
@@ -50,15 +68,46 @@ def train(
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
         return
     from thinkaloud import pipeline
+    from thinkaloud.errors import UserError
     from thinkaloud.evaluate.summary import read_summary, summary_table
+    from thinkaloud.rundir import RunDir
+    from thinkaloud.stopping import StopRequested
 
+    if allow_change and not resume:
+        raise UserError("--allow-change is about a run that goes on; use it with --resume")
     target = out or Path("runs") / loaded.name
-    with open_display() as display:
-        run = pipeline.train(loaded, text, target, resume=resume, display=display, pool=pool)
-    summary = read_summary(run.evaluation / "summary.json")
+    try:
+        with open_display() as display:
+            run = pipeline.train(
+                loaded,
+                text,
+                target,
+                resume=resume,
+                display=display,
+                allowed_changes=allow_change or (),
+                ends_at=ends_at,
+                track=track,
+                pool=pool,
+            )
+    except StopRequested as stopped:
+        again = shlex.join(_resuming(recipe, target, overrides or [], allow_change or []))
+        begun = RunDir(target).is_begun()
+        print(f"{stopped}; " + (f"go on with: {again}" if begun else "nothing had begun"), file=sys.stderr)
+        if as_json:
+            print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
+        raise typer.Exit(stopped.code) from None
+    evaluated = (run.evaluation / "summary.json").exists()  # a deadline may have left no time for it
+    summary = read_summary(run.evaluation / "summary.json") if evaluated else {}
     if as_json:
         print_json({"run": str(run.path), "report": str(run.path / "report.html"), **summary})
         return
     print(f"report: {run.path / 'report.html'}")
     print(f"run directory: {run.path}")
-    print_table(summary_table(summary))
+    if evaluated:
+        print_table(summary_table(summary))
+
+
+def _resuming(recipe: Path, target: Path, overrides: list[str], allowed: list[str]) -> list[str]:
+    """The command that goes on with a run."""
+    options = [("--set", override) for override in overrides] + [("--allow-change", key) for key in allowed]
+    return ["thinkaloud", "train", str(recipe), "--out", str(target), *sum(options, ()), "--resume"]

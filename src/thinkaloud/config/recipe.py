@@ -283,6 +283,9 @@ class GrpoConfig(Section):
     """Decoupled, times the learning rate."""
     max_grad_norm: PositiveFloat = 0.1
     """Global norm that gradients are clipped to."""
+    not_finite: Literal["restore", "stop"] = "restore"
+    """After three steps in a row whose gradient was not finite: go back to the last good checkpoint at half the
+    learning rate (three times at most), or stop."""
     dead_step_limit: Positive = 200
     """So many steps in a row without any signal end the run with an error."""
 
@@ -328,9 +331,13 @@ class CheckpointConfig(Section):
     """When training state is saved."""
 
     every_steps: Positive = 10
-    """GRPO steps between checkpoints; the last step is always saved."""
+    """Steps between checkpoints; the last step of a stage is always saved."""
     keep: Positive = 2
-    """So many of the newest GRPO checkpoints stay."""
+    """So many of the newest checkpoints of each stage stay, and the best by validation."""
+    validate_every: NotNegative = 0
+    """GRPO steps between validations (greedy, and a checkpoint each); 0 for none."""
+    validate_tasks: Positive = 2
+    """The first so many validation tasks of each domain."""
 
 
 class Recipe(Section):

@@ -1,17 +1,18 @@
-"""What survives a crash: adapter and optimizer state, one directory a save, written by Orbax.
+"""What survives a crash: adapter, optimizer state and progress, one directory a save, the arrays written by Orbax.
 
-A save ends with `files.json`, the SHA-256 of every file. A directory without it is not whole and is not looked at; one
-whose files are not those is refused before Orbax reads it.
+A save ends with `files.json`, the SHA-256 of every file. A directory without it was never finished; one whose files are
+not those is damaged, and is known for it before Orbax reads it. `saver.py` decides when and where saves are made.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,9 @@ from thinkaloud.rundir import write_text
 
 Stage = Literal["cold_start", "grpo"]
 
-_NAME = re.compile(r"^(cold_start|grpo)-(\d{6,})$")
-_SUMS = "files.json"
+_NAME = re.compile(r"(cold_start|grpo)-(\d{6,})")
+_SUMS, _PROGRESS = "files.json", "progress.json"
+_TEMPORARY = ".orbax-checkpoint-tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +41,86 @@ class Saved:
     step: int
 
 
-def save(directory: Path, stage: Stage, step: int, adapter: Adapter, state: Any, *, keep: int) -> Saved:
-    """Write `<stage>-<step>` below `directory`, then drop the stage's older ones but for the newest `keep`.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a checkpoint holds."""
+
+    saved: Saved
+    adapter: Adapter
+    state: Any
+    progress: dict[str, Any]
+
+
+def save(
+    directory: Path, stage: Stage, step: int, adapter: Adapter, state: Any, progress: Mapping[str, Any] | None = None
+) -> Saved:
+    """Write `<stage>-<step>` below `directory`, in place of one of that name.
+
+    Args:
+        progress: What else the stage goes on from, JSON-ready.
 
     Raises:
-        UserError: It cannot be written; nothing is left of it then, and the older ones stay.
+        UserError: It cannot be written; nothing is left of it then.
     """
     path = directory / f"{stage}-{step:06d}"
-    if path.exists():
-        shutil.rmtree(path)
-    for cut_off in directory.glob("*.orbax-checkpoint-tmp"):  # of a process that was killed
-        shutil.rmtree(cut_off, ignore_errors=True)
     items = ocp.args.Composite(
         adapter=ocp.args.StandardSave(adapter),
         optimizer=ocp.args.StandardSave(state if state is not None else {"none": 0}),
     )
     try:
+        if path.exists():
+            shutil.rmtree(path)
         with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(path.absolute(), items)
+        write_text(path / _PROGRESS, json.dumps(progress or {}, indent=1) + "\n")
         write_text(path / _SUMS, json.dumps(_sums(path), indent=1) + "\n")
     except (OSError, ValueError) as error:
-        for part in (path, path.with_name(f"{path.name}.orbax-checkpoint-tmp")):
+        for part in (path, path.with_name(path.name + _TEMPORARY)):
             shutil.rmtree(part, ignore_errors=True)
-        full = "No space left" in str(error)
+        full = "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise UserError(
             f"cannot write the checkpoint {path}: {'the disk is full' if full else str(error)[:200]}; free some space, "
             "then go on with --resume"
         ) from error
-    for old in [saved for saved in list_saved(directory) if saved.stage == stage][:-keep]:
-        shutil.rmtree(old.path, ignore_errors=True)
     return Saved(path, stage, step)
+
+
+def clear_unfinished(directory: Path, stage: Stage) -> list[str]:
+    """Remove what a process that was killed as it saved a stage left behind; returns the names of the checkpoints."""
+    cut_off = []
+    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+        match = _NAME.fullmatch(path.name.partition(_TEMPORARY)[0])
+        if match and match[1] == stage and (_TEMPORARY in path.name or not (path / _SUMS).exists()):
+            shutil.rmtree(path, ignore_errors=True)
+            cut_off.append(match[0])
+    return list(dict.fromkeys(cut_off))
+
+
+def set_aside(saved: Saved) -> Path:
+    """Rename a damaged checkpoint, so that none takes it for one; returns where it is now."""
+    path = saved.path.with_name(f"{saved.path.name}.damaged")
+    if path.exists():
+        shutil.rmtree(path)
+    return saved.path.rename(path)
+
+
+def damage(saved: Saved) -> str | None:
+    """What is wrong with the files of a checkpoint; None where they are as they were saved."""
+    try:
+        expected, found = json.loads((saved.path / _SUMS).read_text(encoding="utf-8")), _sums(saved.path)
+    except (OSError, ValueError, RecursionError) as error:
+        return f"{_SUMS} cannot be read ({str(error)[:100]})"
+    if not isinstance(expected, dict) or not expected:
+        return f"{_SUMS} is not as it was saved"
+    differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    return f"{differ[0]} is not as it was saved" if differ else None
 
 
 def list_saved(directory: Path) -> list[Saved]:
     """Whole checkpoints, oldest first: the cold start's before GRPO's."""
     found = []
     for path in sorted(directory.iterdir()) if directory.is_dir() else []:
-        match = _NAME.match(path.name)
+        match = _NAME.fullmatch(path.name)
         if match and (path / _SUMS).exists():
             found.append(Saved(path, "grpo" if match[1] == "grpo" else "cold_start", int(match[2])))
     return sorted(found, key=lambda saved: (saved.stage, saved.step))
@@ -97,14 +142,30 @@ def restore_adapter(saved: Saved, like: Adapter) -> Adapter:
     return _restore(saved, items).adapter
 
 
-def restore(saved: Saved, like: Adapter, state_like: Any) -> tuple[Adapter, Any]:
-    """Adapter and optimizer state of a checkpoint; raises UserError as `restore_adapter` does."""
+def restore(saved: Saved, like: Adapter, state_like: Any) -> Restored:
+    """Everything that a checkpoint holds; raises UserError as `restore_adapter` does."""
     items = ocp.args.Composite(
         adapter=ocp.args.StandardRestore(_abstract(like)),
         optimizer=ocp.args.StandardRestore(_abstract(state_like)),
     )
     found = _restore(saved, items)
-    return found.adapter, found.optimizer
+    return Restored(saved, found.adapter, found.optimizer, read_progress(saved))
+
+
+def read_progress(saved: Saved) -> dict[str, Any]:
+    """What was saved beside the arrays.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        value = json.loads((saved.path / _PROGRESS).read_text(encoding="utf-8"))
+        if isinstance(value, dict):
+            return value
+        error: object = "it holds no JSON object"
+    except (OSError, ValueError, RecursionError) as problem:
+        error = problem
+    raise UserError(f"cannot read the checkpoint {saved.path}: {_PROGRESS}: {str(error)[:200]}; delete that folder")
 
 
 def _sums(path: Path) -> dict[str, str]:
@@ -114,10 +175,8 @@ def _sums(path: Path) -> dict[str, str]:
 
 def _restore(saved: Saved, items: Any) -> Any:
     try:
-        expected, found = json.loads((saved.path / _SUMS).read_text(encoding="utf-8")), _sums(saved.path)
-        if found != expected:
-            differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-            raise ValueError(f"{differ[0]} is not as it was saved")
+        if problem := damage(saved):
+            raise ValueError(problem)
         with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             return checkpointer.restore(saved.path.absolute(), items)
     except (ValueError, OSError, KeyError, TypeError) as error:

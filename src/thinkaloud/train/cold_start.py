@@ -32,7 +32,7 @@ from thinkaloud.seeding import derive_seed
 from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, spread
 from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import Footprint, split_rows
-from thinkaloud.train.schedule import learning_rate_schedule, make_optimizer
+from thinkaloud.train.schedule import make_optimizer
 
 WEIGHT_DECAY = 0.0
 MAX_GRAD_NORM = 1.0
@@ -40,44 +40,55 @@ MAX_GRAD_NORM = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ColdStep:
-    """The adapter after a step, and the step's row of metrics.jsonl."""
+    """Where a step leaves the stage, and the step's row of metrics.jsonl."""
 
     adapter: Adapter
+    state: Any
     metrics: dict[str, Any]
+    finished: bool
+    """Whether it was the last one."""
 
 
-def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, pool: Pool) -> Iterator[ColdStep]:
+def cold_start_optimizer() -> optax.GradientTransformation:
+    """Its state is what a resumed cold start needs besides the adapter."""
+    return make_optimizer(b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
+
+
+def cold_start(
+    policy: Policy, adapter: Adapter, recipe: Recipe, pool: Pool, state: Any = None, done: int = 0
+) -> Iterator[ColdStep]:
     """Train on rationales, step by step, until a probe is satisfied or `max_steps` are done.
 
     Args:
         pool: Its training tasks that have a rationale are learned from, all of them are probed.
+        state: The optimizer's, of a stage that goes on after `done` steps; None at its beginning.
 
     Yields:
-        After each step, the adapter and the metrics; the last one is where GRPO begins.
+        After each step, where it leaves the stage; the last adapter is where GRPO begins. The next step consumes the
+        adapter and the state before it.
 
     Raises:
         UserError: No training task has a rationale.
     """
     config = recipe.cold_start
-    schedule = learning_rate_schedule(
-        config.learning_rate, warmup_steps=config.warmup_steps, total_steps=config.max_steps, kind="constant"
-    )
-    optimizer = make_optimizer(schedule, b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
-    state: Any = optimizer.init(adapter)
+    optimizer = cold_start_optimizer()
+    if state is None:
+        state = optimizer.init(adapter)
     seed = derive_seed(recipe.seed, "cold_start")
     usable = pool.by_domain("train", with_rationale=True)
     if not usable:
         raise UserError("no training task has a rationale for the cold start; leave it out: cold_start.max_steps = 0")
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
     footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
-    for step in range(config.max_steps):
+    for step in range(done, config.max_steps):
         began = time.perf_counter()
         batch = mixture.tasks(step, config.batch_size)
-        adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, footprint)
+        rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
+        adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, rate, footprint)
         row |= {
             "stage": "cold_start",
             "step": step + 1,
-            "learning_rate": float(schedule(step)),
+            "learning_rate": rate,
             "format_rate": None,
             "seconds": {"update": time.perf_counter() - began},
         }
@@ -85,8 +96,9 @@ def cold_start(policy: Policy, adapter: Adapter, recipe: Recipe, pool: Pool) -> 
         if due or step + 1 == config.max_steps:
             row["format_rate"] = probe_format_rate(policy, adapter, recipe, pool.by_domain("train"), step)
         row["seconds"]["total"] = time.perf_counter() - began
-        yield ColdStep(adapter, row)
-        if row["format_rate"] is not None and row["format_rate"] >= config.stop_at_format_rate:
+        satisfied = row["format_rate"] is not None and row["format_rate"] >= config.stop_at_format_rate
+        yield ColdStep(adapter, state, row, satisfied or step + 1 == config.max_steps)
+        if satisfied:
             return
 
 
@@ -112,6 +124,7 @@ def _imitate(
     state: Any,
     optimizer: optax.GradientTransformation,
     batch: Sequence[Task],
+    learning_rate: float,
     footprint: Footprint,
 ) -> tuple[Adapter, Any, dict[str, Any]]:
     contract, config = policy.contract, policy.model.config
@@ -135,6 +148,9 @@ def _imitate(
         gradients = part if gradients is None else add_trees(gradients, part)
         losses.append(loss)
     gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
-    adapter, state, norm = apply_gradients(adapter, state, gradients, optimizer=optimizer)
+    rate = np.float32(learning_rate)
+    adapter, state, norm = apply_gradients(adapter, state, gradients, rate, optimizer=optimizer)
     loss = float(sum(sum(part) for part in gather(jax.device_get(losses))))
-    return adapter, state, {"loss": loss, "grad_norm": float(norm), "tokens": sum(map(len, targets))}
+    found = {"loss": loss, "grad_norm": float(norm)}
+    row = {name: value if np.isfinite(value) else None for name, value in found.items()}
+    return adapter, state, {**row, "skipped_updates": int(row["grad_norm"] is None), "tokens": sum(map(len, targets))}

@@ -38,7 +38,7 @@ from thinkaloud.train.learner import (
 from thinkaloud.train.loss import Objective, Sums, token_weights
 from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import split_rows, update_budget_bytes
-from thinkaloud.train.schedule import Schedule, learning_rate_schedule, make_optimizer
+from thinkaloud.train.schedule import Horizon, learning_rate, make_optimizer
 
 Groups = list[list[Completion]]
 Scorer = Callable[[Sequence[Task], Sequence[Completion]], list[Score]]
@@ -78,24 +78,31 @@ class Grpo:
         policy: The base and its contract.
         reference: The adapter of the policy as GRPO begins: the KL's reference. Not looked at when beta is 0.
         score: Tasks and completions (flat, same order) to scores.
-        total_steps: Steps that the learning rate's decay is fitted to.
+        between: Called between sampling, scoring and the update; what it raises drops the step, and the adapter and
+            its state are as before.
+
+    Attributes:
+        horizon: The plan that the learning rate is fitted to, in updates; `grpo.max_steps` to begin with.
+        rate_scale: Times the learning rate; lowered after a restart.
+        attempt: How often the stage was taken back to an earlier checkpoint: another attempt samples anew.
     """
 
     def __init__(
-        self, policy: Policy, reference: Adapter, recipe: Recipe, score: Scorer, total_steps: int | None = None
+        self,
+        policy: Policy,
+        reference: Adapter,
+        recipe: Recipe,
+        score: Scorer,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self.policy, self.reference, self.recipe, self.score = policy, reference, recipe, score
+        self.between = between
         config = recipe.grpo
         self.updates_per_step = config.inner_iterations * config.minibatches
-        updates = (config.max_steps if total_steps is None else total_steps) * self.updates_per_step
-        self.schedule: Schedule = learning_rate_schedule(
-            config.learning_rate,
-            warmup_steps=round(config.warmup_fraction * updates),
-            total_steps=updates,
-            kind=config.schedule,
-        )
+        self.horizon = Horizon(config.max_steps * self.updates_per_step)
+        self.rate_scale = 1.0
+        self.attempt = 0
         self.optimizer: optax.GradientTransformation = make_optimizer(
-            self.schedule,
             b1=config.adam_b1,
             b2=config.adam_b2,
             weight_decay=config.weight_decay,
@@ -110,6 +117,14 @@ class Grpo:
             ratio=config.ratio,
         )
 
+    def learning_rate(self, update: int) -> float:
+        """Of the 0-based update of the whole stage."""
+        config = self.recipe.grpo
+        rate = learning_rate(
+            config.learning_rate, self.horizon, update, warmup_fraction=config.warmup_fraction, kind=config.schedule
+        )
+        return rate * self.rate_scale
+
     def step(self, adapter: Adapter, state: Any, tasks: Sequence[Task], step: int) -> StepResult:
         """Run 0-based `step` on its tasks. `adapter` and `state` are consumed: their buffers are reused."""
         began = time.perf_counter()
@@ -120,9 +135,10 @@ class Grpo:
             group_size=rollout.group_size,
             max_new_tokens=rollout.max_new_tokens,
             sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
-            seed=derive_seed(self.recipe.seed, "rollout", step),
+            seed=derive_seed(self.recipe.seed, "rollout", step, *([self.attempt] if self.attempt else [])),
         )
         sampled = time.perf_counter()
+        self.between()
         flat_tasks = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
         flat = self.score(flat_tasks, [completion for group in groups for completion in group])
         scores = [flat[i : i + rollout.group_size] for i in range(0, len(flat), rollout.group_size)]
@@ -132,6 +148,7 @@ class Grpo:
             scale_by_std=self.recipe.grpo.scale_by_std,
         )
         scored = time.perf_counter()
+        self.between()
         adapter, state, learned = self.update(adapter, state, tasks, groups, scores, advantages, step)
         ended = time.perf_counter()
         seconds = {
@@ -162,6 +179,7 @@ class Grpo:
         batches = self._microbatches(tasks, groups, self._masked(scores), advantages)
         parts: list[Sums] = []
         norms: list[Any] = []
+        taken = 0
         for iteration in range(config.inner_iterations):
             for minibatch in batches:
                 gradients = None
@@ -184,8 +202,10 @@ class Grpo:
                     parts.append(sums)
                 if minibatch.counts:
                     gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
-                    adapter, state, norm = apply_gradients(adapter, state, gradients, optimizer=self.optimizer)
+                    rate = np.float32(self.learning_rate(step * self.updates_per_step + taken))
+                    adapter, state, norm = apply_gradients(adapter, state, gradients, rate, optimizer=self.optimizer)
                     norms.append(norm)
+                taken += 1
         parts = _by_iteration(gather(jax.device_get(parts)), config.inner_iterations)
         return adapter, state, self._learned(parts, jax.device_get(norms), step)
 
@@ -273,16 +293,19 @@ class Grpo:
         def mean(name: str, over: list[Sums], count: float) -> float | None:
             return sum(float(getattr(part, name)) for part in over) / count if count else None
 
-        return {
+        finite = [float(norm) for norm in norms if np.isfinite(norm)]
+        learned = {
             "loss": sum((float(part.loss) for part in parts), 0.0) / self.recipe.grpo.inner_iterations,
             "kl": mean("kl", parts, tokens) if self.objective.beta > 0 else None,  # no reference pass: not known
             "ratio_mean": mean("ratio", first, first_tokens),
             "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),
             "clip_fraction": mean("clipped", parts, tokens),
             "entropy": mean("entropy", first, first_tokens),
-            "grad_norm": float(np.mean(norms)) if norms else 0.0,
-            "learning_rate": float(self.schedule(step * self.updates_per_step)),
+            "grad_norm": float(np.mean(finite or [0.0])) if finite or not norms else None,
+            "learning_rate": self.learning_rate(step * self.updates_per_step),
+            "skipped_updates": len(norms) - len(finite),
         }
+        return {name: value if value is None or np.isfinite(value) else None for name, value in learned.items()}
 
 
 def _by_iteration(parts: list[list[Sums]], inner_iterations: int) -> list[Sums]:

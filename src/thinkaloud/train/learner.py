@@ -114,16 +114,22 @@ def add_trees(first: Any, second: Any) -> Any:
 
 @partial(jax.jit, static_argnames=("optimizer",), donate_argnums=(0, 1))
 def apply_gradients(
-    adapter: Adapter, state: Any, gradients: Adapter, *, optimizer: optax.GradientTransformation
+    adapter: Adapter,
+    state: Any,
+    gradients: Adapter,
+    learning_rate: Float[Any, ""],
+    *,
+    optimizer: optax.GradientTransformation,
 ) -> tuple[Adapter, Any, Float[Array, ""]]:
     """One optimizer step; returns the norm of the gradient before it was clipped.
 
+    `optimizer` works at a learning rate of 1; its updates are multiplied by `learning_rate` (float32).
     A gradient that is not finite changes nothing: neither the adapter nor the moments.
     """
     norm = optax.tree.norm(gradients)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer counts
         updates, new_state = optimizer.update(gradients, state, adapter)
-    new_adapter = optax.apply_updates(adapter, updates)
+    new_adapter = jax.tree.map(lambda leaf, update: leaf + learning_rate * update, adapter, updates)
     finite = jnp.isfinite(norm)
 
     def keep(new: Array, old: Array) -> Array:

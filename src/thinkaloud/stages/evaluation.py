@@ -1,0 +1,64 @@
+"""Greedy decoding of a stage's model on held-out tasks, into the run directory."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from thinkaloud.durations import session_clock
+from thinkaloud.evaluate.parts import clear
+from thinkaloud.evaluate.run import evaluate, held_out
+from thinkaloud.evaluating import decoding_of, evaluate_into, summarize
+from thinkaloud.model.lora import Adapter
+from thinkaloud.stages.work import Work
+
+
+class _OutOfTime(Exception):
+    """The deadline leaves no time for the rest of an evaluation."""
+
+
+def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
+    """Evaluate one stage, unless the recipe leaves it out or the run directory has it."""
+    path, config = work.run.evaluation / f"{stage}.parquet", work.recipe.evaluate
+    if stage not in config.stages or path.exists():
+        return
+    if work.planner and not work.planner.may_evaluate():
+        work.display.note(f"deadline: no time to evaluate {stage}; `thinkaloud eval {work.run.path}` does it later")
+        return
+    tasks = held_out(work.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
+    began = session_clock()
+
+    def between() -> None:
+        work.stop.check()
+        if work.planner and work.planner.must_end_evaluation(session_clock() - began):
+            raise _OutOfTime
+
+    try:
+        with work.timer.phase(f"evaluate_{stage}"):
+            own = (work.session, work.policy, adapter, tasks, work.score, work.display)
+            evaluate_into(path.parent, stage, *own, between=between)
+            clear(path.parent)
+    except _OutOfTime:
+        work.display.note(f"deadline: {stage} takes too long to evaluate; `thinkaloud eval {work.run.path}` does it")
+        return
+    finally:
+        if work.planner:
+            work.planner.took("evaluation", session_clock() - began)
+    rates = summarize(work.run.evaluation, config.split)["stages"][stage]["overall"]
+    work.display.note(f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
+
+
+def validate(work: Work, adapter: Adapter) -> dict[str, Any]:
+    """The greedy reward of a few validation tasks: its mean over domains, and by domain.
+
+    Raises:
+        UserError: The pool has no validation tasks.
+    """
+    per_domain = work.recipe.checkpoint.validate_tasks
+    tasks = held_out(work.session.pool.by_domain("validation"), per_domain=per_domain)
+    rows = evaluate(work.policy, adapter, tasks, decoding_of(work.session), score=work.score)
+    rewards: dict[str, list[float]] = {}
+    for row in rows:
+        rewards.setdefault(row.domain, []).append(row.reward)
+    domains = {name: fmean(own) for name, own in rewards.items()}
+    return {"n": len(rows), "reward": fmean(domains.values()), "domains": domains}

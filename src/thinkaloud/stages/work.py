@@ -1,0 +1,76 @@
+"""What every stage of a training run works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from thinkaloud.config import Recipe
+from thinkaloud.display import Display
+from thinkaloud.environment import PhaseTimer
+from thinkaloud.model.lora import Adapter
+from thinkaloud.recorder import Recorder
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.rundir import RunDir
+from thinkaloud.runlock import RunLock
+from thinkaloud.session import Scorer, Session
+from thinkaloud.stopping import Stop
+from thinkaloud.train.checkpoint import Restored, Stage
+from thinkaloud.train.deadline import Planner
+from thinkaloud.train.saver import Saver, find
+
+
+@dataclass(slots=True)
+class Work:
+    """One `thinkaloud train`, new or resumed."""
+
+    session: Session
+    run: RunDir
+    policy: Policy
+    score: Scorer
+    display: Display
+    timer: PhaseTimer
+    recorder: Recorder
+    stop: Stop = field(default_factory=Stop)
+    lock: RunLock | None = None
+    planner: Planner | None = None
+    saver: Saver = field(init=False)
+
+    def __post_init__(self) -> None:
+        keep = self.recipe.checkpoint.keep
+        self.saver = Saver(self.run.checkpoints, keep=keep, before=self.recorder.settle)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.session.recipe
+
+    def resume(self, stage: Stage, like: Adapter, state_like: Any) -> Restored | None:
+        """Where a stage goes on: its newest whole checkpoint, or None at its beginning.
+
+        Says what it took and what it passed over, and drops the rows of steps that will be taken again.
+        """
+        found = find(self.run.checkpoints, stage, like, state_like)
+        done = found.restored.saved.step if found.restored else 0
+        for passed in found.passed_over:
+            self.display.note(f"passed over {passed}")
+        rows = [row for row in self.run.rows() if row["stage"] == stage]
+        again = sum(row["step"] > done for row in rows)
+        if found.restored:
+            self.display.note(f"resumed from {found.restored.saved.path}")
+            missing = done - len({row["step"] for row in rows if row["step"] <= done})
+            if missing:
+                self.display.note(f"warning: metrics.jsonl lacks {missing} of the {done} steps of {stage} before it")
+        if again:
+            self.display.note(f"{again} steps of {stage} after that had no checkpoint and are taken again")
+        self.run.keep_rows(lambda row: row["stage"] != stage or row["step"] <= done)
+        self.recorder.go_on(stage, done)
+        return found.restored
+
+    def after_step(self) -> None:
+        """What is due after every step; saves that failed are said, and cost nothing else."""
+        if self.lock:
+            self.lock.touch()
+        if self.planner:
+            self.planner.took("saving", self.saver.seconds)
+        for failure in self.saver.failures():
+            self.display.note(f"warning: {failure}; training goes on, and the next save is tried as planned")

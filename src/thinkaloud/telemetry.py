@@ -1,0 +1,121 @@
+"""Who else is told of every row of metrics: TensorBoard always, Weights & Biases or Trackio where asked for.
+
+Names are paths: `grpo/reward`, `grpo/domains/math/accuracy`, `cold_start/loss`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from thinkaloud.errors import UserError
+
+TRACKERS = ("wandb", "trackio")
+
+
+class Sink(Protocol):
+    """One that is told. Whatever it raises, it is told no more."""
+
+    name: str
+
+    def go_on(self, stage: str, done: int) -> None:
+        """A stage goes on after `done` steps; what was told of later ones does not count."""
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        """A step is done."""
+
+    def close(self) -> None:
+        """The run ends."""
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a row by path, below its stage; `step` is not among them.
+
+    >>> flat({"stage": "grpo", "step": 3, "reward": 0.5, "kl": None, "domains": {"math": {"n": 4}}})
+    {'grpo/reward': 0.5, 'grpo/domains/math/n': 4.0}
+    """
+    return dict(_numbers({key: value for key, value in row.items() if key not in ("stage", "step")}, row["stage"]))
+
+
+def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _numbers(item, f"{path}/{key}")
+    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        yield path, float(value)
+
+
+class TensorBoard:
+    """Event files in `tensorboard/` of the run, written at once and without a thread of their own."""
+
+    name = "tensorboard"
+
+    def __init__(self, run: Path) -> None:
+        self._folder = run / "tensorboard"
+        self._writer: Any = None
+
+    def go_on(self, stage: str, done: int) -> None:
+        if done and self._folder.exists():
+            from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+            start = SessionLog(status=SessionLog.START)  # what an earlier session told of later steps is not shown
+            self._write(Event(wall_time=time.time(), step=done + 1, session_log=start))
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in flat(row).items()]
+        self._write(Event(wall_time=time.time(), step=int(row["step"]), summary=Summary(value=values)))
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write(self, event: Any) -> None:
+        if self._writer is None:
+            from tensorboardX.event_file_writer import EventsWriter
+
+            self._folder.mkdir(exist_ok=True)
+            self._writer = EventsWriter(str(self._folder / "events"), f".{os.getpid()}")
+        self._writer.write_event(event)
+        self._writer.flush()
+
+
+class Tracker:
+    """Weights & Biases or Trackio, whose calls are alike.
+
+    Args:
+        library: `wandb` or `trackio`.
+
+    Raises:
+        UserError: It is not installed.
+    """
+
+    def __init__(self, library: str, run: Path, name: str, recipe: Mapping[str, Any]) -> None:
+        if library not in TRACKERS:
+            raise UserError(f"--track {library}: expected one of {', '.join(TRACKERS)}")
+        try:
+            self._library: Any = importlib.import_module(library)
+        except ImportError:
+            raise UserError(f"--track {library} needs {library}; pip install 'thinkaloud[{library}]'") from None
+        self.name = library
+        try:
+            self._library.init(project="thinkaloud", name=f"{name}-{run.name}", config=dict(recipe))
+        except Exception as error:  # no account, no network: whatever its library throws
+            raise UserError(f"--track {library}: it does not start ({str(error)[:200]})") from error
+
+    def go_on(self, stage: str, done: int) -> None:
+        """Trackers keep what they were told; the rows of steps taken again come once more."""
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        self._library.log({**flat(row), f"{row['stage']}/step": row["step"]})
+
+    def close(self) -> None:
+        self._library.finish()

@@ -1,0 +1,143 @@
+"""TensorBoard's files as its reader sees them; trackers as they are called."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from thinkaloud.display import Display
+from thinkaloud.errors import UserError
+from thinkaloud.recorder import Recorder
+from thinkaloud.rundir import RunDir, create
+from thinkaloud.telemetry import TensorBoard, Tracker, flat
+
+ROW = {
+    "stage": "grpo",
+    "step": 3,
+    "reward": 0.5,
+    "kl": None,
+    "bad": float("nan"),
+    "flag": True,
+    "domains": {"math": {"n": 4, "accuracy": 0.25}},
+}
+
+
+def events(folder: Path) -> list[Any]:
+    """The records of an event file: length (8 bytes), its sum (4), the record, its sum (4)."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            found.append(Event.FromString(content[12 : 12 + size]))
+            content = content[16 + size :]
+    return found
+
+
+def test_numbers_by_path() -> None:
+    assert flat(ROW) == {"grpo/reward": 0.5, "grpo/domains/math/n": 4.0, "grpo/domains/math/accuracy": 0.25}
+
+
+def test_tensorboard_has_every_domain_s_curve(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path)
+    board.go_on("grpo", 0)
+    assert not (tmp_path / "tensorboard").exists()
+    board.row(ROW)
+    _, event = events(tmp_path / "tensorboard")  # it is on the disk before it is closed
+    assert event.step == 3
+    assert {value.tag: value.simple_value for value in event.summary.value} == pytest.approx(flat(ROW))
+    board.close()
+    again = TensorBoard(tmp_path)
+    again.go_on("grpo", 2)
+    again.close()
+    marks = [event.step for event in events(tmp_path / "tensorboard") if event.HasField("session_log")]
+    assert marks == [3]  # steps from 3 on are told anew
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What a stand-in for wandb was told."""
+    calls: list[tuple[str, Any]] = []
+    library: Any = ModuleType("wandb")
+    library.init = lambda **options: calls.append(("init", options))
+    library.log = lambda values: calls.append(("log", values))
+    library.finish = lambda: calls.append(("finish", None))
+    monkeypatch.setitem(sys.modules, "wandb", library)
+    return calls
+
+
+def test_a_tracker_is_told_of_every_row(told: list[tuple[str, Any]]) -> None:
+    tracker = Tracker("wandb", Path("runs/first"), "tiny", {"seed": 0})
+    tracker.row(ROW)
+    tracker.close()
+    assert told == [
+        ("init", {"project": "thinkaloud", "name": "tiny-first", "config": {"seed": 0}}),
+        ("log", {**flat(ROW), "grpo/step": 3}),
+        ("finish", None),
+    ]
+
+
+def test_a_tracker_that_is_absent_or_unknown_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(UserError, match=r"needs trackio; pip install 'thinkaloud\[trackio\]'"):
+        Tracker("trackio", Path("run"), "tiny", {})
+    with pytest.raises(UserError, match="expected one of wandb, trackio"):
+        Tracker("mlflow", Path("run"), "tiny", {})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    return create(tmp_path / "run", "", {"name": "x"})
+
+
+def test_a_tracker_that_breaks_is_dropped_and_training_goes_on(run: RunDir) -> None:
+    broken = SimpleNamespace(name="wandb", row=lambda row: 1 / 0, go_on=lambda *_: None, close=lambda: None)
+    said = io.StringIO()
+    recorder = Recorder(run, Display(said), [broken])
+    for step in (1, 2):
+        recorder.step({"stage": "grpo", "step": step})
+    assert said.getvalue().count("warning: wandb is not told any more (division by zero)") == 1
+    assert [row["step"] for row in run.rows()] == [1, 2]
+
+
+def test_metrics_that_cannot_be_written_are_kept_until_they_can(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    recorder = Recorder(run, Display(said))
+    recorder.step({"stage": "grpo", "step": 1})
+    real = RunDir.append
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "metrics.jsonl")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDir, "append", full)
+        for step in (2, 3):
+            recorder.step({"stage": "grpo", "step": step})
+        with pytest.raises(OSError, match="No space"):
+            recorder.settle()
+    assert RunDir.append is real
+    assert [row["step"] for row in run.rows()] == [1]
+    recorder.step({"stage": "grpo", "step": 4})
+    assert [row["step"] for row in run.rows()] == [1, 2, 3, 4]
+    assert said.getvalue().count("warning: cannot write metrics (No space left on device)") == 1
+    assert said.getvalue().count("metrics can be written again") == 1
+    states = [line for line in (run.path / "health.jsonl").read_text().splitlines() if '"disk metrics"' in line]
+    assert ['"raised"' in line for line in states] == [True, False]
+
+
+def test_a_clock_that_jumps_is_said_once(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    recorder = Recorder(run, Display(said))
+    import thinkaloud.recorder as module
+
+    real = module.time.time
+    monkeypatch.setattr(module.time, "time", lambda: real() + 3600)
+    for step in (1, 2):
+        recorder.step({"stage": "grpo", "step": step})
+    assert said.getvalue().count("the system's clock jumped by +3600 s") == 1
