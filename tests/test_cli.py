@@ -20,8 +20,9 @@ import typer
 
 from thinkaloud import cli, exits, pipeline
 from thinkaloud.errors import ContractMismatch, UserError
-from thinkaloud.records import DOMAINS
+from thinkaloud.records import DOMAINS, Completion, Finish, Score, Status, Task
 from thinkaloud.stopping import StopRequested
+from thinkaloud.train.records import write_rollouts
 
 TINY = str(Path(__file__).parents[1] / "recipes" / "tiny.toml")
 
@@ -348,6 +349,24 @@ class TestStopped:
         monkeypatch.setattr(pipeline, "train", train)
         ended = run("train", TINY)
         assert (ended.code, ended.out, ended.err) == (0, "", "stopped by SIGTERM; nothing had begun\n")
+
+    @pytest.mark.parametrize("deadline", ["soon", "0h", "25:00"])
+    def test_a_deadline_that_is_none(self, run: Run, deadline: str) -> None:
+        assert "is not a deadline" in run("train", TINY, "--deadline", deadline).mistake
+
+    def test_rollouts_are_printed_readably(self, run: Run, tmp_path: Path) -> None:
+        assert "there is no run directory" in run("rollouts", "absent").mistake
+        task = Task(id="t", domain="math", source="s", question="2+2?", answer="4")
+        cut = Completion(task_id="t", text="x\x1b[2J\ny", token_ids=(1,), logprobs=(0.0,), finish=Finish.LENGTH)
+        (tmp_path / "a" / "rollouts").mkdir(parents=True)
+        write_rollouts(tmp_path / "a" / "rollouts", 3, [task], [[cut]], [[Score(reward=0.5, status=Status.TRUNCATED)]])
+        assert run("rollouts", "a").out == (
+            "step 3 | math | truncated | reward 0.500 | 1 tokens, ended by length\n"
+            "  question:\n    2+2?\n  gold:\n    4\n  completion:\n    x\\x1b[2J\n    y\n\n"
+        )
+        assert json.loads(run("rollouts", "a", "--json").out)["num_tokens"] == 1
+        assert "expected step, reward or length" in run("rollouts", "a", "--sort", "best").mistake
+        assert run("rollouts", "a", "--domain", "logic").err == "no completion is like that\n"
 
     def test_allowing_changes_is_for_runs_that_go_on(self, run: Run) -> None:
         assert "use it with --resume" in run("train", TINY, "--allow-change", "seed").mistake

@@ -42,6 +42,7 @@ pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[1] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
 OVERRIDES = (
     "cold_start.max_steps=3",
+    "cold_start.learning_rate=1e-5",
     "cold_start.probe_from=2",
     "cold_start.probe_tasks=2",
     "cold_start.stop_at_format_rate=1.0",
@@ -181,6 +182,7 @@ class TestUnbroken:
             *("report.html", "writeup.md", "eval/summary.json", *(f"eval/{stage}.parquet" for stage in STAGES)),
             *(f"rollouts/step-{step:06d}.parquet" for step in (1, 2, 3, 4)),
         } <= found
+        assert any(name.startswith("tensorboard/events.out.tfevents.") for name in found)
         assert any(name.startswith("figures/") and name.endswith(".png") for name in found)
         assert saved_steps(unbroken) == SAVED
 

@@ -15,7 +15,7 @@ from thinkaloud.cli.app import app
 __all__ = ["app", "main"]
 
 COMMANDS = (
-    *("curating", "auditing", "training", "proving", "comparing", "watching"),
+    *("curating", "auditing", "training", "proving", "looking", "comparing", "watching"),
     *("talking", "serving", "exporting", "scoring", "machine", "bench"),
 )
 """Modules that register commands, in the order of `thinkaloud --help`."""
