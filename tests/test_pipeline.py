@@ -1,6 +1,6 @@
 """The whole way, on a tiny random model: one unbroken run, the same run broken twice, and every command that reads it.
 
-Rewards are replaced by a hash of the text, since a random model never earns any: groups then have signal, and every
+Rewards are replaced by a hash of the tokens, since a random model never earns any: groups then have signal, and every
 update moves the adapter.
 """
 
@@ -42,7 +42,6 @@ pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[1] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
 OVERRIDES = (
     "cold_start.max_steps=3",
-    "cold_start.learning_rate=1e-5",
     "cold_start.probe_from=2",
     "cold_start.probe_tasks=2",
     "cold_start.stop_at_format_rate=1.0",

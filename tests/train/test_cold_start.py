@@ -111,7 +111,7 @@ def test_micro_batches_add_up_to_the_whole(
 
     def one_step() -> Any:
         adapter = jax.tree.map(lambda x: x + 0.01, fresh(policy))
-        return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks, footprint)
+        return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks, 1.0, footprint)
 
     whole, _, row = one_step()
     monkeypatch.setattr(module, "split_rows", lambda lengths, footprint: [[i] for i in range(len(lengths))])

@@ -49,6 +49,7 @@ def plain_logprobs(policy: Policy, adapter: Any, task: Task, completion: Complet
 def sgd_step(stage: Grpo, adapter: Any, tasks: list[Task], step: int = 0) -> tuple[Any, Any]:
     """One step with plain gradient descent at rate one: what is subtracted is the gradient."""
     stage.optimizer = optax.sgd(1.0)
+    stage.learning_rate = lambda update: 1.0  # type: ignore[method-assign]
     before = jax.tree.map(np.asarray, adapter)
     result = stage.step(adapter, stage.optimizer.init(adapter), tasks, step)
     gradient = jax.tree.map(lambda old, new: old - np.asarray(new), before, result.adapter)
@@ -149,6 +150,7 @@ def test_a_dead_group_beside_live_ones_gives_no_gradient_but_counts_in_the_mean(
     assert result.metrics["dead_groups"] == pytest.approx(1 / 3)
     lonely = Grpo(policy, {}, make_recipe(), first_group_dead)
     lonely.optimizer = optax.sgd(1.0)
+    lonely.learning_rate = lambda update: 1.0  # type: ignore[method-assign]
     adapter = moved_adapter(policy)
     before = jax.tree.map(np.asarray, adapter)
     live = group_advantages(
