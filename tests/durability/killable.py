@@ -1,0 +1,98 @@
+"""A server of trainers that are made to be killed: it has imported everything, and forks one per line that it reads.
+
+Run as `python killable.py`; each line of stdin is a JSON object {"out", "resume"}. It prints the trainer's process id,
+and how it ended (a shell's exit code, negative for a signal) when it has. What is trained is a tiny random model,
+paid by a hash of its tokens, so that every group has signal. The report is left out: it is made of what is compared.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import traceback
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from thinkaloud import pipeline
+from thinkaloud.config import parse_recipe_text
+from thinkaloud.display import Display
+from thinkaloud.records import Completion, Score, Status, Task
+
+OVERRIDES = (
+    "data.domains=['math', 'science']",
+    "data.validation_share=0.25",
+    "data.test_share=0.25",
+    "cold_start.max_steps=3",
+    "cold_start.batch_size=2",
+    "cold_start.probe_from=2",
+    "cold_start.probe_tasks=2",
+    "cold_start.stop_at_format_rate=1.0",
+    "rollout.max_new_tokens=96",
+    "grpo.max_steps=6",
+    "grpo.beta=0.0",
+    "checkpoint.every_steps=2",
+    "checkpoint.validate_every=3",
+    "checkpoint.validate_tasks=1",
+    "evaluate.tasks_per_domain=1",
+    "evaluate.stages=['base', 'trained']",
+)
+TEXT = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
+
+
+@contextmanager
+def paid_by_hash(*_: object) -> Iterator[tuple[Any, str]]:
+    def paid(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        return [Score(reward=zlib.crc32(repr(c.token_ids).encode()) / 2**32, status=Status.GRADED) for c in completions]
+
+    yield paid, "not needed"
+
+
+def sources_beside(out: Path) -> dict[str, str]:
+    """Two small sources whose questions and rationales are all of one length: few shapes, so little to compile."""
+    found = {}
+    for name in ("math", "science"):
+        path = out.with_name(f"{name}.jsonl")
+        if not path.exists():
+            lines = [
+                {"question": f"How much is {word} {name[0]}?", "answer": "7", "why": f"It was {word}."}
+                for word in map("".join, product("bdkl", "aeou", "mnrt"))
+            ]
+            path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        found[name] = f"{{path = '{path}', domain = '{name}', rationale = 'why'}}"
+    return found
+
+
+def train(out: Path, resume: bool) -> None:
+    """One life of a trainer."""
+    pipeline.open_scorer = paid_by_hash  # type: ignore[assignment]
+    pipeline.build_report = lambda path: None  # type: ignore[assignment, return-value]
+    sources = [f"data.sources.{name}={source}" for name, source in sources_beside(out).items()]
+    recipe = parse_recipe_text(TEXT, [*OVERRIDES, *sources])
+    pipeline.train(recipe, TEXT, out, resume=resume, display=Display(io.StringIO()))
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                train(Path(order["out"]), order["resume"])
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(pid, flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    serve()
