@@ -55,7 +55,7 @@ def data(
     for table in pool_tables(summary):
         print_table(table)
         print()
-    for name, why in summary["missing"].items():
-        print(f"left out: {name} (optional): {why}")
+    for name in summary["missing"]:
+        print(f"left out: {name} (optional, could not be had)")
     print(f"chart: {chart}")
     print(f"pool: {target}")

@@ -152,10 +152,13 @@ def pool_settings(recipe: Recipe, contract: PromptContract) -> dict[str, Any]:
     }
 
 
-def _open(config: DataConfig, note: Callable[[str], None]) -> tuple[dict[str, OpenSource], dict[str, str]]:
-    """Every source found before the first is read, and the optional ones that could not be had, with the reason."""
+def _open(config: DataConfig, note: Callable[[str], None]) -> tuple[dict[str, OpenSource], list[str]]:
+    """Every source found before the first is read, and the names of the optional ones that could not be had.
+
+    Why they could not is said and not recorded: it names this machine, and may read otherwise the next time.
+    """
     opened: dict[str, OpenSource] = {}
-    missing: dict[str, str] = {}
+    missing: list[str] = []
     for name, source in config.sources.items():
         if name == "starter":
             continue
@@ -164,7 +167,7 @@ def _open(config: DataConfig, note: Callable[[str], None]) -> tuple[dict[str, Op
         except Unavailable as error:
             if not source.optional:
                 raise
-            missing[name] = str(error)
+            missing.append(name)
             note(f"optional source {name} is left out: {error}")
     return opened, missing
 
