@@ -11,13 +11,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from thinkaloud.errors import UserError
 
 TRACKERS = ("wandb", "trackio")
 
 
+@runtime_checkable
 class Sink(Protocol):
     """One that is told. Whatever it raises, it is told no more."""
 
