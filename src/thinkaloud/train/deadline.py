@@ -67,7 +67,7 @@ class Planner:
         most_steps: The recipe's limit, which a plan never exceeds.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float], most_steps: int) -> None:
+    def __init__(self, seconds: float | int, clock: Callable[[], float], most_steps: int) -> None:
         self._clock, self._most = clock, most_steps
         self._end = clock() + seconds
         self._budget = seconds
@@ -81,7 +81,7 @@ class Planner:
         """Until the deadline; negative after it."""
         return self._end - self._clock()
 
-    def took(self, what: str, seconds: float) -> None:
+    def took(self, what: str, seconds: float | int) -> None:
         """Something besides a step was measured: `evaluation`, `report` or `saving`; the longest counts."""
         self._measured[what] = max(seconds, self._measured.get(what, 0.0))
 
@@ -100,7 +100,7 @@ class Planner:
         """Whether an evaluation that begins now ends in time for the report; the first one is tried in any case."""
         return self.seconds_left > self._measured.get("evaluation", 0.0) + self._after_evaluation()
 
-    def must_end_evaluation(self, seconds: float) -> bool:
+    def must_end_evaluation(self, seconds: float | int) -> bool:
         """Whether one that has taken so long has to be given up.
 
         An early one is given up when it takes a good share of the whole, for the one at the end takes as long.
@@ -116,7 +116,7 @@ class Planner:
         """How long a cold start that begins now may take."""
         return max(0.0, COLD_START_SHARE * (self.seconds_left - self.reserve().total))
 
-    def step_took(self, seconds: float) -> None:
+    def step_took(self, seconds: float | int) -> None:
         """A step is done. The first of a session compiles, and counts only until there is another."""
         self._steps_seen += 1
         if self._steps_seen == 2:
@@ -150,7 +150,7 @@ class Planner:
         self.plan = Plan(done, total, usual, left, reserve, reason)
         return self.plan
 
-    def _reason(self, usual: float) -> str:
+    def _reason(self, usual: float | int) -> str:
         before = self.plan.step_seconds if self.plan else None
         if before is None:
             return f"steps take {usual:.3g} s"

@@ -66,7 +66,7 @@ def find_rollouts(directory: Path, wanted: Wanted) -> tuple[list[dict[str, Any]]
 
     def key(row: dict[str, Any]) -> tuple[float, int, int]:
         value = row["reward"] if wanted.sort == "reward" else row["num_tokens"]
-        return sign * value, row["step"], row["member"]
+        return float(sign * value), row["step"], row["member"]
 
     return heapq.nsmallest(wanted.limit, rows, key=key), bad
 
