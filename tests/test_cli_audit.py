@@ -40,4 +40,4 @@ def test_a_hack_that_wins_fails_the_audit(run: Run, monkeypatch: pytest.MonkeyPa
 def test_nothing_to_audit(run: Run) -> None:
     ended = run("audit")
     assert (ended.code, ended.out) == (2, "")
-    assert "expected --rewards" in ended.err
+    assert "expected a recipe, found none" in ended.err
