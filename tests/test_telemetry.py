@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 
 from thinkaloud.display import Display
@@ -58,6 +59,23 @@ def test_tensorboard_has_every_domain_s_curve(tmp_path: Path) -> None:
     again.close()
     marks = [event.step for event in events(tmp_path / "tensorboard") if event.HasField("session_log")]
     assert marks == [3]  # steps from 3 on are told anew
+
+
+def test_tensorboard_begins_another_file_after_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = TensorBoard(tmp_path)
+    board.row(ROW)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventsWriter, "write_event", full)
+        with pytest.raises(OSError, match="No space"):
+            board.row({**ROW, "step": 4})
+    board.row({**ROW, "step": 5})
+    board.close()
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
+    assert [event.step for event in events(tmp_path / "tensorboard") if event.HasField("summary")] == [3, 5]
 
 
 @pytest.fixture
@@ -141,3 +159,11 @@ def test_a_clock_that_jumps_is_said_once(run: RunDir, monkeypatch: pytest.Monkey
     for step in (1, 2):
         recorder.step({"stage": "grpo", "step": step})
     assert said.getvalue().count("the system's clock jumped by +3600 s") == 1
+
+
+def test_a_damaged_line_of_health_is_left_out(run: RunDir) -> None:
+    kept = '{"stage": "grpo", "step": 2, "check": "kl"}'
+    path = run.path / "health.jsonl"
+    path.write_text(f'{{half\n[]\n{kept}\n{{"stage": "grpo", "step": 3, "check": "kl"}}\n{{"stage"')
+    Recorder(run, Display(io.StringIO())).go_on("grpo", 2)
+    assert path.read_text() == kept + "\n"

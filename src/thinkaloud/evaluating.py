@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from thinkaloud.records import SPLITS, Task
 from thinkaloud.report.build import build_report
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rundir import RunDir, check_writable
+from thinkaloud.runlock import RunLock, locked
 from thinkaloud.session import Scorer, Session, available_stages, open_run, open_scorer, stage_adapter
 from thinkaloud.train.checkpoint import list_saved, restore_adapter
 
@@ -190,7 +192,9 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
     check_writable(path)
     if choice.model:
         session = open_other_model(session, choice.model)
-    with open_scorer(session.recipe, session.contract) as (score, _):
+    # a run that is being trained keeps its own evaluation to itself
+    lock: AbstractContextManager[RunLock | None] = locked(path) if own else nullcontext()
+    with lock, open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
         tasks = fitting(policy, tasks, decoding, display)
         folder.mkdir(parents=True, exist_ok=True)

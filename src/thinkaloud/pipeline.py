@@ -6,8 +6,10 @@ the newest whole checkpoint within the cold start and GRPO, from its beginning w
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
-import tempfile
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,7 +26,7 @@ from thinkaloud.recorder import Recorder
 from thinkaloud.report.build import build_report
 from thinkaloud.resume import check_recipe
 from thinkaloud.rundir import RunDir, check_new, check_writable, clear_temporary, create
-from thinkaloud.runlock import locked
+from thinkaloud.runlock import is_alive, locked
 from thinkaloud.session import Session, open_run, open_scorer, open_session
 from thinkaloud.stages.cold_start import run_cold_start
 from thinkaloud.stages.evaluation import run_evaluation
@@ -72,7 +74,7 @@ def train(
     """
     run, timer = RunDir(out), PhaseTimer()
     changed: list[str] = []
-    with ExitStack() as closing:
+    with ExitStack() as closing, ExitStack() as building:
         stop = closing.enter_context(Stop(say=display.note))
         if resume:
             changed = check_recipe(run, recipe, allowed_changes)
@@ -83,12 +85,13 @@ def train(
                 timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
         else:
             check_new(out)
+        clear_staging(out)
         prepared = run.pool.exists() and run.contract.exists()  # else it was cut off before it had both
         with timer.phase("prepare"):
             if prepared:
                 session = replace(open_run(out)[0], recipe=recipe)
             else:
-                place = closing.enter_context(staging(out))
+                place = building.enter_context(staging(out))
                 session = start(recipe, place, pool, display)
             warn(audit_recipe(recipe, session.pool), display)
         score, level = closing.enter_context(open_scorer(recipe, session.contract))
@@ -105,6 +108,7 @@ def train(
                 shutil.rmtree(run.pool)
             place.rename(run.pool)
             session.contract.save(run.contract)
+        building.close()
         for change in changed:
             display.note(f"the recipe changed, as allowed: {change}")
         if changed:
@@ -146,9 +150,23 @@ def start(recipe: Recipe, place: Path, pool: Path | None, display: Display) -> S
 @contextmanager
 def staging(out: Path) -> Iterator[Path]:
     """Where the pool of a new run is built, on the disk of the run directory, before there is one; gone in the end."""
-    parent = next(folder for folder in out.absolute().parents if folder.is_dir())
-    with tempfile.TemporaryDirectory(prefix=".thinkaloud-", dir=parent, ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / "pool"
+    folder = _staging_parent(out) / f".{out.name}.{socket.gethostname()}.{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield folder / "pool"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_staging(out: Path) -> None:
+    """Remove what processes of this host that were killed as they built the pool of this run left behind."""
+    for folder in _staging_parent(out).glob(f".{glob.escape(out.name)}.{glob.escape(socket.gethostname())}.*"):
+        if folder.suffix[1:].isdigit() and not is_alive(int(folder.suffix[1:])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _staging_parent(out: Path) -> Path:
+    return next(folder for folder in out.absolute().parents if folder.is_dir())
 
 
 def warn(findings: Sequence[Finding], display: Display) -> None:

@@ -46,14 +46,17 @@ class Recorder:
         self._at = ("", 0)
         self._clocks = time.time() - session_clock()
 
+    def trouble(self, what: str, message: str) -> None:
+        """Something could not be written that will be tried again."""
+        self.event(Event(*self._at, f"disk {what}", "raised", message))
+
     def go_on(self, stage: str, done: int) -> None:
         """A stage goes on after `done` steps: what was told of later ones is forgotten."""
         self._at = (stage, done)
         path = self._run.path / "health.jsonl"
         if path.exists():
             lines = path.read_text("utf-8", errors="replace").split("\n")[:-1]  # the last one may be cut off
-            kept = [event for event in map(json.loads, lines) if event["stage"] != stage or event["step"] <= done]
-            write_text(path, "".join(json.dumps(event) + "\n" for event in kept))
+            write_text(path, "".join(line + "\n" for line in lines if _stays(line, stage, done)))
         for sink in self._sinks:
             with self._dropping(sink):
                 sink.go_on(stage, done)
@@ -66,7 +69,7 @@ class Recorder:
         self._flush()
         self._display.step(row)
         for sink in list(self._sinks):
-            with self._dropping(sink):
+            with self._dropping(sink), self._tolerant(sink.name, "steps are left out of it until it can be"):
                 sink.row(row)
         self._watch_clocks()
 
@@ -168,3 +171,12 @@ class Recorder:
 
 def _now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _stays(line: str, stage: str, done: int) -> bool:
+    """Whether a line of health.jsonl is whole, and not about a step that is taken again."""
+    try:
+        event = json.loads(line)
+        return bool(event["stage"] != stage or event["step"] <= done)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -106,6 +106,11 @@ def _alive_here(holder: dict[str, Any]) -> bool:
     pid = holder.get("pid")
     if not isinstance(pid, int) or pid <= 0 or pid == os.getpid() or holder.get("host") != socket.gethostname():
         return False
+    return is_alive(pid)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this host is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

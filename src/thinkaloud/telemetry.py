@@ -5,6 +5,7 @@ Names are paths: `grpo/reward`, `grpo/domains/math/accuracy`, `cold_start/loss`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import os
@@ -59,6 +60,7 @@ class TensorBoard:
     def __init__(self, run: Path) -> None:
         self._folder = run / "tensorboard"
         self._writer: Any = None
+        self._files = 0
 
     def go_on(self, stage: str, done: int) -> None:
         if done and self._folder.exists():
@@ -84,9 +86,16 @@ class TensorBoard:
             from tensorboardX.event_file_writer import EventsWriter
 
             self._folder.mkdir(exist_ok=True)
-            self._writer = EventsWriter(str(self._folder / "events"), f".{os.getpid()}")
-        self._writer.write_event(event)
-        self._writer.flush()
+            self._files += 1
+            self._writer = EventsWriter(str(self._folder / "events"), f".{os.getpid()}.{self._files}")
+        try:
+            self._writer.write_event(event)
+            self._writer.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+            self._writer = None  # what was torn ends its file; the next row begins another
+            raise
 
 
 class Tracker:

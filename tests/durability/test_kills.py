@@ -103,6 +103,7 @@ def records(out: Path) -> dict[str, list[dict[str, Any]]]:
 
 def check_nothing_is_half_written(out: Path) -> None:
     assert [path.name for path in out.rglob("*") if path.name.startswith(".")] == []
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(f".{out.name}.")] == []
     assert [path.name for path in out.rglob("*tmp*")] == []
     saved = list_saved(out / "checkpoints")
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == sorted(s.path.name for s in saved)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from thinkaloud.records import Completion, Finish, Score, Status, Task
 from thinkaloud.train.records import write_rollouts
@@ -25,3 +27,14 @@ def test_every_completion_is_a_row_with_its_score(tmp_path: Path) -> None:
     assert json.loads(first["components"]) == {"format": 0.2, "correct": 0.8}
     assert (second["member"], second["finish"], second["reason"]) == (1, "length", "truncated")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(table: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_rollouts(tmp_path, 1, [], [], [])
+    assert list(tmp_path.iterdir()) == []

@@ -73,4 +73,4 @@ class Work:
         if self.planner:
             self.planner.took("saving", self.saver.seconds)
         for failure in self.saver.failures():
-            self.display.note(f"warning: {failure}; training goes on, and the next save is tried as planned")
+            self.recorder.trouble("checkpoint", f"{failure}; training goes on, and the next save is tried as planned")

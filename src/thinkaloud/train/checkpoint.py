@@ -79,8 +79,7 @@ def save(
             shutil.rmtree(part, ignore_errors=True)
         full = "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         raise UserError(
-            f"cannot write the checkpoint {path}: {'the disk is full' if full else str(error)[:200]}; free some space, "
-            "then go on with --resume"
+            f"cannot write the checkpoint {path}: {'the disk is full; free some space' if full else str(error)[:200]}"
         ) from error
     return Saved(path, stage, step)
 

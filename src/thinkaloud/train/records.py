@@ -60,6 +60,9 @@ def write_rollouts(
     )
     path = directory / f"step-{step:06d}.parquet"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
-    os.replace(temporary, path)
+    try:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # a full disk keeps a part of it
     return path
