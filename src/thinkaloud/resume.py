@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from thinkaloud.config import Recipe
+from thinkaloud.config.flat import changed_keys, flat
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.rundir import RunDir
@@ -23,12 +24,12 @@ def check_recipe(run: RunDir, recipe: Recipe, allowed: Sequence[str] = ()) -> li
     Raises:
         UserError: Names every other key that differs, with both values; or a key in `allowed` is none.
     """
-    before = _flat(parse_recipe(run.read_json("resolved.json"), where=str(run.path / "resolved.json")).resolved())
-    after = _flat(recipe.resolved())
+    before = flat(parse_recipe(run.read_json("resolved.json"), where=str(run.path / "resolved.json")).resolved())
+    after = flat(recipe.resolved())
     for key in allowed:
         if key not in {*before, *after}:
             raise UserError(f"--allow-change {key}: a recipe has no such key{nearest(key, {*before, *after})}")
-    changed = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    changed = changed_keys(before, after)
     said = {key: f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}" for key in changed}
     refused = [said[key] for key in changed if key not in allowed]
     if refused:
@@ -38,14 +39,6 @@ def check_recipe(run: RunDir, recipe: Recipe, allowed: Sequence[str] = ()) -> li
             "with --out"
         )
     return list(said.values())
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"grpo.beta": 0.04, ...}`; lists and empty tables count as values."""
-    if isinstance(value, dict) and (value or not prefix):
-        parts = [_flat(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
-        return {key: item for part in parts for key, item in part.items()}
-    return {prefix: value}
 
 
 def _short(value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
-from thinkaloud.data.mixture import mixture_table
+from thinkaloud.data.mixture import mixture_of_run
 
 FEW_TASKS = 20
 """Training tasks of a domain below which a run learns them by heart."""
@@ -28,7 +28,7 @@ def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
     return [
         *check_counts(recipe, pool),
         check_mixture(recipe, pool),
-        *check_losses(recipe, lines),
+        *check_losses(lines),
         check_prompts(recipe, lines),
         check_answers(recipe, lines),
         check_rationales(recipe, pool, lines),
@@ -71,8 +71,7 @@ def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
 
 def check_mixture(recipe: Recipe, pool: Pool) -> Finding:
     """How often a task comes up over the run."""
-    draws = recipe.grpo.max_steps * recipe.rollout.prompts_per_step
-    rows = mixture_table({name: own["train"] for name, own in pool.counts().items()}, recipe.mixture.exponent, draws)
+    draws, rows = mixture_of_run(recipe, pool)
     often = {row.domain: round(row.repeats, 1) for row in rows if row.repeats > MANY_REPEATS}
     rarest = min(rows, key=lambda row: row.sampled_share)
     return Finding(
@@ -86,7 +85,7 @@ def check_mixture(recipe: Recipe, pool: Pool) -> Finding:
     )
 
 
-def check_losses(recipe: Recipe, lines: list[dict[str, Any]]) -> list[Finding]:
+def check_losses(lines: list[dict[str, Any]]) -> list[Finding]:
     """Sources that lose a great part of their rows for one reason, gold answers that fail above all."""
     found = []
     for line in lines:

@@ -13,6 +13,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.display import Display
 from thinkaloud.model.checkpoint import load_config
 from thinkaloud.rewards.bench import run_bench
+from thinkaloud.sandbox.verdict import Level as Containment
 from thinkaloud.session import Session, open_scorer, open_session
 from thinkaloud.train.memory import device_memory, estimate_memory
 
@@ -121,7 +122,7 @@ def _prompt_lengths(lines: list[dict[str, Any]]) -> list[int]:
 
 def check_sandbox(recipe: Recipe, level: str) -> Finding:
     """What contains the code that a model writes."""
-    weak = level in ("weak", "none")
+    weak = level == Containment.NONE
     return Finding(
         name="sandbox",
         level=Level.WARNING if weak else Level.OK,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.config import DataConfig, Recipe, SourceConfig
+from thinkaloud.config.flat import changed_keys, flat
 from thinkaloud.data.curate import (
     Candidate,
     Progress,
@@ -34,7 +35,7 @@ from thinkaloud.data.store import link_pool, open_pool, write_pool
 from thinkaloud.domains.base import CodeRunner
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import DOMAINS, Task, task_id
+from thinkaloud.records import DOMAINS, Task
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 from thinkaloud.seeding import derive_seed
 
@@ -120,7 +121,7 @@ def place_pool(
     if given is None:
         return build_pool(recipe, contract, place, progress=progress, note=note)
     found = open_pool(given)
-    changed = differing(found.record.get("settings"), pool_settings(recipe, contract))
+    changed = changed_keys(flat(found.record.get("settings", {})), flat(pool_settings(recipe, contract)))
     if changed:
         raise UserError(
             f"the pool at {given} was built from other settings ({', '.join(changed)}); build it again with "
@@ -128,14 +129,6 @@ def place_pool(
         )
     link_pool(given, place)
     return open_pool(place)
-
-
-def differing(before: Any, after: Any, prefix: str = "") -> list[str]:
-    """The dotted keys in which two JSON values differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = sorted({*before, *after})
-        return [name for key in keys for name in differing(before.get(key), after.get(key), f"{prefix}.{key}")]
-    return [] if before == after else [prefix.lstrip(".")]
 
 
 def pool_settings(recipe: Recipe, contract: PromptContract) -> dict[str, Any]:
@@ -218,19 +211,7 @@ def _read(
         if draft.domain not in domains:
             ledger.drop(draft.domain, name, "domain left out", draft.question)
             continue
-        task = Task(
-            id=task_id(draft.domain, draft.question, draft.choices),
-            domain=draft.domain,
-            source=name,
-            question=draft.question,
-            answer=draft.answer,
-            rationale=draft.rationale,
-            tests=draft.tests,
-            setup=draft.setup,
-            choices=draft.choices,
-            license=known.license,
-            split=row.role,
-        )
+        task = draft.task(source=name, license=known.license, split=row.role)
         yield Candidate(task, draft.key, row.role)
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from thinkaloud.config import Recipe
+from thinkaloud.data.pool import Pool
 from thinkaloud.data.shuffle import Shuffle
 from thinkaloud.records import Task
 from thinkaloud.seeding import derive_seed
@@ -71,6 +73,13 @@ def mixture_table(counts: Mapping[str, int], exponent: float, draws: int) -> lis
         )
         for name, share in sampled.items()
     ]
+
+
+def mixture_of_run(recipe: Recipe, pool: Pool) -> tuple[int, list[MixtureRow]]:
+    """How many tasks a run of the recipe draws, and what it takes of each domain."""
+    draws = recipe.grpo.max_steps * recipe.rollout.prompts_per_step
+    counts = {name: own["train"] for name, own in pool.counts().items()}
+    return draws, mixture_table(counts, recipe.mixture.exponent, draws)
 
 
 class Mixture:

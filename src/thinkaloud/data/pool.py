@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,27 @@ class Range:
     with_rationale: int
 
 
-class TaskView(Sequence[Task]):
+class Tasks(Sequence[Task]):
+    """Tasks that are read where they are asked for: what a sequence needs besides `__len__` and `_at`."""
+
+    @abstractmethod
+    def _at(self, place: int) -> Task:
+        """The task at `place`, 0 <= place < len(self)."""
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Task]: ...
+    def __getitem__(self, index: int | slice) -> Task | list[Task]:
+        if isinstance(index, slice):
+            return [self._at(place) for place in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"task {index} of {len(self)}")
+        return self._at(place)
+
+
+class TaskView(Tasks):
     """Stretches of a sequence of tasks, one after another, read where they are asked for.
 
     Args:
@@ -44,16 +65,7 @@ class TaskView(Sequence[Task]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Task]: ...
-    def __getitem__(self, index: int | slice) -> Task | list[Task]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
-            raise IndexError(f"task {index} of {len(self)}")
+    def _at(self, place: int) -> Task:
         which = bisect_right(self._ends, place)
         start, count = self._stretches[which]
         return self._tasks[start + place - (self._ends[which] - count)]
@@ -106,10 +118,15 @@ class Pool:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Tasks by domain and split."""
-        counted: dict[str, dict[str, int]] = {}
-        for own in self.ranges:
-            counted.setdefault(own.domain, dict.fromkeys(SPLITS, 0))[own.split] = own.count
-        return counted
+        return counts_of(self.ranges)
+
+
+def counts_of(ranges: Iterable[Range]) -> dict[str, dict[str, int]]:
+    """Tasks by domain and split."""
+    counted: dict[str, dict[str, int]] = {}
+    for own in ranges:
+        counted.setdefault(own.domain, dict.fromkeys(SPLITS, 0))[own.split] = own.count
+    return counted
 
 
 def group_by_domain(tasks: Iterable[Task]) -> dict[str, list[Task]]:

@@ -20,11 +20,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thinkaloud.data.pool import Pool, Range, place_of
+from thinkaloud.data.pool import Pool, Range, Tasks, counts_of, place_of
 from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.rundir import write_text
@@ -150,7 +150,7 @@ def verify_pool(folder: Path) -> None:
             raise UserError(f"{folder / name} is not as it was written: its SHA-256 differs; build the pool again")
 
 
-class StoredTasks(Sequence[Task]):
+class StoredTasks(Tasks):
     """The tasks of an Arrow file with record batches of `BATCH_ROWS`, mapped into memory.
 
     Raises:
@@ -170,16 +170,7 @@ class StoredTasks(Sequence[Task]):
     def __len__(self) -> int:
         return self._num_rows
 
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Task]: ...
-    def __getitem__(self, index: int | slice) -> Task | list[Task]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
-            raise IndexError(f"task {index} of {len(self)}")
+    def _at(self, place: int) -> Task:
         batch, row = divmod(place, BATCH_ROWS)
         values = {name: chunks[batch][row].as_py() for name, chunks in zip(_COLUMNS, self._columns, strict=True)}
         return Task(**values | {name: tuple(values[name]) for name in _LISTS})
@@ -214,10 +205,11 @@ def _spill(path: Path, tasks: Iterable[Task], domains: Sequence[str], seed: int)
     place, drawn = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in (places, hashes))
     assert len(np.unique(drawn)) == len(drawn), "two tasks of a pool have one id"
     order = np.lexsort((drawn, place))
+    ranges = list(_ranges(place[order], domains))
     return {
         "num_tasks": len(order),
-        "counts": _counts(place[order], domains),
-        "ranges": [asdict(own) for own in _ranges(place[order], domains)],
+        "counts": counts_of(ranges),
+        "ranges": [asdict(own) for own in ranges],
         "sources": _nested(by_source),
         "licenses": _nested(licenses),
     }, order
@@ -246,14 +238,6 @@ def _ranges(places: np.ndarray, domains: Sequence[str]) -> Iterator[Range]:
             first, middle, last = np.searchsorted(places, [kind, kind + 1, kind + 2]).tolist()
             if last > first:
                 yield Range(domain=name, split=split, start=first, count=last - first, with_rationale=middle - first)
-
-
-def _counts(places: np.ndarray, domains: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Tasks by domain and split."""
-    counts: dict[str, dict[str, int]] = {}
-    for own in _ranges(places, domains):
-        counts.setdefault(own.domain, dict.fromkeys(SPLITS, 0))[own.split] = own.count
-    return counts
 
 
 def _nested(counts: Counter[Any]) -> dict[str, Any]:

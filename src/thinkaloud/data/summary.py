@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from thinkaloud.config import Recipe
-from thinkaloud.data.mixture import mixture_table
+from thinkaloud.data.mixture import mixture_of_run
 from thinkaloud.data.pool import Pool
 from thinkaloud.records import SPLITS
 
@@ -17,8 +17,7 @@ from thinkaloud.records import SPLITS
 def pool_summary(recipe: Recipe, pool: Pool) -> dict[str, Any]:
     """JSON-ready: counts, the ledger, the mixture over the recipe's run."""
     counts = pool.counts()
-    draws = recipe.grpo.max_steps * recipe.rollout.prompts_per_step
-    table = mixture_table({name: own["train"] for name, own in counts.items()}, recipe.mixture.exponent, draws)
+    draws, table = mixture_of_run(recipe, pool)
     return {
         "counts": counts,
         "tasks": {split: sum(own[split] for own in counts.values()) for split in SPLITS},

@@ -9,7 +9,7 @@ from thinkaloud.config import SourceConfig
 from thinkaloud.data.read import ReadRow, Unavailable, open_source
 from thinkaloud.data.sources import SOURCES
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.records import Task, task_id
+from thinkaloud.records import Task
 
 
 def read_set(spec: str, data_dir: Path | None) -> list[Task]:
@@ -33,17 +33,7 @@ def read_set(spec: str, data_dir: Path | None) -> list[Task]:
     for row in rows:
         draft = row.draft
         if draft is not None:
-            task = Task(
-                id=task_id(draft.domain, draft.question, draft.choices),
-                domain=draft.domain,
-                source=name,
-                question=draft.question,
-                answer=draft.answer,
-                tests=draft.tests,
-                setup=draft.setup,
-                choices=draft.choices,
-                split=row.role,
-            )
+            task = draft.task(source=name, license=SOURCES[name].license, split=row.role)
             tasks.setdefault(task.id, task)
     if not tasks:
         raise UserError(f"expected tasks in {spec}, found none; name another split, such as {name}:train")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from thinkaloud.config.flat import flat
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.evaluate.rows import in_order
@@ -42,12 +43,12 @@ def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
         overall, domains, steps, seconds}} of each run's last stage; `paired`: the first run against each other one on
         the tasks that both answered (see `compare_stages`), with the runs' names as `before` and `after`.
     """
-    flat = {name: _flat(run.resolved) for name, run in runs.items()}
-    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    settings = {name: flat(run.resolved) for name, run in runs.items()}
+    keys = list(dict.fromkeys(key for values in settings.values() for key in values))
     recipe = {
-        key: {name: values.get(key) for name, values in flat.items()}
+        key: {name: values.get(key) for name, values in settings.items()}
         for key in keys
-        if len({json.dumps(values.get(key), sort_keys=True) for values in flat.values()}) > 1
+        if len({json.dumps(values.get(key), sort_keys=True) for values in settings.values()}) > 1
     }
     first, *others = runs
     paired = []
@@ -117,13 +118,6 @@ def _result(run: Run) -> dict[str, Any]:
 def _last_rows(run: Run) -> list[Any]:
     stages = [stage for stage in run.stages if stage in run.rows]
     return run.rows[stages[-1]] if stages else []
-
-
-def _flat(value: object, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        pairs = [_flat(inner, f"{prefix}.{key}") for key, inner in value.items()]
-        return {key: found for flat in pairs for key, found in flat.items()}
-    return {prefix.lstrip("."): value}
 
 
 def _value(value: object) -> str:

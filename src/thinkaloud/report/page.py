@@ -11,11 +11,12 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from thinkaloud.report import charts, course, matching, outcome, setting
+from thinkaloud.report import charts, course
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
 from thinkaloud.report.rundir import Run
 from thinkaloud.report.samples import printable, samples, statuses_of
+from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import label
 
 if TYPE_CHECKING:
@@ -58,47 +59,24 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
     script = templates.get_template("page.js.j2").render()
     shown = samples(run, per_domain=_PER_DOMAIN, max_chars=_MAX_CHARS)
     return templates.get_template("page.html.j2").render(
-        run=run,
+        **sections(run),
         live=live_seconds,
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup(templates.get_template("page.css.j2").render()),
         title=printable(run.name, 80),
-        headline=outcome.headline(run),
         compliance=charts.compliance(run),
         matching_chart=charts.prompt_matching(run),
-        results=outcome.results(run),
-        changes=outcome.changes(run),
-        lengths=outcome.lengths(run),
-        reasons_by_domain=outcome.reasons_by_domain(run),
-        matching=matching.summary(run),
-        matching_table=matching.table(run),
-        matching_ids=matching.differences(run),
-        pool=setting.pool(run),
-        health=setting.health(run),
-        sandbox=setting.sandbox(run),
-        statuses=outcome.statuses(run),
-        reasons=outcome.reasons(run),
-        training=course.training(run),
-        by_domain=course.training_by_domain(run),
         every_step=course.steps(run),
         curves=charts.training_curves(run),
         domain_curves=charts.domain_curves(run),
         mixture=charts.mixture(run),
-        cold_start=course.cold_start(run),
         cold_curves=charts.cold_start_curves(run),
-        data=setting.data(run),
-        settings=setting.settings(run),
-        machine=setting.machine(run),
-        times=setting.times(run),
-        prompt=setting.prompt(run),
-        recipe=printable(run.recipe, 20_000),
         samples=shown,
         per_domain=_PER_DOMAIN,
         sample_domains=tuple(dict.fromkeys(sample.domain for sample in shown)),
         sample_stages=tuple((stage, label(stage)) for stage in run.rows),
         sample_statuses=statuses_of(shown),
-        missing=run.missing,
     )
 
 

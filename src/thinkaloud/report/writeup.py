@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from thinkaloud.report import course, matching, outcome, setting
 from thinkaloud.report.rundir import Run
 from thinkaloud.report.samples import printable, samples
+from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import Table
 
 _PER_DOMAIN = 1
@@ -39,33 +39,10 @@ def writeup(run: Run, figures: dict[str, Path]) -> str:
     )
     environment.filters.update(fence=fence, cell=cell, table=markdown_table)
     text = environment.get_template("writeup.md.j2").render(
-        run=run,
+        **sections(run),
         figures={name: path.relative_to(run.path).as_posix() for name, path in figures.items()},
         split=run.summary.get("split", "unknown"),
-        headline=outcome.headline(run),
-        results=outcome.results(run),
-        changes=outcome.changes(run),
-        lengths=outcome.lengths(run),
-        reasons_by_domain=outcome.reasons_by_domain(run),
-        matching=matching.summary(run),
-        matching_table=matching.table(run),
-        matching_ids=matching.differences(run),
-        pool=setting.pool(run),
-        health=setting.health(run),
-        sandbox=setting.sandbox(run),
-        statuses=outcome.statuses(run),
-        reasons=outcome.reasons(run),
-        training=course.training(run),
-        by_domain=course.training_by_domain(run),
-        cold_start=course.cold_start(run),
-        settings=setting.settings(run),
-        machine=setting.machine(run),
-        times=setting.times(run),
-        prompt=setting.prompt(run),
         samples=samples(run, per_domain=_PER_DOMAIN, max_chars=_MAX_CHARS),
-        data=setting.data(run),
-        recipe=printable(run.recipe, 20_000),
-        missing=run.missing,
     )
     return re.sub(r"\n{3,}", "\n\n", text).replace(_LINE_FEED, "\n")
 

@@ -23,6 +23,7 @@ from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
 from thinkaloud.train.microbatch import (
     Footprint,
     UpdateShape,
+    device_limit,
     saved_bytes_per_token,
     split_rows,
     temporary_bytes,
@@ -154,10 +155,8 @@ def device_memory() -> int | None:
     Returns:
         None where neither is known.
     """
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return int(stats["bytes_limit"])
-    return available_memory()
+    limit = device_limit()
+    return available_memory() if limit is None else limit
 
 
 def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -103,11 +103,17 @@ def update_budget_bytes(footprint: Footprint, backend: str | None = None, memory
     return min(left, CPU_BUDGET_BYTES) if backend == "cpu" else left
 
 
+def device_limit() -> int | None:
+    """Bytes that the device lets arrays take; None where it sets no limit of its own, as on a CPU."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return int(stats["bytes_limit"]) if "bytes_limit" in stats else None
+
+
 def whole_memory() -> int | None:
     """Bytes of the device (of the machine, on a CPU), whatever of it is in use; None where that is not known."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return int(stats["bytes_limit"])
+    limit = device_limit()
+    if limit is not None:
+        return limit
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):

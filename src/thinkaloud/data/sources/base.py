@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from thinkaloud.records import Task, task_id
+
 Row = Mapping[str, Any]
 """One row as the hub copy has it."""
 
@@ -30,6 +32,22 @@ class Draft:
     tests: tuple[str, ...] = ()
     setup: str = ""
     choices: tuple[str, ...] = ()
+
+    def task(self, *, source: str, license: str, split: str) -> Task:
+        """The task that this becomes."""
+        return Task(
+            id=task_id(self.domain, self.question, self.choices),
+            domain=self.domain,
+            source=source,
+            question=self.question,
+            answer=self.answer,
+            rationale=self.rationale,
+            tests=self.tests,
+            setup=self.setup,
+            choices=self.choices,
+            license=license,
+            split=split,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
