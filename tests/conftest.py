@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 assert "jax" not in sys.modules, "JAX was imported before its environment is set: leave it out of pytest plugins"
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test has business on a hub, nor time for its retries
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):

@@ -70,7 +70,7 @@ class Planner:
     def __init__(self, seconds: float | int, clock: Callable[[], float], most_steps: int) -> None:
         self._clock, self._most = clock, most_steps
         self._end = clock() + seconds
-        self._budget = seconds
+        self._budget = float(seconds)
         self._seconds: deque[float] = deque(maxlen=RECENT_STEPS)
         self._measured: dict[str, float] = {}
         self._steps_seen = 0
@@ -83,7 +83,7 @@ class Planner:
 
     def took(self, what: str, seconds: float | int) -> None:
         """Something besides a step was measured: `evaluation`, `report` or `saving`; the longest counts."""
-        self._measured[what] = max(seconds, self._measured.get(what, 0.0))
+        self._measured[what] = max(float(seconds), self._measured.get(what, 0.0))
 
     def reserve(self) -> Reserve:
         """What has to be left when the last step ends: measured where it was, else guessed from the budget."""
@@ -121,7 +121,7 @@ class Planner:
         self._steps_seen += 1
         if self._steps_seen == 2:
             self._seconds.clear()
-        self._seconds.append(seconds)
+        self._seconds.append(float(seconds))
 
     def fits(self) -> bool:
         """Whether one more step, as slow as the slowest of late, ends in time."""
@@ -150,7 +150,7 @@ class Planner:
         self.plan = Plan(done, total, usual, left, reserve, reason)
         return self.plan
 
-    def _reason(self, usual: float | int) -> str:
+    def _reason(self, usual: float) -> str:
         before = self.plan.step_seconds if self.plan else None
         if before is None:
             return f"steps take {usual:.3g} s"
