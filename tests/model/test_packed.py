@@ -17,7 +17,7 @@ from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.head import chunk_size, token_logprobs
 from thinkaloud.model.load import Model, load_model
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.packed import pack
+from thinkaloud.model.packed import common_prefix, pack
 
 PROMPTS = [[3, 9, 4, 4, 7, 2, 8, 11, 5, 6], [1, 12, 13], [20, 21, 22, 23, 24, 25]]
 GROUPS = [
@@ -25,13 +25,15 @@ GROUPS = [
     [[1, 1, 1, 1], [], [2, 30, 31, 32, 33]],
     [[40, 41], [42, 43, 44, 45, 46, 47], [48, 49, 50]],
 ]
+BEGINNING = [60 + i % 5 for i in range(35)]
+"""What prompts have in common: two steps of the layout, and three tokens that stay with each prompt."""
 TEMPERATURE = 0.7
 SCALE = 2.0
 
 
-def packed_objective(adapter: Any, model: Model, weights: Any) -> Any:
+def packed_objective(adapter: Any, model: Model, weights: Any, prompts: Any) -> Any:
     """A sum of weighted log-probabilities, different for every target, through the engine's layout."""
-    packed = pack(PROMPTS, GROUPS, token_bucket=16, prompt_bucket=8, completion_bucket=4, target_bucket=8)
+    packed = pack(prompts, GROUPS, token_bucket=16, prompt_bucket=8, completion_bucket=4, target_bucket=8)
     hidden, _ = run(model.params, adapter, packed, model.config, SCALE)
     targets = jnp.asarray(packed.targets)
     logprobs, _ = token_logprobs(head_weight(model.params), hidden[packed.predictors], targets, TEMPERATURE)
@@ -39,11 +41,11 @@ def packed_objective(adapter: Any, model: Model, weights: Any) -> Any:
     return jnp.sum(jnp.where(packed.target_valid, logprobs * spread, 0.0)), logprobs[: len(weights)]
 
 
-def plain_objective(adapter: Any, model: Model, weights: Any) -> Any:
+def plain_objective(adapter: Any, model: Model, weights: Any, prompts: Any) -> Any:
     """The same, one joined sequence at a time."""
     rows = [
         plain_logprobs(model.params, adapter, prompt, completion, model.config, SCALE, TEMPERATURE)
-        for prompt, members in zip(PROMPTS, GROUPS, strict=True)
+        for prompt, members in zip(prompts, GROUPS, strict=True)
         for completion in members
         if completion
     ]
@@ -51,20 +53,39 @@ def plain_objective(adapter: Any, model: Model, weights: Any) -> Any:
     return jnp.sum(logprobs * weights), logprobs
 
 
-@pytest.mark.parametrize("name", ["tiny-gemma3", "tiny-llama3", "tiny-qwen2"])
-def test_gradients_equal_the_plain_ones(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "beginning"),
+    [("tiny-gemma3", []), ("tiny-gemma3", BEGINNING), ("tiny-llama3", BEGINNING), ("tiny-qwen2", [])],
+    ids=["gemma3", "gemma3-shared", "llama3-shared", "qwen2"],
+)
+def test_gradients_equal_the_plain_ones(
+    name: str, beginning: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [[*beginning, *prompt] for prompt in PROMPTS]
+    assert common_prefix(prompts) == len(beginning) // 16 * 16
     monkeypatch.setattr(head_module, "CHUNK_BYTES", 64 * 4 * 8)  # eight targets a chunk: several chunks
     model = load_model(golden_directory(name, tmp_path / name), "float32")
     adapter = random_adapter(init_adapter(model.config, 4, TARGETS, seed=1), seed=2)
     count = sum(len(completion) for members in GROUPS for completion in members)
     weights = jnp.asarray(np.random.default_rng(3).standard_normal(count).astype(np.float32))
-    (_, ours), gradient = jax.value_and_grad(packed_objective, has_aux=True)(adapter, model, weights)
-    (_, theirs), expected = jax.value_and_grad(plain_objective, has_aux=True)(adapter, model, weights)
+    (_, ours), gradient = jax.value_and_grad(packed_objective, has_aux=True)(adapter, model, weights, prompts)
+    (_, theirs), expected = jax.value_and_grad(plain_objective, has_aux=True)(adapter, model, weights, prompts)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     for leaf, wanted in zip(jax.tree.leaves(gradient), jax.tree.leaves(expected), strict=True):
         assert leaf.dtype == jnp.float32
         assert np.abs(np.asarray(wanted)).max() > 1e-6
         np.testing.assert_allclose(leaf, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_what_all_prompts_begin_with_stands_once() -> None:
+    prompts = [[*BEGINNING, *prompt] for prompt in PROMPTS]
+    packed = pack(prompts, [[]] * 3, token_bucket=1, prompt_bucket=1)
+    assert packed.prefix_length == 32
+    assert packed.tokens.tolist() == [*BEGINNING[:32], *(token for prompt in prompts for token in prompt[32:])]
+    assert packed.positions[packed.last_of_prompt].tolist() == [len(prompt) - 1 for prompt in prompts]
+    assert pack([BEGINNING] * 2, [[], []]).prefix_length == 32
+    assert pack([BEGINNING], [[]]).prefix_length == 0
+    assert pack([BEGINNING[:16]] * 2, [[], []]).prefix_length == 0  # a token of each prompt is its own
 
 
 def test_no_token_is_fed_in_that_predicts_nothing() -> None:

@@ -57,7 +57,7 @@ def abstract(config: ModelConfig) -> tuple[Any, Any]:
 
 def compiled_update(config: ModelConfig, prompts: int, group: int, prompt: int, new: int) -> Any:
     params, adapter = abstract(config)
-    packed = pack([[1] * prompt] * prompts, [[[1] * new] * group] * prompts, completion_bucket=new)
+    packed = pack([[1] * prompt] * prompts, [[[1] * new] * group] * prompts, completion_bucket=new, prefix_length=0)
     each = Shape(packed.targets.shape, jnp.float32)
     lowered = grpo_gradients.lower(
         adapter,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
@@ -58,13 +59,21 @@ def self_attention(
     config: ModelConfig,
 ) -> Float[Array, "prompts length heads dim"]:
     """Causal attention of each prompt to itself; prompts are padded on the right, keys and values heads first."""
-    length, repeats = query.shape[1], config.num_heads // config.num_kv_heads
+    prompts, length = query.shape[:2]
     positions = jnp.broadcast_to(jnp.arange(length), query.shape[:2])
     mask = visible(positions, positions, positions < lengths[:, None], sliding, config)
-    heads = heads_first(query, config) * jnp.asarray(config.query_scale, query.dtype)
-    scores = jnp.einsum("pkqd,pksd->pkqs", heads, key, preferred_element_type=jnp.float32)
-    weights = jax.nn.softmax(jnp.where(jnp.repeat(mask, repeats, axis=1)[:, None], scores, MASKED), axis=-1)
-    return heads_last(jnp.einsum("pkqs,pksd->pkqd", weights.astype(value.dtype), value), length)
+    nothing = jnp.zeros((prompts, config.num_kv_heads, 0, config.head_dim), key.dtype)
+    rows = (-1, length, config.head_dim)
+    attended = attend_to_two(
+        _queries(query[:, None], config),
+        nothing,
+        nothing,
+        key.reshape(rows),
+        value.reshape(rows),
+        jnp.zeros((prompts, length, 0), bool),
+        mask[:, None],
+    )
+    return heads_last(jnp.moveaxis(attended, 2, 1), length)[:, 0]
 
 
 def shared_prefix_attention(
@@ -89,9 +98,8 @@ def shared_prefix_attention(
         prompt_lengths: Real tokens of each prompt.
         own_lengths: Real tokens of each completion in its slots.
     """
-    prompts, group, queries = query.shape[:3]
+    prompts, _, queries = query.shape[:3]
     length, own = prompt_key.shape[2], own_key.shape[1]
-    repeats = config.num_heads // config.num_kv_heads
     ends = prompt_lengths[:, None]
     query_positions = jnp.broadcast_to(ends + query_offsets[None], (prompts, queries))
     prompt_positions = jnp.broadcast_to(jnp.arange(length), (prompts, length))
@@ -99,33 +107,109 @@ def shared_prefix_attention(
     to_prompt = visible(query_positions, prompt_positions, prompt_positions < ends, sliding, config)
     to_own = visible(query_positions, own_positions, jnp.ones((prompts, own), bool), sliding, config)
     to_own = to_own[:, None] & (jnp.arange(own)[None, None] < own_lengths[..., None])[:, :, None]
+    attended = attend_to_two(_queries(query, config), prompt_key, prompt_value, own_key, own_value, to_prompt, to_own)
+    return heads_last(jnp.moveaxis(attended, 2, 1), queries)
 
-    # All members' queries at once against the prompt: [prompts, kv, group * queries * repeats, dim]. Each member's
-    # against its own tokens: [prompts * kv * group, queries * repeats, dim]. The same order in memory.
-    heads = jnp.moveaxis(heads_first(query, config), 1, 2) * jnp.asarray(config.query_scale, query.dtype)
-    joined = (prompts, config.num_kv_heads, group * queries * repeats)
-    scores = jnp.einsum(
-        "pkqd,pksd->pkqs", heads.reshape(*joined, config.head_dim), prompt_key, preferred_element_type=jnp.float32
-    )
-    scores = jnp.where(jnp.repeat(jnp.tile(to_prompt, (1, group, 1)), repeats, axis=1)[:, None], scores, MASKED)
-    scores = scores.reshape(*heads.shape[:4], length)
-    flat = heads.reshape(-1, queries * repeats, config.head_dim)
-    own_scores = jnp.einsum("rqd,rsd->rqs", flat, own_key, preferred_element_type=jnp.float32)
-    own_scores = own_scores.reshape(*heads.shape[:4], own)
-    own_scores = jnp.where(jnp.repeat(to_own, repeats, axis=2)[:, None], own_scores, MASKED)
 
-    highest = jax.lax.stop_gradient(jnp.maximum(scores.max(-1, keepdims=True), own_scores.max(-1, keepdims=True)))
+def _queries(query: Array, config: ModelConfig) -> Array:
+    """Scaled, [prompts, group, queries, heads, dim] -> [prompts, kv, group, queries * heads / kv, dim]."""
+    return jnp.moveaxis(heads_first(query, config), 1, 2) * jnp.asarray(config.query_scale, query.dtype)
+
+
+@jax.custom_vjp
+def attend_to_two(
+    query: Float[Array, "prompts kv group queries dim"],
+    prompt_key: Float[Array, "prompts kv length dim"],
+    prompt_value: Float[Array, "prompts kv length dim"],
+    own_key: Float[Array, "rows own dim"],
+    own_value: Float[Array, "rows own dim"],
+    to_prompt: Bool[Array, "prompts positions length"],
+    to_own: Bool[Array, "prompts members positions own"],
+) -> Float[Array, "prompts kv group queries dim"]:
+    """One softmax over two sets of keys: those that a whole group shares, and each member's own.
+
+    Queries hold the heads of a position side by side; `own` rows are prompts * kv * group; masks have one row for all
+    members or one for each. The backward pass is
+    FlashAttention's (arXiv 2205.14135, algorithm 4) without its tiling: from the output and the log-sum-exp, no
+    softmax is taken again.
+    """
+    return _attend(query, prompt_key, prompt_value, own_key, own_value, to_prompt, to_own)[0]
+
+
+def _attend(
+    query: Array, prompt_key: Array, prompt_value: Array, own_key: Array, own_value: Array, *masks: Array
+) -> tuple[Array, Array]:
+    """What was attended to, and the log-sum-exp of each query's scores (float32)."""
+    scores, own_scores = _scores(query, prompt_key, own_key, *masks)
+    highest = own_scores.max(-1, keepdims=True)
+    if scores.shape[-1]:
+        highest = jnp.maximum(scores.max(-1, keepdims=True), highest)
     powers, own_powers = jnp.exp(scores - highest), jnp.exp(own_scores - highest)
     total = powers.sum(-1, keepdims=True) + own_powers.sum(-1, keepdims=True)
     dtype = own_value.dtype
-    from_prompt = jnp.einsum(
-        "pkqs,pksd->pkqd",
-        powers.astype(dtype).reshape(*joined, length),
-        prompt_value,
-        preferred_element_type=jnp.float32,
-    ).reshape(heads.shape)
-    own_powers = own_powers.astype(dtype).reshape(-1, queries * repeats, own)
-    from_own = jnp.einsum("rqs,rsd->rqd", own_powers, own_value, preferred_element_type=jnp.float32)
-    from_own = from_own.reshape(heads.shape)
-    attended = ((from_prompt + from_own) / total).astype(query.dtype)
-    return heads_last(jnp.moveaxis(attended, 2, 1), queries)
+    from_prompt = _batched("pkqs,pksd->pkqd", _joined(powers.astype(dtype)), prompt_value)
+    from_own = _batched("rqs,rsd->rqd", _flat(own_powers.astype(dtype)), own_value)
+    attended = (from_prompt.reshape(query.shape) + from_own.reshape(query.shape)) / total
+    return attended.astype(query.dtype), highest + jnp.log(total)
+
+
+def _scores(
+    query: Array, prompt_key: Array, own_key: Array, to_prompt: Array, to_own: Array
+) -> tuple[Float[Array, "prompts kv group queries length"], Float[Array, "prompts kv group queries own"]]:
+    """Masked scores, float32: all members' queries at once against the prompt, each member's against its own tokens."""
+    repeats = query.shape[3] // to_own.shape[2]
+    shape = query.shape[:4]
+    scores = _batched("pkqd,pksd->pkqs", _joined(query), prompt_key).reshape(*shape, prompt_key.shape[2])
+    own_scores = _batched("rqd,rsd->rqs", _flat(query), own_key).reshape(*shape, own_key.shape[1])
+    scores = jnp.where(jnp.repeat(to_prompt, repeats, axis=1)[:, None, None], scores, MASKED)
+    own_scores = jnp.where(jnp.repeat(to_own, repeats, axis=2)[:, None], own_scores, MASKED)
+    return scores, own_scores
+
+
+def _joined(x: Float[Array, "prompts kv group queries width"]) -> Float[Array, "prompts kv rows width"]:
+    return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3], x.shape[4])
+
+
+def _flat(x: Float[Array, "prompts kv group queries width"]) -> Float[Array, "rows queries width"]:
+    return x.reshape(x.shape[0] * x.shape[1] * x.shape[2], *x.shape[3:])
+
+
+def _batched(formula: str, one: Array, other: Array) -> Array:
+    return jnp.einsum(formula, one, other, preferred_element_type=jnp.float32)
+
+
+def _attend_forward(query: Array, *rest: Array) -> tuple[Array, tuple[Array, ...]]:
+    attended, normalizer = _attend(query, *rest)
+    # named, so that a rematerialised layer keeps both instead of attending twice
+    attended = checkpoint_name(attended, "attended")
+    normalizer = checkpoint_name(normalizer, "normalizer")
+    return attended, (query, *rest, attended, normalizer)
+
+
+def _attend_backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array | None, ...]:
+    query, prompt_key, prompt_value, own_key, own_value, to_prompt, to_own, attended, normalizer = saved
+    dtype = query.dtype
+    scores, own_scores = _scores(query, prompt_key, own_key, to_prompt, to_own)
+    wide = gradient.astype(jnp.float32)
+    drift = jnp.sum(wide * attended.astype(jnp.float32), axis=-1, keepdims=True)
+
+    weights = jnp.exp(scores - normalizer)
+    slopes = _batched("pkqd,pksd->pkqs", _joined(gradient), prompt_value).reshape(scores.shape)
+    slopes = _joined((weights * (slopes - drift)).astype(dtype))
+    weights = _joined(weights.astype(dtype))
+    query_slope = _batched("pkqs,pksd->pkqd", slopes, prompt_key).reshape(query.shape)
+    key_slope = _batched("pkqs,pkqd->pksd", slopes, _joined(query))
+    value_slope = _batched("pkqs,pkqd->pksd", weights, _joined(gradient))
+
+    weights = jnp.exp(own_scores - normalizer)
+    slopes = _batched("rqd,rsd->rqs", _flat(gradient), own_value).reshape(own_scores.shape)
+    slopes = _flat((weights * (slopes - drift)).astype(dtype))
+    weights = _flat(weights.astype(dtype))
+    query_slope = query_slope + _batched("rqs,rsd->rqd", slopes, own_key).reshape(query.shape)
+    own_key_slope = _batched("rqs,rqd->rsd", slopes, _flat(query))
+    own_value_slope = _batched("rqs,rqd->rsd", weights, _flat(gradient))
+    found = (query_slope, key_slope, value_slope, own_key_slope, own_value_slope)
+    return (*(slope.astype(dtype) for slope in found), None, None)
+
+
+attend_to_two.defvjp(_attend_forward, _attend_backward)

@@ -1,9 +1,10 @@
 """Prompts and their groups of completions, laid end to end: dense work never sees padding.
 
 `pack` (host, NumPy) lays out the tokens and every index that the device needs; `forward` runs the model on it. Each
-prompt stands once, however many completions share it. The last token of a completion is only ever a target, so it is
-not fed in. Padding exists in two places only: up to a bucket at the end of the packed tokens (few compilations), and
-inside attention, where prompts and completions become rectangles.
+prompt stands once, however many completions share it, and what all prompts begin with (the contract's instructions)
+stands once for all of them: first that prefix, then the prompts' tails, then the completions. The last token of a
+completion is only ever a target, so it is not fed in. Padding exists in two places only: up to a bucket at the end of
+the packed tokens (few compilations), and inside attention, where prompts and completions become rectangles.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from thinkaloud.model.config import ModelConfig
         "token_slots",
         "token_valid",
         "prompt_lengths",
+        "last_of_prompt",
         "input_lengths",
         "predictors",
         "targets",
         "target_rows",
         "target_valid",
     ],
-    meta_fields=["prompt_length", "input_length"],
+    meta_fields=["prefix_length", "prompt_length", "input_length"],
 )
 @dataclass(frozen=True, kw_only=True)
 class Packed:
@@ -48,12 +50,15 @@ class Packed:
     tokens: Int[Any, " tokens"]
     positions: Int[Any, " tokens"]
     slot_tokens: Int[Any, " slots"]
-    """Packed index of the token in each slot of the attention rectangles (all prompts first, then completions)."""
+    """Packed index of the token in each slot of the attention rectangles: prefix, prompts' tails, completions."""
     slot_valid: Bool[Any, " slots"]
     token_slots: Int[Any, " tokens"]
     """Slot of each packed token: the inverse of `slot_tokens`."""
     token_valid: Bool[Any, " tokens"]
     prompt_lengths: Int[Any, " prompts"]
+    """Tokens of each prompt, the common prefix among them."""
+    last_of_prompt: Int[Any, " prompts"]
+    """Packed index of each prompt's last token."""
     input_lengths: Int[Any, "prompts group"]
     """Tokens of each completion that are fed in: all but its last."""
     predictors: Int[Any, " targets"]
@@ -62,13 +67,33 @@ class Packed:
     target_rows: Int[Any, " targets"]
     """prompt * group + member, for each target."""
     target_valid: Bool[Any, " targets"]
+    prefix_length: int = field(metadata={"static": True})
+    """Tokens that all prompts begin with, laid out once."""
     prompt_length: int = field(metadata={"static": True})
+    """Slots of a prompt, the common prefix among them."""
     input_length: int = field(metadata={"static": True})
+
+
+PREFIX_STEP = 16
+"""Common prefixes are cut to multiples of this many tokens: every length is a compilation."""
 
 
 def round_up(count: int, multiple: int) -> int:
     """The least multiple that is not below `count`; at least one multiple."""
     return max(1, -(-count // multiple)) * multiple
+
+
+def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens `pack` lays out once for all prompts: what they share, in steps of PREFIX_STEP.
+
+    At least one token of each prompt is left out of it; a prompt alone shares nothing.
+    """
+    if len(prompts) < 2:
+        return 0
+    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))  # what these share, all between them share
+    most = min(map(len, prompts)) - 1
+    shared = next((i for i in range(most) if first[i] != last[i]), most)
+    return shared // PREFIX_STEP * PREFIX_STEP
 
 
 def pack(
@@ -79,6 +104,7 @@ def pack(
     prompt_bucket: int = 128,
     completion_bucket: int = 128,
     target_bucket: int = 256,
+    prefix_length: int | None = None,
 ) -> Packed:
     """Lay out prompts with their completions.
 
@@ -86,6 +112,7 @@ def pack(
         prompts: Token ids, each prompt at least one.
         groups: For each prompt the same number of completions (0 for a prefill); an empty one takes no part.
         token_bucket, prompt_bucket, completion_bucket, target_bucket: Sizes are rounded up to multiples of these.
+        prefix_length: Tokens that all prompts begin with; found by `common_prefix` when None.
 
     Returns:
         The layout, in NumPy arrays.
@@ -96,10 +123,16 @@ def pack(
     prompt_length = round_up(max(map(len, prompts)), prompt_bucket)
     longest = max((len(member) - 1 for members in groups for member in members), default=0)
     input_length = round_up(longest, completion_bucket) if group else 0
-    num_tokens = sum(map(len, prompts)) + sum(max(0, len(c) - 1) for members in groups for c in members)
+    prefix = common_prefix(prompts) if prefix_length is None else prefix_length
+    tail_length = prompt_length - prefix
+    num_tokens = (
+        sum(map(len, prompts))
+        - (len(prompts) - 1) * prefix
+        + sum(max(0, len(c) - 1) for members in groups for c in members)
+    )
     num_targets = sum(len(c) for members in groups for c in members)
     size, target_size = round_up(num_tokens, token_bucket), round_up(num_targets, target_bucket) if group else 0
-    num_slots = len(prompts) * (prompt_length + group * input_length)
+    num_slots = prefix + len(prompts) * (tail_length + group * input_length)
 
     tokens, positions = np.zeros(size, np.int32), np.zeros(size, np.int32)
     token_slots, token_valid = np.zeros(size, np.int32), np.zeros(size, bool)
@@ -107,6 +140,7 @@ def pack(
     predictors, targets = np.zeros(target_size, np.int32), np.zeros(target_size, np.int32)
     target_rows, target_valid = np.zeros(target_size, np.int32), np.zeros(target_size, bool)
     input_lengths = np.zeros((len(prompts), group), np.int32)
+    last_of_prompt = np.zeros(len(prompts), np.int32)
     at, target_at = 0, 0
 
     def place(ids: Sequence[int], first_position: int, first_slot: int) -> slice:
@@ -121,17 +155,19 @@ def pack(
         at += len(ids)
         return here
 
+    place(prompts[0][:prefix], 0, 0)
     for row, (prompt, members) in enumerate(zip(prompts, groups, strict=True)):
-        last_of_prompt = place(prompt, 0, row * prompt_length).stop - 1
+        assert prefix < len(prompt)
+        last_of_prompt[row] = place(prompt[prefix:], prefix, prefix + row * tail_length).stop - 1
         for member, completion in enumerate(members):
             if not len(completion):
                 continue
             flat = row * group + member
-            first_slot = len(prompts) * prompt_length + flat * input_length
+            first_slot = prefix + len(prompts) * tail_length + flat * input_length
             here = place(completion[:-1], len(prompt), first_slot)
             input_lengths[row, member] = len(completion) - 1
             spots = slice(target_at, target_at + len(completion))
-            predictors[spots] = [last_of_prompt, *range(here.start, here.stop)]
+            predictors[spots] = [last_of_prompt[row], *range(here.start, here.stop)]
             targets[spots] = completion
             target_rows[spots] = flat
             target_valid[spots] = True
@@ -144,11 +180,13 @@ def pack(
         token_slots=token_slots,
         token_valid=token_valid,
         prompt_lengths=np.asarray([len(prompt) for prompt in prompts], np.int32),
+        last_of_prompt=last_of_prompt,
         input_lengths=input_lengths,
         predictors=predictors,
         targets=targets,
         target_rows=target_rows,
         target_valid=target_valid,
+        prefix_length=prefix,
         prompt_length=prompt_length,
         input_length=input_length,
     )
@@ -182,36 +220,66 @@ def forward(
         [layers, prompts, kv, prompt_length, dim] (else None).
     """
     prompts, group = packed.input_lengths.shape
-    border = prompts * packed.prompt_length
+    prefix, tail = packed.prefix_length, packed.prompt_length - packed.prefix_length
+    ends = (prefix, prefix + prompts * tail)
+    shapes = ((1, prefix), (prompts, tail), (prompts, group, packed.input_length))
 
     def attend(query: Array, key: Array, value: Array, sliding: Array) -> tuple[Array, Any]:
-        padded = [
-            _rearrange(x, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
-            for x in (query, key, value)
-        ]
-        rows = [x[:border].reshape(prompts, packed.prompt_length, *x.shape[1:]) for x in padded]
-        keys, values = (jnp.swapaxes(x, 1, 2) for x in rows[1:])
-        attended = self_attention(rows[0], keys, values, packed.prompt_lengths, sliding, config)
-        attended = attended.reshape(border, *query.shape[1:])
+        parts = []
+        for x in (query, key, value):
+            slots = _rearrange(x, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
+            cut = jnp.split(slots, ends)
+            parts.append([part.reshape(*shape, *x.shape[1:]) for part, shape in zip(cut, shapes, strict=True)])
+        queries, keys, values = parts
+        prompt_keys, prompt_values = jnp.swapaxes(keys[1], 1, 2), jnp.swapaxes(values[1], 1, 2)
+        attended = []
+        if prefix:
+            first_keys, first_values = jnp.swapaxes(keys[0], 1, 2), jnp.swapaxes(values[0], 1, 2)
+            all_of_it = jnp.full((1,), prefix)
+            attended.append(self_attention(queries[0], first_keys, first_values, all_of_it, sliding, config))
+            tails = shared_prefix_attention(
+                queries[1][None],
+                first_keys,
+                first_values,
+                _cache_rows(keys[1][None]),
+                _cache_rows(values[1][None]),
+                all_of_it,
+                packed.prompt_lengths[None] - prefix,
+                jnp.arange(tail),
+                sliding,
+                config,
+            )
+            attended.append(tails)
+            prompt_keys = _with_prefix(first_keys, prompt_keys)
+            prompt_values = _with_prefix(first_values, prompt_values)
+        else:
+            own = (queries[1], prompt_keys, prompt_values, packed.prompt_lengths)
+            attended.append(self_attention(*own, sliding, config))
         if group:
-            own = [x[border:].reshape(prompts, group, packed.input_length, *x.shape[1:]) for x in padded]
             completions = shared_prefix_attention(
-                own[0],
-                keys,
-                values,
-                _cache_rows(own[1]),
-                _cache_rows(own[2]),
+                queries[2],
+                prompt_keys,
+                prompt_values,
+                _cache_rows(keys[2]),
+                _cache_rows(values[2]),
                 packed.prompt_lengths,
                 packed.input_lengths,
                 jnp.arange(packed.input_length),
                 sliding,
                 config,
             )
-            attended = jnp.concatenate([attended, completions.reshape(-1, *query.shape[1:])])
-        back = _rearrange(attended, packed.token_slots, packed.token_valid, packed.slot_tokens, packed.slot_valid)
-        return back, (keys, values) if collect else None
+            attended.append(completions)
+        slots = jnp.concatenate([part.reshape(-1, *query.shape[1:]) for part in attended])
+        back = _rearrange(slots, packed.token_slots, packed.token_valid, packed.slot_tokens, packed.slot_valid)
+        return back, (prompt_keys, prompt_values) if collect else None
 
     return run_layers(params, adapter, packed.tokens, packed.positions, attend, config, scale)
+
+
+def _with_prefix(
+    prefix: Float[Array, "1 kv prefix dim"], tails: Float[Array, "prompts kv tail dim"]
+) -> Float[Array, "prompts kv length dim"]:
+    return jnp.concatenate([jnp.broadcast_to(prefix, (tails.shape[0], *prefix.shape[1:])), tails], axis=2)
 
 
 def _cache_rows(x: Float[Array, "prompts group slots kv dim"]) -> Float[Array, "rows slots dim"]:

@@ -59,11 +59,11 @@ def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scal
 
 @partial(jax.jit, static_argnames=("config", "scale"))
 def prefill(
-    params: Params, adapter: Adapter, packed: Packed, last: Int[Array, " prompts"], config: ModelConfig, scale: float
+    params: Params, adapter: Adapter, packed: Packed, config: ModelConfig, scale: float
 ) -> tuple[Float[Array, "prompts vocab"], Cache]:
     """Logits (float32) after each prompt's last token, and the prompts' keys and values by layer."""
     hidden, (keys, values) = forward(params, adapter, packed, config, scale, collect=True)
-    return _logits(params, hidden[last]), (tuple(keys), tuple(values))
+    return _logits(params, hidden[packed.last_of_prompt]), (tuple(keys), tuple(values))
 
 
 @partial(jax.jit, static_argnames=("slots", "sampling", "stop_ids"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import pack, round_up
+from thinkaloud.model.packed import common_prefix, pack, round_up
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish
 from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, pack_rows, prefill, start
@@ -70,7 +70,7 @@ def generate(
     batch = min(batch_prompts or len(prompts), len(prompts))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i])) if batch < len(prompts) else range(len(prompts))
     weights = decoding_weights(model.params, adapter, model.config, scale)
-    prompt_length = round_up(max(map(len, prompts)), PROMPT_BUCKET)
+    prompt_length, prefix = round_up(max(map(len, prompts)), PROMPT_BUCKET), common_prefix(prompts)
     results: dict[int, list[Sampled]] = {}
     for first in range(0, len(prompts), batch):
         chosen = list(order)[first : first + batch]
@@ -87,6 +87,7 @@ def generate(
             scale,
             rows=[first_row + i for i in chosen],
             prompt_length=prompt_length,
+            prefix=prefix,
         )
         results.update(zip(chosen, groups, strict=True))
         if progress:
@@ -107,14 +108,14 @@ def _generate_batch(
     scale: float,
     rows: list[int],
     prompt_length: int,
+    prefix: int,
 ) -> list[list[Sampled]]:
     config, key, mesh = model.config, key_of(seed), mesh_of(model.params)
     filled = _power_of_two(len(prompts))
     live = np.arange(filled) < len(prompts)
-    padded = [*prompts, *[[0]] * (filled - len(prompts))]
-    packed = place_rows(pack(padded, [[]] * filled, prompt_bucket=prompt_length), mesh)
-    last = np.cumsum([len(prompt) for prompt in padded]) - 1
-    logits, prompt_cache = prefill(model.params, adapter, packed, last, config, scale)
+    padded = [*prompts, *[prompts[0][: prefix + 1]] * (filled - len(prompts))]
+    packed = place_rows(pack(padded, [[]] * filled, prompt_bucket=prompt_length, prefix_length=prefix), mesh)
+    logits, prompt_cache = prefill(model.params, adapter, packed, config, scale)
     labels = np.asarray([*rows, *[0] * (filled - len(rows))])[:, None] * group + np.arange(group)
     state = start(
         logits,

@@ -60,9 +60,9 @@ class Stepper:
         key, count = key_of(seed), len(prompts)
         filled, slots = power_of_two(count), power_of_two(limit)
         padded = [*prompts, *[[0]] * (filled - count)]
-        packed = pack(padded, [[]] * filled, prompt_bucket=round_up(max(map(len, prompts)), PROMPT_BUCKET))
-        last = np.cumsum([len(prompt) for prompt in padded]) - 1
-        logits, prompt_cache = prefill(model.params, self.adapter, packed, last, model.config, self.policy.scale)
+        length = round_up(max(map(len, prompts)), PROMPT_BUCKET)
+        packed = pack(padded, [[]] * filled, prompt_bucket=length, prefix_length=0)  # whatever is asked: one shape
+        logits, prompt_cache = prefill(model.params, self.adapter, packed, model.config, self.policy.scale)
         state = start(
             logits,
             jnp.asarray(np.arange(filled) < count),
