@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
@@ -18,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from tunix.rl import common, function_registry
+from tunix.rl.trainer import Trainer
+from tunix.sft.peft_trainer import TrainingConfig
 
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.contracts import open_contract
@@ -28,6 +32,7 @@ from thinkaloud.model.lora import init_adapter
 from thinkaloud.model.packed import pack
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.checkpoint import newest, save
 from thinkaloud.train.learner import reference_logprobs
 from thinkaloud.train.tunix.engine import TunixGrpo
 
@@ -97,7 +102,7 @@ def moved(stage: TunixGrpo, size: float = 0.05) -> Any:
     """The reference's adapter with noise on B: another policy."""
     rng = np.random.default_rng(2)
     return {
-        target: {"a": pair["a"], "b": jnp.asarray(rng.normal(0.0, size, pair["b"].shape), jnp.float32)}
+        target: {"a": jnp.copy(pair["a"]), "b": jnp.asarray(rng.normal(0.0, size, pair["b"].shape), jnp.float32)}
         for target, pair in stage.reference.items()
     }
 
@@ -179,6 +184,32 @@ def kl(faithful: bool) -> tuple[str, bool]:
     return f"{float(value) / own.beta:+.3g} nats a token", float(value) > 0
 
 
+def last_save(faithful: bool) -> tuple[str, bool]:
+    """A run that has ended is gone on with from the step it had reached."""
+    stage, steps = open_stage(tiny_config(), faithful=faithful), 3
+    with TemporaryDirectory() as place:
+        if faithful:
+            trainer = _trainer_that_saves(stage, place, steps)
+            trainer._train_steps = steps
+            trainer.close()
+            found = _trainer_that_saves(stage, place, steps).restored_global_step()
+        else:
+            save(Path(place), "grpo", steps, stage.reference, stage.optimizer.init(stage.reference))
+            saved = newest(Path(place))
+            found = saved.step if saved else 0
+    return f"goes on from step {found} of {steps}", found == steps
+
+
+def _trainer_that_saves(stage: TunixGrpo, place: str, steps: int) -> Any:
+    """Tunix's trainer with checkpoints of its own, as `RLCluster` makes it."""
+    return Trainer(
+        model=stage.cluster.actor_trainer.model,
+        optimizer=stage.optimizer,
+        training_config=TrainingConfig(eval_every_n_steps=1, checkpoint_root_directory=place),
+        custom_checkpoint_metadata_fn=lambda: {"global_step": steps},
+    )
+
+
 def rotary_base(faithful: bool) -> tuple[str, bool]:
     """A Llama's log-probabilities are those of our own forward pass, which is held to Hugging Face's."""
     return _agreement(llama_config(), faithful)
@@ -229,6 +260,7 @@ CHECKS: dict[str, Callable[[bool], tuple[str, bool]]] = {
     "float32 state": dtype,
     "KL": kl,
     "rotary base (Llama)": rotary_base,
+    "the last save": last_save,
     "log-probabilities (Gemma)": gemma,
 }
 

@@ -31,7 +31,7 @@ from thinkaloud.train.grpo import Grpo
 pytest.importorskip("tunix", reason="google-tunix is not installed; make test-peers has it")
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of what Tunix and Qwix use of Flax and JAX
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +57,18 @@ def checks() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["sampling noise", "end of turn", "importance ratio", "float32 state", "KL", "rotary base (Llama)"],
+    [
+        "sampling noise",
+        "end of turn",
+        "importance ratio",
+        "float32 state",
+        "KL",
+        "rotary base (Llama)",
+        "the last save",
+    ],
 )
 def test_what_is_wrong_in_tunix_is_mended(checks: ModuleType, name: str) -> None:
     row = checks.measure(name)
@@ -73,6 +82,7 @@ def test_gemma_is_right_in_both_modes(checks: ModuleType) -> None:
     assert row.mended[1], row.mended[0]
 
 
+@pytest.mark.slow
 def test_a_step_is_that_of_our_own_engine(checks: ModuleType) -> None:
     """The same completions and rewards: Tunix's update moves the adapter as ours does."""
     stage = checks.open_stage(checks.tiny_config(), faithful=False)

@@ -303,7 +303,7 @@ class TunixGrpo(Grpo):
             mean = {name: history(name) for name in ("kl", "ratio", "clipped", "entropy")}
             some, of_first = max(tokens.sum(), 1), max(tokens[first].sum(), 1)
             told = {
-                "loss": history("loss").sum() / iterations / self.learner.algo_config.micro_batches,
+                "loss": history("loss").sum() / iterations,
                 "kl": mean["kl"].sum() / some if self.objective.beta else None,
                 "ratio_mean": mean["ratio"][first].sum() / of_first if sampled else None,
                 "ratio_max": 1 + history("ratio_off")[first].max() if sampled else None,

@@ -34,6 +34,14 @@ class Example(grpo_learner.TrainExample):
         sampled_logps: Log-probabilities as the sampler had them [rows, tokens]; None where it gives none.
     """
 
+    # declared again, as JAX maps over an example and puts other things than arrays in
+    prompt_ids: Any
+    prompt_mask: Any
+    completion_ids: Any
+    completion_mask: Any
+    advantages: Any
+    ref_per_token_logps: Any
+    old_per_token_logps: Any
     weights: Any = None
     sampled_logps: Any = None
 
@@ -125,8 +133,10 @@ def policy_loss(
 function_registry.register_policy_loss_fn(LOSS)(policy_loss)
 
 
-METRICS: dict[str, Callable[..., Any]] = {name: np.max if name == "ratio_off" else np.sum for name in Sums._fields}
-"""What `policy_loss` tells besides the loss, and how micro-batches of an update are put together."""
+METRICS: dict[str, Callable[..., Any]] = {
+    name: np.max if name == "ratio_off" else np.sum for name in Sums._fields if name != "loss"
+}
+"""What `policy_loss` tells, and how micro-batches of an update are put together; the loss Tunix logs by itself."""
 
 STOCK_METRICS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("kl", "pg_clipfrac", "entropy", "is_ratio/mean"), np.mean),
