@@ -83,6 +83,20 @@ def test_gemma_is_right_in_both_modes(checks: ModuleType) -> None:
 
 
 @pytest.mark.slow
+def test_a_faithful_step_is_recorded_alike(checks: ModuleType) -> None:
+    """Tunix's own loss, advantages and sampler; its wrong ratio is what the row tells."""
+    stage = checks.open_stage(checks.tiny_config(), faithful=True)
+    before = checks.moved(stage)
+    result = stage.step(checks.moved(stage), stage.optimizer.init(before), checks.TASKS, 0)
+    assert abs(result.metrics["ratio_mean"] - 1) > 1e-3
+    assert result.metrics["grad_norm"] > 0
+    assert None not in [result.metrics[name] for name in ("loss", "kl", "clip_fraction", "entropy")]
+    assert not np.array_equal(before["q"]["b"], result.adapter["q"]["b"])
+    stops = stage.policy.contract.stop_ids
+    assert not [i for group in result.groups for c in group for i in c.token_ids if i in stops]
+
+
+@pytest.mark.slow
 def test_a_step_is_that_of_our_own_engine(checks: ModuleType) -> None:
     """The same completions and rewards: Tunix's update moves the adapter as ours does."""
     stage = checks.open_stage(checks.tiny_config(), faithful=False)

@@ -89,9 +89,10 @@ class Hooks(hooks.TrainingHooks):
 
 
 def policy_loss(
-    model: Any, train_example: Any, algo_config: Any, pad_id: int, eos_id: int, **_: Any
+    model: Any, train_example: Any, algo_config: Any, pad_id: int, eos_id: int, **options: Any
 ) -> tuple[Any, dict[str, Any]]:
     """`train.loss.grpo_loss` on the log-probabilities that Tunix computes."""
+    del options  # Tunix passes none
     graph, state = nnx.split(model)
     logps, logits = common.compute_per_token_logps(
         graph,
