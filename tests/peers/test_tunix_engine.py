@@ -76,6 +76,7 @@ def test_what_is_wrong_in_tunix_is_mended(checks: ModuleType, name: str) -> None
     assert row.mended[1], f"mended: {row.mended[0]}"
 
 
+@pytest.mark.slow
 def test_gemma_is_right_in_both_modes(checks: ModuleType) -> None:
     row = checks.measure("log-probabilities (Gemma)")
     assert row.faithful[1], row.faithful[0]
@@ -182,6 +183,7 @@ def test_a_run_is_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert run.export("peft").path.exists()
 
 
+@pytest.mark.slow
 def test_a_bfloat16_base_is_trained_in_float32(checks: ModuleType) -> None:
     """A small learning rate moves every float32 adapter; ratios stay near 1 although base and cache are bfloat16."""
     stage = checks.open_stage(checks.tiny_config(), faithful=False, dtype="bfloat16")
@@ -249,6 +251,7 @@ def test_options_reach_tunix() -> None:
     assert (config.rollout_vllm_hbm_utilization, config.eos_tokens, config.top_k) == (0.3, [4, 1], None)
 
 
+@pytest.mark.slow
 def test_micro_batches_add_up(checks: ModuleType) -> None:
     """An update in parts is the update at once."""
     results = []
