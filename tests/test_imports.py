@@ -48,7 +48,19 @@ MAY_LOAD_JAX = {
     "pipeline",
     *("chat", "bench", "contract_experiment", "serve", "api"),
 }
-HEAVY = ("jax", "optax", "orbax", "matplotlib", "pyarrow", "sympy", "math_verify", "transformers", "torch", "datasets")
+HEAVY = (
+    "jax",
+    "optax",
+    "orbax",
+    "matplotlib",
+    "pyarrow",
+    "sympy",
+    "math_verify",
+    "transformers",
+    "torch",
+    "datasets",
+    "tunix",
+)
 
 
 @dataclass(frozen=True)

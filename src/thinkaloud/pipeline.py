@@ -35,6 +35,7 @@ from thinkaloud.stages.work import Work
 from thinkaloud.stopping import Stop
 from thinkaloud.telemetry import Sink, TensorBoard, Tracker
 from thinkaloud.train.deadline import Planner
+from thinkaloud.train.engine import check_engine
 
 
 def run_stages(work: Work) -> None:
@@ -72,6 +73,7 @@ def train(
             started and the model is loaded.
         StopRequested: A signal asked for it; what there was to save is saved.
     """
+    check_engine(recipe)
     run, timer = RunDir(out), PhaseTimer()
     changed: list[str] = []
     with ExitStack() as closing, ExitStack() as building:
@@ -97,6 +99,7 @@ def train(
         score, level = closing.enter_context(open_scorer(recipe, session.contract))
         with timer.phase("prepare"):
             policy = session.load_policy()
+            check_engine(recipe, policy.model.config)
         stop.check()
         if not resume:
             create(out, recipe_text, recipe.resolved())

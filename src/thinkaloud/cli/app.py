@@ -69,3 +69,9 @@ def with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[st
     """The overrides, `--data-dir` among them: it is short for `--set data.dir=DIR`."""
     given = list(overrides or [])
     return given if data_dir is None else [*given, f"data.dir={json.dumps(str(data_dir), ensure_ascii=False)}"]
+
+
+def with_engine(overrides: list[str], engine: str | None, faithful: bool) -> list[str]:
+    """The overrides, `--engine NAME` (`--set engine=NAME`) and `--engine-faithful` (`--set tunix.faithful=true`)."""
+    named = [] if engine is None else [f"engine={engine}"]
+    return [*overrides, *named, *(["tunix.faithful=true"] if faithful else [])]

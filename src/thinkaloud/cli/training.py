@@ -21,6 +21,7 @@ from thinkaloud.cli.app import (
     print_json,
     print_table,
     with_data_dir,
+    with_engine,
     with_mesh,
 )
 
@@ -49,6 +50,12 @@ def train(
         Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
     ] = None,
     mesh: Annotated[str | None, typer.Option(help="Devices by axis, such as data=2,fsdp=4,tensor=1.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What samples and updates in GRPO: thinkaloud, or tunix (an extra of that name).")
+    ] = None,
+    engine_faithful: Annotated[
+        bool, typer.Option("--engine-faithful", help="Leave what Tunix does wrong as it is, for comparisons.")
+    ] = False,
 ) -> None:
     """Cold start, GRPO, evaluation and report, into one run directory.
 
@@ -62,7 +69,8 @@ def train(
     from thinkaloud.data.pool import check_domains
 
     text = read_recipe_text(recipe)
-    loaded = parse_recipe_text(text, with_mesh(with_data_dir(overrides, data_dir), mesh), where=str(recipe))
+    overrides = with_engine(with_mesh(with_data_dir(overrides, data_dir), mesh), engine, engine_faithful)
+    loaded = parse_recipe_text(text, overrides, where=str(recipe))
     check_domains(loaded.data)
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
@@ -90,7 +98,7 @@ def train(
                 pool=pool,
             )
     except StopRequested as stopped:
-        again = shlex.join(_resuming(recipe, target, overrides or [], allow_change or []))
+        again = shlex.join(_resuming(recipe, target, overrides, allow_change or []))
         begun = RunDir(target).is_begun()
         print(f"{stopped}; " + (f"go on with: {again}" if begun else "nothing had begun"), file=sys.stderr)
         if as_json:

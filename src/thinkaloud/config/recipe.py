@@ -327,6 +327,19 @@ class MeshConfig(Section):
         return sizes if max(sizes.values()) > 1 else {}
 
 
+class TunixConfig(Section):
+    """How Tunix is set up where it is the engine (`docs/tunix.md`)."""
+
+    faithful: bool = False
+    """True leaves what Tunix 0.1.7 does wrong as it is, for comparisons."""
+    rollout: Literal["vanilla", "vllm", "sglang_jax"] = "vanilla"
+    """Tunix's own sampler, or one of the engines it drives."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of Tunix's `RolloutConfig`, such as `rollout_vllm_hbm_utilization`; passed on as they are."""
+    micro_batch_prompts: NotNegative = 0
+    """Prompts whose completions go through the update at once; 0 for all of a mini-batch."""
+
+
 class CheckpointConfig(Section):
     """When training state is saved."""
 
@@ -347,6 +360,8 @@ class Recipe(Section):
     """Of the run directory, runs/NAME, unless --out names another."""
     seed: NotNegative = 0
     """All other seeds are hashed from it."""
+    engine: Literal["thinkaloud", "tunix"] = "thinkaloud"
+    """What samples and updates in GRPO: this package, or Tunix's `GRPOLearner` (an extra of that name)."""
     model: ModelSource
     """Where the weights come from; a plain string is its `source`."""
     data: DataConfig = DataConfig()
@@ -360,6 +375,7 @@ class Recipe(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     mesh: MeshConfig = MeshConfig()
+    tunix: TunixConfig = TunixConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -375,6 +391,10 @@ class Recipe(Section):
             raise ValueError(
                 f"grpo.minibatches is {self.grpo.minibatches}, but a step has only rollout.prompts_per_step = "
                 f"{self.rollout.prompts_per_step} prompts, and a group is never split; lower the one or raise the other"
+            )
+        if self.tunix != TunixConfig() and self.engine != "tunix":
+            raise ValueError(
+                '[tunix] is set, but the engine is this package\'s own; set engine = "tunix" or leave it out'
             )
         parts = self.mesh.data * self.mesh.fsdp
         if self.rollout.prompts_per_step % parts:

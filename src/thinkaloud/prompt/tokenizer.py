@@ -101,6 +101,11 @@ class Tokenizer:
         return self._named("eos")
 
     @property
+    def pad(self) -> str | None:
+        """The padding token."""
+        return self._named("pad")
+
+    @property
     def special_ids(self) -> frozenset[int]:
         """Ids that `encode_plain` never yields, and that `decode` leaves out."""
         return frozenset(self._special)

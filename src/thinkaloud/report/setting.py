@@ -19,6 +19,7 @@ def settings(run: Run) -> Table | None:
     wanted = (
         ("model", "model", "source"),
         ("seed", "seed"),
+        ("engine", "engine"),
         ("mixture exponent", "mixture", "exponent"),
         ("LoRA rank", "lora", "rank"),
         ("LoRA alpha", "lora", "alpha"),

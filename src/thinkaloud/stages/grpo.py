@@ -18,6 +18,7 @@ from thinkaloud.stages.evaluation import validate
 from thinkaloud.stages.work import Work
 from thinkaloud.stopping import StopRequested
 from thinkaloud.train.checkpoint import list_saved
+from thinkaloud.train.engine import stage_of
 from thinkaloud.train.grpo import Grpo
 from thinkaloud.train.health import Event, Health
 from thinkaloud.train.saver import forget_after
@@ -38,7 +39,8 @@ class _GrpoRun:
 
     def __init__(self, work: Work, reference: Adapter) -> None:
         self.work, self.config = work, work.recipe.grpo
-        self.stage = Grpo(work.policy, jax.tree.map(jnp.copy, reference), work.recipe, work.score, work.stop.check)
+        stage, begun = stage_of(work.recipe), jax.tree.map(jnp.copy, reference)
+        self.stage: Grpo = stage(work.policy, begun, work.recipe, work.score, work.stop.check)
         self.adapter, self.state, self.done = reference, self.stage.optimizer.init(reference), 0
         self.health = Health("grpo")
         self.total = self.config.max_steps

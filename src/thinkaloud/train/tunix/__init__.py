@@ -1,0 +1,76 @@
+"""GRPO through Tunix's `GRPOLearner` and `RLCluster` (google-tunix 0.1.7), on the same recipe, tasks and rewards.
+
+`model` is our base as one of Tunix's, `lora` and `optimizer` carry adapter and moments there and back, `rollout` and
+`learner` mend what 0.1.7 does wrong, `engine` is the stage. Nothing of Tunix is imported before a run asks for it.
+`docs/tunix.md` says what is mended and how.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import jax
+
+from thinkaloud.config import Recipe
+from thinkaloud.errors import UserError
+
+if TYPE_CHECKING:
+    from thinkaloud.model.config import ModelConfig
+
+VERSION = "0.1.7"
+"""The only one that this was written for: every mend is of that version's source."""
+
+_PROGRAMS = {"vllm": "vllm", "sglang_jax": "sgl_jax"}
+"""What Tunix imports for a rollout that is not its own."""
+
+
+def check_tunix(recipe: Recipe) -> None:
+    """Whether this installation and this recipe can train through Tunix; imports nothing of it.
+
+    Raises:
+        UserError: They cannot.
+    """
+    mend = "pip install 'thinkaloud[tunix]', or leave out --engine"
+    try:
+        found = version("google-tunix")
+    except PackageNotFoundError:
+        raise UserError(f"the engine tunix needs google-tunix {VERSION}, found none; {mend}") from None
+    if found != VERSION:
+        raise UserError(f"the engine tunix needs google-tunix {VERSION}, found {found}; {mend}")
+    if jax.process_count() > 1:
+        raise UserError("the engine tunix runs in one process, found several; leave out --engine")
+    prompts, parts = recipe.rollout.prompts_per_step, recipe.grpo.minibatches
+    if prompts % parts:
+        raise UserError(
+            f"Tunix's mini-batches are all of one size, but rollout.prompts_per_step = {prompts} is no multiple of "
+            f"grpo.minibatches = {parts}; change one of them"
+        )
+    micro = recipe.tunix.micro_batch_prompts
+    if micro and (prompts // parts) % micro:
+        raise UserError(
+            f"tunix.micro_batch_prompts = {micro} does not divide the {prompts // parts} prompts of an update; change "
+            "one of them"
+        )
+
+    rollout = recipe.tunix.rollout
+    if rollout in _PROGRAMS and find_spec(_PROGRAMS[rollout]) is None:
+        raise UserError(f'tunix.rollout = "{rollout}" needs {_PROGRAMS[rollout]}, which is not installed here')
+
+
+def check_tunix_model(recipe: Recipe, config: ModelConfig) -> None:
+    """Whether Tunix's modules compute what this model does, and its rollout has the recipe's options.
+
+    Raises:
+        UserError: They do not, or it has not.
+    """
+    from thinkaloud.train.tunix.engine import rollout_config
+    from thinkaloud.train.tunix.model import check_model
+
+    check_model(config)
+    if config.family == "gemma3" and recipe.tunix.rollout != "vanilla":
+        raise UserError(
+            f'Tunix {VERSION} cannot carry a Gemma 3 to {recipe.tunix.rollout}; set tunix.rollout = "vanilla"'
+        )
+    rollout_config(recipe, ())

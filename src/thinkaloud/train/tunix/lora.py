@@ -1,0 +1,91 @@
+"""Adapters within Tunix's models, and their way from our layout there and back.
+
+Qwix creates the adapter's parameters beside each weight, in the weight's dtype. Ours are float32 whatever the base is:
+they are replaced, and what an adapted projection gives is brought back to the base's dtype, so that a float32 adapter
+does not turn the whole forward pass into float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import qwix
+from flax import nnx
+from jax.sharding import Mesh
+
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.lora import Adapter
+from thinkaloud.train.tunix.model import MODULES
+
+
+class Float32Lora(qwix.LoraProvider):
+    """Qwix's LoRA for adapters in float32: the sum of base and adapter is rounded once, to the base's dtype."""
+
+    def dot_general(self, lhs: Any, rhs: Any, *arguments: Any, **options: Any) -> Any:
+        return super().dot_general(lhs, rhs, *arguments, **options).astype(jnp.result_type(lhs, rhs))
+
+    def einsum(self, einsum_str: str, *operands: Any, **options: Any) -> Any:
+        return super().einsum(einsum_str, *operands, **options).astype(jnp.result_type(*operands))
+
+
+def adapted(base: Any, config: ModelConfig, adapter: Adapter, scale: float, mesh: Mesh, *, faithful: bool) -> Any:
+    """A model that shares the base's weights and carries `adapter`; `faithful` keeps it in the base's dtype."""
+    names = [MODULES[config.family][target].rpartition(".")[0].replace(".", "/") for target in adapter]
+    rank = next(iter(adapter.values()))["a"].shape[-1]
+    provider = (qwix.LoraProvider if faithful else Float32Lora)(
+        module_path="|".join(f".*{name}" for name in names), rank=rank, alpha=scale * rank
+    )
+    with mesh:
+        model = qwix.apply_lora_to_model(base, provider, rngs=nnx.Rngs(params=0), **base.get_model_input())
+    put_adapter(model, config, adapter, faithful=faithful)
+    return model
+
+
+def put_adapter(model: Any, config: ModelConfig, adapter: Adapter, *, faithful: bool) -> None:
+    """Set the adapter of a model of Tunix's; in float32, or with `faithful` in the dtype that Qwix chose."""
+    state = nnx.state(model, nnx.LoRAParam)
+    nnx.update(model, filled(state, config, adapter, keep_dtype=faithful))
+
+
+def take_adapter(model: Any, config: ModelConfig, like: Adapter) -> Adapter:
+    """The adapter of a model of Tunix's in our layout, float32."""
+    return gathered(nnx.state(model, nnx.LoRAParam), config, like)
+
+
+def filled(state: Any, config: ModelConfig, adapter: Adapter, *, keep_dtype: bool) -> Any:
+    """A state of Tunix's (adapter, or moments of one) with the numbers of ours, where and as the old ones lie."""
+    flat = dict(nnx.to_flat_state(state))
+    for path, target, part, layer in _places(config, adapter):
+        old = flat[path].get_value()
+        new = jnp.asarray(adapter[target][part][layer], old.dtype if keep_dtype else jnp.float32).reshape(old.shape)
+        flat[path] = flat[path].replace(jax.device_put(new, old.sharding))
+    return nnx.from_flat_state(flat)
+
+
+def gathered(state: Any, config: ModelConfig, like: Adapter) -> Adapter:
+    """The numbers of a state of Tunix's in our layout, where the arrays of `like` lie."""
+    flat = dict(nnx.to_flat_state(state))
+    stacks: dict[str, dict[str, list[Any]]] = {target: {"a": [], "b": []} for target in like}
+    for path, target, part, _ in _places(config, like):
+        shape = like[target][part].shape[1:]
+        stacks[target][part].append(jax.device_get(flat[path].get_value()).astype(jnp.float32).reshape(shape))
+    return jax.tree.map(
+        lambda old, *layers: jax.device_put(jnp.stack(layers), old.sharding),
+        like,
+        *(
+            {target: {part: stacks[target][part][layer] for part in ("a", "b")} for target in like}
+            for layer in range(config.num_layers)
+        ),
+    )
+
+
+def _places(config: ModelConfig, adapter: Adapter) -> list[tuple[tuple[Any, ...], str, str, int]]:
+    """(path in Tunix's state, target, "a" or "b", layer) of every matrix of an adapter."""
+    return [
+        (("layers", layer, *f"{MODULES[config.family][target]}_lora_{part}".split(".")), target, part, layer)
+        for target in adapter
+        for part in ("a", "b")
+        for layer in range(config.num_layers)
+    ]
