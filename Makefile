@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 QUIETLY := --quiet --quiet --disable-pip-version-check --no-input
 INSTALL := $(BIN)/python -m pip install $(QUIETLY)
+LLAMA_CPP := 3.22.1# of node-llama-cpp, whose packages carry llama.cpp built
+PLATFORM = ({linux: "linux-", darwin: "mac-"})[process.platform] + process.arch + (process.platform == "darwin" \
+    && process.arch == "arm64" ? "-metal" : "")
 PYTHON ?=
 ARGS ?=
 
@@ -27,7 +30,7 @@ demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prin
 test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-peers: $(PEERS)/.ready ## install other trainers (torch, TRL, Tunix) into .venv-peers, for `thinkaloud bench`
+peers: $(PEERS)/.ready ## install other programs (torch, TRL, Tunix, with npm llama.cpp) into .venv-peers, for `thinkaloud bench`
 	@echo "ready: thinkaloud bench recipes/bench.toml --peer trl --peer tunix"
 
 test-peers: $(PEERS)/.ready ## run the tests that need other programs (ARGS="-k trl" for some of them)
@@ -61,6 +64,13 @@ $(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime
 	@$(BIN)/python -m venv --clear --without-pip $(PEERS)
 	@$(BIN)/python -m pip --python $(PEERS) install $(QUIETLY) --requirement requirements-peers.txt </dev/null
 	@$(BIN)/python -m pip --python $(PEERS) install $(QUIETLY) --no-deps --no-build-isolation --editable . </dev/null
+	@if npm --version >/dev/null 2>&1 && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then \
+	    mkdir -p $(PEERS)/node; \
+	    npm install --prefix $(PEERS)/node --no-package-lock --ignore-scripts --omit=optional --no-audit --no-fund \
+	        --loglevel=error node-llama-cpp@$(LLAMA_CPP) "@node-llama-cpp/$$(node -p '$(PLATFORM)')@$(LLAMA_CPP)" >&2; \
+	else \
+	    echo "no npm with node 20 or newer: the tests of llama.cpp will be skipped" >&2; \
+	fi
 	@touch $@
 
 ifneq ($(SOUND),yes)

@@ -15,7 +15,7 @@ from thinkaloud.contracts import open_contract
 from thinkaloud.gguf_header import GGUFHeader
 from thinkaloud.model.checkpoint import load_config, random_params, save_hf
 from thinkaloud.model.config import ModelConfig, tiny_config
-from thinkaloud.model.lora import Adapter, init_adapter
+from thinkaloud.model.lora import TARGETS, Adapter, init_adapter
 from thinkaloud.prompt.gguf_tokenizer import BYTE, CONTROL, NORMAL, USER_DEFINED, tokenizer_from_gguf
 from thinkaloud.prompt.tokenizer import Tokenizer
 from thinkaloud.rundir import RunDir, create
@@ -140,13 +140,23 @@ def make_adapter(config: ModelConfig, rank: int, targets: tuple[str, ...]) -> Ad
     )
 
 
-def make_run(folder: Path, source: str, *, frame: str = "auto", rank: int = 3, alpha: float = 5.0) -> Path:
+def make_run(
+    folder: Path,
+    source: str,
+    *,
+    frame: str = "auto",
+    rank: int = 3,
+    alpha: float = 5.0,
+    begun_from: Path | None = None,
+    targets: tuple[str, ...] = TARGETS,
+) -> Path:
     """A run directory as `thinkaloud train` leaves it: recipe, contract, trained adapter, evaluation."""
+    model = {"source": source, "frame": frame, "dtype": "float32"}
     recipe = parse_recipe(
         {
             "name": "tiny-run",
-            "model": {"source": source, "frame": frame, "dtype": "float32"},
-            "lora": {"rank": rank, "alpha": alpha},
+            "model": model | ({"adapter": str(begun_from)} if begun_from else {}),
+            "lora": {"rank": rank, "alpha": alpha, "targets": list(targets)},
             "rollout": {"max_prompt_tokens": 1200, "max_new_tokens": 24},
         }
     )

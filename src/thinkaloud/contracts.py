@@ -17,7 +17,7 @@ def open_contract(recipe: Recipe, progress: Callable[[str], None] | None = None)
     Raises:
         UserError: The model cannot be had, or its chat frame is not known.
     """
-    files = resolve_model(recipe.model.source, progress=progress)
+    files = resolve_model(recipe.model.source, adapter=recipe.model.adapter, progress=progress)
     frame = files.frame if recipe.model.frame == "auto" else recipe.model.frame
     if not frame:
         raise UserError(

@@ -23,6 +23,7 @@ from thinkaloud.evaluate.rows import STAGES, Row, read_rows, write_rows
 from thinkaloud.evaluate.run import Decoding, evaluate, held_out
 from thinkaloud.evaluate.summary import build_summary, write_summary
 from thinkaloud.evaluate.task_file import read_tasks
+from thinkaloud.fetch import adapter_base, stock_name
 from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import SPLITS, Task
@@ -64,6 +65,7 @@ def evaluate_into(
         "tasks": digest(*(task.id for task in tasks)),
         "contract": policy.contract.fingerprint,
         "model": [session.files.name, *(f"{path.name} {path.stat().st_size}" for path in session.files.weights)],
+        "merged": digest(session.files.adapter.read_bytes()) if session.files.adapter else "",
         "dtype": session.recipe.model.dtype,
         "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(adapter))),
         "scale": policy.scale,
@@ -253,12 +255,19 @@ def open_checkpoint(session: Session, policy: Policy, path: Path) -> tuple[str, 
 def open_other_model(session: Session, directory: Path) -> Session:
     """The session with another model, asked in its own chat frame, or by the contract.json that lies beside it.
 
+    A folder with a PEFT adapter alone goes onto the run's own base where it was made for that, else onto the base that
+    it names.
+
     Raises:
         UserError: It is no model directory, or its chat frame is not known.
     """
     if not directory.is_dir():
         raise UserError(f"expected a model directory in Hugging Face's layout, found none at {directory}")
-    source = ModelSource(source=str(directory.absolute()), dtype=session.recipe.model.dtype)
+    own = session.recipe.model
+    source = ModelSource(source=str(directory.absolute()), dtype=own.dtype)
+    if base := adapter_base(directory):
+        base = own.source if base == stock_name(own.source) else base
+        source = ModelSource(source=base, adapter=str(directory.absolute()), dtype=own.dtype)
     recipe = session.recipe.model_copy(update={"model": source})
     files, contract = open_contract(recipe)
     if (directory / "contract.json").exists():

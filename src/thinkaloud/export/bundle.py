@@ -23,6 +23,8 @@ from thinkaloud.fetch import ModelFiles
 from thinkaloud.model.checkpoint import load_checkpoint, load_config
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter, init_adapter
+from thinkaloud.model.merge import join_adapters, merge_in_place
+from thinkaloud.model.peft_reader import read_peft
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import Tokenizer
 from thinkaloud.rundir import RunDir
@@ -33,7 +35,10 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bundle:
-    """One stage of a run. `adapter` holds numpy arrays, laid out as `model/lora.py` says, and is empty for the base."""
+    """One stage of a run. `adapter` holds numpy arrays, laid out as `model/lora.py` says, and is empty for the base.
+
+    The base is the recipe's model: with the adapter merged in that `model.adapter` names, where it names one.
+    """
 
     run: RunDir
     stage: str
@@ -72,34 +77,30 @@ class Bundle:
         """The tokenizer's files, name to text, with the contract inside the chat template."""
         return self.tokenizer.files(chat_template=self.contract.chat_template())
 
+    @cached_property
+    def onto_stock(self) -> tuple[Adapter, float]:
+        """What the stage adds to the stock base, and its alpha: the run's adapter, with `model.adapter` where set.
+
+        Raises:
+            UserError: the files of `model.adapter` are damaged.
+        """
+        if self.files.adapter is None:
+            return self.adapter, self.recipe.lora.alpha
+        joined = join_adapters([(read_peft(self.files.adapter, self.config), 1.0), (self.adapter, self.scale)])
+        return joined, float(next(iter(joined.values()))["a"].shape[-1])
+
     def contract_text(self) -> str:
         """`contract.json`, which goes with every export."""
         return json.dumps(self.contract.record(), indent=1, ensure_ascii=False) + "\n"
 
     def merged(self) -> Params:
-        """The weights with the adapter added, float32 numpy arrays; read anew at every call.
+        """The base's weights with the adapter added, float32 numpy arrays; read anew at every call.
 
         Raises:
             UserError: the base model's files are damaged.
         """
         _, params = load_checkpoint(self.files, np.float32)
         return merge_in_place(params, self.adapter, self.scale)
-
-
-def merge_in_place(params: Params, adapter: Adapter, scale: float) -> Params:
-    """Adds scale * A B to every adapted matrix, a layer at a time, in float32.
-
-    Args:
-        params: float32 numpy arrays as `model/checkpoint.py` loads them; changed.
-        adapter: pairs [layers, in, rank] and [layers, rank, out], float32; may be empty.
-        scale: alpha / rank.
-    """
-    for target, pair in adapter.items():
-        weight = params["layers"][target]
-        assert weight.dtype == np.float32, f"{target}: the merge is computed in float32, found {weight.dtype}"
-        for layer in range(len(weight)):
-            weight[layer] += np.float32(scale) * (pair["a"][layer] @ pair["b"][layer])
-    return params
 
 
 def open_bundle(path: Path, stage: str, *, allow_contract_mismatch: bool = False) -> Bundle:

@@ -16,14 +16,8 @@ from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent, percent_range, read_summary
 from thinkaloud.export.bundle import Bundle
+from thinkaloud.fetch import stock_name
 from thinkaloud.prompt.frames import QUESTION_SLOT
-
-STOCK = {
-    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
-    "gemma3-270m": "google/gemma-3-270m",
-    "gemma3-1b": "google/gemma-3-1b-it",
-}
-"""Models with a short name here, as the Hugging Face hub calls them."""
 
 LICENSE_IDS = {"apache-2.0": "apache-2.0", "mit": "mit", "gemma": "gemma"}
 """The hub's identifiers, by how a licence's text begins; any other is `other`."""
@@ -31,8 +25,7 @@ LICENSE_IDS = {"apache-2.0": "apache-2.0", "mit": "mit", "gemma": "gemma"}
 
 def stock_base(bundle: Bundle) -> str:
     """The base by the name that others load it by: its hub id where it has one, else as the recipe names it."""
-    source = bundle.recipe.model.source
-    return STOCK.get(source, source.removeprefix("hub:").partition("@")[0])
+    return stock_name(bundle.recipe.model.source)
 
 
 def data_licenses(bundle: Bundle) -> dict[str, str]:
@@ -71,6 +64,7 @@ def model_card(bundle: Bundle, format: str, dtype: str) -> str:
         format=format,
         dtype=dtype,
         base=_shown(stock_base(bundle)),
+        adapter=_shown(bundle.recipe.model.adapter) if bundle.recipe.model.adapter else None,
         quantised=bundle.files.kind == "gguf",
         license=license_text,
         license_id=next((found for begin, found in LICENSE_IDS.items() if start.startswith(begin)), "other"),

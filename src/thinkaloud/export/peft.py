@@ -1,7 +1,7 @@
 """The adapter alone, in the layout of Hugging Face's `peft`, which vLLM reads too: it goes onto the stock base model.
 
 Source: peft's `LoraConfig` and `save_pretrained`; A is [rank, in] and B is [out, rank], the product scaled by
-lora_alpha / r.
+lora_alpha / r. A run that began from an adapter (`model.adapter`) gives one that holds both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_peft(bundle: Bundle, dtype: str, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     assert dtype == "float32", dtype
-    if not bundle.adapter:
+    if not bundle.onto_stock[0]:
         raise UserError("the base has no adapter to export; choose --stage trained or cold_start, or --format hf")
     save_file(peft_tensors(bundle), folder / "adapter_model.safetensors", metadata={"format": "pt"})
     texts = {
@@ -45,15 +45,15 @@ def write_peft(bundle: Bundle, dtype: str, folder: Path) -> None:
 
 def peft_config(bundle: Bundle) -> dict[str, Any]:
     """The fields of `adapter_config.json`."""
-    alpha = bundle.recipe.lora.alpha
+    adapter, alpha = bundle.onto_stock
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": stock_base(bundle),
-        "r": bundle.recipe.lora.rank,
+        "r": next(iter(adapter.values()))["a"].shape[-1],
         "lora_alpha": int(alpha) if alpha.is_integer() else alpha,
         "lora_dropout": 0.0,
-        "target_modules": [f"{target}_proj" for target in bundle.adapter],
+        "target_modules": [f"{target}_proj" for target in adapter],
         "bias": "none",
         "fan_in_fan_out": False,
         "use_rslora": False,
@@ -64,9 +64,9 @@ def peft_config(bundle: Bundle) -> dict[str, Any]:
 
 def peft_tensors(bundle: Bundle) -> dict[str, np.ndarray]:
     """The adapter by peft's names, float32."""
-    found = {}
+    adapter, found = bundle.onto_stock[0], {}
     for leaf in parameters(bundle.config):
-        pair = bundle.adapter.get(leaf.path[-1])
+        pair = adapter.get(leaf.path[-1])
         if pair is None or not leaf.stacked:
             continue
         for layer in range(bundle.config.num_layers):

@@ -25,6 +25,8 @@ from thinkaloud.model.config import ModelConfig, tiny_config
 from thinkaloud.model.gguf_config import config_from_gguf
 from thinkaloud.model.gguf_reader import GGUFTensors
 from thinkaloud.model.layout import Parameter, parameters
+from thinkaloud.model.merge import merge_in_place
+from thinkaloud.model.peft_reader import read_peft
 from thinkaloud.model.safetensors_reader import SafetensorsTensors
 from thinkaloud.seeding import derive_seed
 
@@ -52,7 +54,7 @@ def _read_config(path: Path) -> ModelConfig:
 
 
 def load_checkpoint(files: ModelFiles, dtype: Any = np.float32) -> tuple[ModelConfig, dict[str, Any]]:
-    """The configuration and the parameters of a model.
+    """The configuration and the parameters of a model, its adapter merged in where it has one.
 
     Args:
         files: from `thinkaloud.fetch.resolve_model`; for `tiny`, the parameters are random, always the same.
@@ -64,6 +66,13 @@ def load_checkpoint(files: ModelFiles, dtype: Any = np.float32) -> tuple[ModelCo
     Raises:
         UserError: one line for a truncated or corrupt file, an unsupported model, or a tensor that does not belong.
     """
+    config, params = _load_base(files, dtype)
+    if files.adapter is not None:
+        merge_in_place(params, read_peft(files.adapter, config), scale=1.0)
+    return config, params
+
+
+def _load_base(files: ModelFiles, dtype: Any) -> tuple[ModelConfig, dict[str, Any]]:
     if files.kind == "tiny":
         config = tiny_config()
         return config, _cast(random_params(config, seed=0), dtype)

@@ -1,0 +1,98 @@
+"""For Tunix: merged safetensors, and below `lora/` the adapter alone as Qwix lays it out in Tunix's own models.
+
+`lora.json` holds what `qwix.LoraProvider` takes. The adapter goes onto the stock base, never onto the merged weights:
+
+    model = qwix.apply_lora_to_model(base, qwix.LoraProvider(**settings), **base.get_model_input())
+    CheckpointManager("lora").maybe_restore(model, restore_only_lora_params=True)
+
+Gemma 3's keys and values are one einsum there, with one A: both A stand side by side in it, at twice the rank, and the
+other modules' are filled up with zeros; alpha grows with the rank, so that the scale stays.
+
+Source: qwix 0.1.8, `providers/lora.py`; Tunix 0.1.7, `sft/checkpoint_manager.py`, `models/gemma3` and `models/llama3`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thinkaloud.export.bundle import Bundle
+from thinkaloud.export.hf import write_hf
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.lora import Adapter
+
+Module = tuple[tuple[str, ...], np.ndarray, np.ndarray]
+"""Place of a module below its layer, the last part being its weight; A [..., rank]; B [rank, ...]."""
+
+
+def write_tunix(bundle: Bundle, dtype: str, folder: Path) -> None:
+    """Fill an empty folder as `write_hf` does, and with the adapter where there is one that Tunix has a place for.
+
+    Raises:
+        UserError: the folder cannot be written, or the base model's files are damaged.
+    """
+    write_hf(bundle, dtype, folder, format="tunix")
+    if not bundle.onto_stock[0] or not has_layout(bundle.config):
+        return
+    state, settings = lora_state(bundle)
+    (folder / "lora.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(
+        (folder / "lora").absolute(), item_handlers={"model_params": ocp.PyTreeCheckpointHandler()}
+    ) as manager:
+        manager.save(1, args=ocp.args.Composite(model_params=ocp.args.PyTreeSave(state)))
+
+
+def has_layout(config: ModelConfig) -> bool:
+    """Whether Tunix has a model whose modules are known here."""
+    return config.family == "llama" or (config.family == "gemma3" and config.num_heads != config.num_kv_heads)
+
+
+def lora_state(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tree of LoRA parameters, float32, and the settings of the `LoraProvider` that makes such a tree."""
+    adapter, alpha = bundle.onto_stock
+    rank = next(iter(adapter.values()))["a"].shape[-1]
+    layers: dict[str, Any] = {}
+    names: dict[str, None] = {}
+    widest = max(a.shape[-1] for _, a, _ in _modules(bundle.config, adapter, 0))
+    for layer in range(bundle.config.num_layers):
+        for (*place, weight), a, b in _modules(bundle.config, adapter, layer):
+            missing = widest - a.shape[-1]
+            below = layers.setdefault(str(layer), {})
+            for part in place:
+                below = below.setdefault(part, {})
+            below[f"{weight}_lora_a"] = {"value": np.pad(a, [(0, 0)] * (a.ndim - 1) + [(0, missing)])}
+            below[f"{weight}_lora_b"] = {"value": np.pad(b, [(0, missing)] + [(0, 0)] * (b.ndim - 1))}
+            names[place[-1]] = None
+    module_path = "|".join(f".*{name}" for name in names)
+    return {"layers": layers}, {"module_path": module_path, "rank": widest, "alpha": alpha * widest / rank}
+
+
+def _modules(config: ModelConfig, adapter: Adapter, layer: int) -> Iterator[Module]:
+    heads = {"q": config.num_heads, "k": config.num_kv_heads, "v": config.num_kv_heads}
+    gemma = config.family == "gemma3"
+    pairs = {target: (own["a"][layer], own["b"][layer]) for target, own in adapter.items()}
+    for target, (a, b) in pairs.items():
+        if target in ("gate", "up", "down"):
+            yield ("mlp", f"{target}_proj", "kernel"), a, b
+        elif target == "o":
+            name = "attn_vec_einsum" if gemma else "o_proj"
+            yield ("attn", name, "w"), a.reshape(config.num_heads, config.head_dim, -1), b
+        elif target == "q" or not gemma:
+            name = "q_einsum" if gemma else f"{target}_proj"
+            yield ("attn", name, "w"), a, b.reshape(-1, heads[target], config.head_dim)
+    shared = [target for target in ("k", "v") if target in pairs] if gemma else []
+    if shared:
+        a = np.concatenate([pairs[target][0] for target in shared], axis=1)
+        b = np.zeros((a.shape[1], 2, config.num_kv_heads, config.head_dim), np.float32)
+        start = 0
+        for target in shared:
+            own = pairs[target][1]
+            b[start : start + len(own), "kv".index(target)] = own.reshape(-1, config.num_kv_heads, config.head_dim)
+            start += len(own)
+        yield ("attn", "kv_einsum", "w"), a, b
