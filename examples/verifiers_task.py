@@ -1,9 +1,9 @@
-"""thinkaloud's rewards in a task of `verifiers` 0.4, which replaced the reward functions of its rubrics by such methods.
+"""thinkaloud's rewards in a task of `verifiers` 0.4, where such methods replace the reward functions of its rubrics.
 
     pip install thinkaloud verifiers
 
-`ThinkaloudTask` is the task of a taskset of yours; its rows are those of `thinkaloud.api.dataset`. Prompt the model with
-`rendered`, or with the bare question where its chat template holds the contract (`thinkaloud export`).
+`ThinkaloudTask` is the task of a taskset of yours; its rows are those of `thinkaloud.api.dataset`. Prompt the model
+with `rendered`, or with the bare question where its chat template holds the contract (`thinkaloud export`).
 """
 
 from __future__ import annotations
