@@ -28,6 +28,7 @@ LAYERS = (
     ("rollout",),
     ("train",),
     ("evaluate",),
+    ("judge",),
     ("display", "environment"),
     ("report",),
     ("session",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import jax
 import numpy as np
 
 import thinkaloud
+from thinkaloud.config import Recipe
+from thinkaloud.config.load import change_recipe
 from thinkaloud.config.recipe import ModelSource
 from thinkaloud.contracts import open_contract
 from thinkaloud.data.pool import group_by_domain
@@ -24,6 +27,7 @@ from thinkaloud.evaluate.run import Decoding, evaluate, held_out
 from thinkaloud.evaluate.summary import build_summary, write_summary
 from thinkaloud.evaluate.task_file import read_tasks
 from thinkaloud.fetch import adapter_base, stock_name
+from thinkaloud.judge import FILE, Judge, Marking, Notice, fingerprint, marked, open_judge
 from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import SPLITS, Task
@@ -53,11 +57,12 @@ def evaluate_into(
     display: Display,
     decoding: Decoding | None = None,
     between: Callable[[], None] = lambda: None,
+    marking: Marking = list,
 ) -> list[Row]:
     """Answer the tasks with one policy and write `<stage>.parquet`; what an interrupted call has done is kept.
 
     The caller clears what is kept (`parts.clear`) once all of its stages are done. `between` is called after every
-    batch; what it raises ends the evaluation.
+    batch; what it raises ends the evaluation. `marking` puts a judge's marks to the rows.
     """
     chosen = decoding or decoding_of(session)
     plan = {
@@ -88,8 +93,14 @@ def evaluate_into(
         progress=progress,
         parts=Parts(folder / FOLDER / stage, plan),
     )
+    rows = marking(rows)
     write_rows(folder / f"{stage}.parquet", rows)
     return rows
+
+
+def judge_facts(judge: Judge | None) -> dict[str, Any]:
+    """What a summary says of the judge whose marks it counts; nothing where there is none."""
+    return {"judge": {"model": judge.config.model, "rubric": fingerprint()}} if judge else {}
 
 
 def summarize(folder: Path, split: str, **more: Any) -> dict[str, Any]:
@@ -116,6 +127,9 @@ class Choice:
     temperature: float = 0.0
     max_new_tokens: int | None = None
     seed: int = 0
+    judge: bool = False
+    overrides: Sequence[str] = ()
+    """Of the judge's section: `judge.model=...`."""
 
     def check(self) -> None:
         """Raises UserError where options contradict each other or name what does not exist."""
@@ -132,6 +146,10 @@ class Choice:
             raise UserError("--stage, --checkpoint and --model each say which model; give one of them")
         if self.samples > 1 and not self.temperature:
             raise UserError(f"greedy decoding gives {self.samples} times the same; add --temperature, such as 0.7")
+        if any(not override.startswith("judge.") for override in self.overrides):
+            raise UserError("--set takes judge.KEY=VALUE here; the rest of a run's recipe stays as it was trained with")
+        if self.overrides and not self.judge:
+            raise UserError("--set says which judge to ask; add --judge, or leave it out")
         if not 0.0 <= self.temperature < float("inf"):
             raise UserError(f"expected a temperature of 0 or more, such as 0.7, found {self.temperature}")
 
@@ -192,6 +210,7 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
     decoding, own = choice.decoding(session), choice.is_own(session)
     folder = run.evaluation if own else run.evaluation / _folder_name(name, decoding, decoding_of(session))
     check_writable(path)
+    judge = judge_of(change_recipe(session.recipe, choice.overrides), run, choice.judge, display)
     if choice.model:
         session = open_other_model(session, choice.model)
     # a run that is being trained keeps its own evaluation to itself
@@ -201,15 +220,39 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
         tasks = fitting(policy, tasks, decoding, display)
         folder.mkdir(parents=True, exist_ok=True)
         for label, adapter in _models(session, run, policy, choice):
-            evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding)
+            marking: Marking = list
+            if judge:
+                display.note(f"{label}: asking the judge") if choice.judge else None
+                marking = partial(marked, judge=judge, contract=session.contract)
+            evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding, marking=marking)
         clear(folder)
     told = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}
-    summary = summarize(folder, choice.source(session), **told)
+    summary = summarize(folder, choice.source(session), **told, **judge_facts(judge))
     if own:
         build_report(path)
     else:
         display.note(f"rows and summary: {folder}")
     return summary
+
+
+def judge_of(recipe: Recipe, run: RunDir, wanted: bool, display: Display) -> Judge | None:
+    """The judge of an evaluation: one that is asked where it is wanted, else one that knows what it said before.
+
+    Raises:
+        UserError: It is wanted, and the recipe names none, or it gives no marks.
+    """
+    if not recipe.judge.on:
+        if wanted:
+            raise UserError(
+                "--judge needs a judge, and the run's recipe names none; add --set judge.base_url=http://... and "
+                "--set judge.model=NAME, and where it asks for a key --set judge.api_key_env=VARIABLE"
+            )
+        return None
+
+    def tell(notice: Notice) -> None:
+        display.note(f"{'warning: ' if notice.state == 'raised' else ''}{notice.message}")
+
+    return open_judge(recipe.judge, run.path / FILE, tell=tell, asks=wanted)
 
 
 def fitting(policy: Policy, tasks: Sequence[Task], decoding: Decoding, display: Display) -> list[Task]:

@@ -22,6 +22,8 @@ from thinkaloud.display import Display
 from thinkaloud.durations import session_clock
 from thinkaloud.environment import PhaseTimer, describe_environment
 from thinkaloud.errors import UserError
+from thinkaloud.judge import FILE as JUDGE_FILE
+from thinkaloud.judge import open_judge
 from thinkaloud.recorder import Recorder
 from thinkaloud.report.build import build_report
 from thinkaloud.resume import check_recipe
@@ -97,6 +99,7 @@ def train(
                 session = start(recipe, place, pool, display)
             warn(audit_recipe(recipe, session.pool), display)
         score, level = closing.enter_context(open_scorer(recipe, session.contract))
+        judge = open_judge(recipe.judge, out / JUDGE_FILE) if recipe.judge.on else None
         with timer.phase("prepare"):
             policy = session.load_policy()
             check_engine(recipe, policy.model.config)
@@ -120,10 +123,12 @@ def train(
         if track:
             sinks.append(Tracker(track, out, recipe.name, recipe.resolved()))
         recorder = Recorder(run, display, sinks)
+        if judge:
+            judge.tell = recorder.judge
         planner = None
         if ends_at is not None:
             planner = Planner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
-        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner)
+        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner, judge)
         try:
             run_stages(work)
         finally:

@@ -24,6 +24,7 @@ from thinkaloud.telemetry import Sink
 from thinkaloud.train.health import Event
 
 if TYPE_CHECKING:
+    from thinkaloud.judge import Notice
     from thinkaloud.train.deadline import Plan
     from thinkaloud.train.grpo import StepResult
 
@@ -49,6 +50,10 @@ class Recorder:
     def trouble(self, what: str, message: str) -> None:
         """Something could not be written that will be tried again."""
         self.event(Event(*self._at, f"disk {what}", "raised", message))
+
+    def judge(self, notice: Notice) -> None:
+        """What the judge has to tell."""
+        self.event(Event(*self._at, "judge", notice.state, notice.message, notice.remedy))
 
     def go_on(self, stage: str, done: int) -> None:
         """A stage goes on after `done` steps: what was told of later ones is forgotten."""

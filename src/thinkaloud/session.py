@@ -25,9 +25,10 @@ from thinkaloud.data.store import open_pool
 from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.fetch import ModelFiles, models_cache
+from thinkaloud.judge import Judge, answer_of, paid
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
-from thinkaloud.model.processes import share
+from thinkaloud.model.processes import gather, is_first, share
 from thinkaloud.model.sharding import mesh_of, place
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Task
@@ -143,6 +144,27 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Scor
     finally:
         if sandbox:
             sandbox.close()
+
+
+def judged(score: Scorer, judge: Judge, recipe: Recipe, contract: PromptContract, check: Callable[[], None]) -> Scorer:
+    """`score` with the judge's marks as a part of it; the judge works while code runs in the sandbox.
+
+    Args:
+        check: called again and again while the judge is waited for; what it raises ends the waiting.
+    """
+
+    def both(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
+        answers = [
+            answer_of(task.domain, task.question, completion.text, completion.finish, contract)
+            for task, completion in zip(tasks, completions, strict=True)
+        ]
+        asking = judge.begin([answer for answer in answers if answer is not None] if is_first() else [])
+        scores = score(tasks, completions)
+        found = iter(gather(judge.finish(asking, check))[0])  # one process asks for all
+        rulings = [None if answer is None else next(found) for answer in answers]
+        return paid(tasks, scores, rulings, recipe.judge.reward_share)
+
+    return both
 
 
 def open_run(path: Path, *, allow_contract_mismatch: bool = False) -> tuple[Session, RunDir]:

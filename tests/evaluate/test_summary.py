@@ -244,3 +244,24 @@ def test_percent_never_rounds_to_all_or_nothing(rate: float | None, text: str) -
 def test_percent_range() -> None:
     assert percent_range([0.902, 0.9951]) == "[90, 100]"
     assert percent_range(None) == ""
+
+
+def test_a_judge_s_marks_are_counted_apart(tmp_path: Path) -> None:
+    def marked(task_id: str, mark: int) -> Row:
+        marks = {"judge_reasoning": mark, "judge_answer": 4, "judge_overall": mark + 1}
+        return row(task_id, "creative_writing", "graded", reward=0.5, judge="judged", **marks)
+
+    rows = [marked("a", 2), marked("b", 6), row("c", "creative_writing", "graded", judge="failed"), row("d")]
+    path = tmp_path / "trained.parquet"
+    write_rows(path, rows)
+    assert read_rows(path) == rows
+    summary = summarize(rows)
+    assert summary["overall"]["judge"] == summary["domains"]["creative_writing"]["judge"]
+    marks = summary["overall"]["judge"]
+    assert (marks["n"], marks["not_judged"]) == (2, 1)
+    assert (marks["reasoning"], marks["answer"], marks["overall"]) == (4.0, 4.0, 5.0)
+    assert marks["overall_interval"] == [3.0, 7.0]
+    assert marks["answer_interval"] == [4.0, 4.0]
+    assert "judge" not in summary["domains"]["math"]
+    silent = summarize([row("c", "creative_writing", "graded", judge="silent")])["overall"]["judge"]
+    assert (silent["n"], silent["not_judged"], silent["overall"], silent["overall_interval"]) == (0, 1, None, None)

@@ -67,7 +67,9 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
     }
     for name, rows in stages.items():
         write_rows(folder / "eval" / f"{name}.parquet", rows)
-    write_summary(folder / "eval" / "summary.json", build_summary("test", stages))
+    write_summary(
+        folder / "eval" / "summary.json", {**build_summary("test", stages), "judge": {"model": f"made-up {HOSTILE[0]}"}}
+    )
     counts = {name: {"train": 44, "validation": 10, "test": 10} for name in DOMAINS}
     (folder / "pool").mkdir()
     (folder / "pool" / "pool.json").write_text(json.dumps({"counts": counts, "dropped": {}}))
@@ -200,9 +202,13 @@ def made_row(domain: str, k: int, format_rate: float, draw: random.Random) -> Ro
     )
     status, reward, reason, components = "bad_format", 0.0, "missing_reasoning", {"format": 0.0}
     finish = "stop"
+    marks: dict[str, Any] = {}
     if keeps and REGISTRY[domain].kind == "heuristic":
         status, reward, reason = "graded", 0.2 + 0.8 * draw.uniform(0.4, 0.9), None
         components = {"format": 0.2, "length": 0.2, "diversity": 0.2, "relevance": reward - 0.6}
+        mark = 1 + (k + DOMAINS.index(domain)) % 9
+        marks = {"judge": "judged", "judge_reasoning": mark, "judge_answer": mark, "judge_overall": mark + 1}
+        marks = {"judge": "failed"} if k == 9 else marks
     elif keeps:
         right = draw.random() < 0.35
         status, reward, reason = ("correct", 1.0, None) if right else ("wrong", 0.2, None)
@@ -223,6 +229,7 @@ def made_row(domain: str, k: int, format_rate: float, draw: random.Random) -> Ro
         reason=reason,
         components=json.dumps(components),
         explanation=f"compared with {2 * k + 2}",
+        **marks,
     )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.report.outcome import changes, headline, reasons, results, statuses
+from thinkaloud.report.outcome import changes, headline, judge, judge_said, reasons, results, statuses
 from thinkaloud.report.rundir import Run
 
 
@@ -99,3 +99,26 @@ def test_statuses_and_reasons_are_counted_by_stage() -> None:
     assert why is not None
     assert why.rows == (("text outside", "7", "0"), ("missing answer", "2", "0"))
     assert statuses(run_of()) is None
+
+
+def test_a_judge_s_marks_stand_apart_with_their_numbers() -> None:
+    marks = {"n": 8, "not_judged": 2}
+    for part in ("reasoning", "answer", "overall"):
+        marks |= {part: 6.25, f"{part}_interval": [5.0, 7.5]}
+    overall, none = rates(0.9, judge=marks), rates(0.0, judge={"n": 0, "not_judged": 1, "overall": None})
+    run = run_of(
+        base={"overall": none, "domains": {"creative_writing": none, "math": rates(0.5)}},
+        trained={"overall": overall, "domains": {"creative_writing": overall, "math": rates(0.5)}},
+    )
+    tables = judge(run)
+    assert [table.caption.partition(":")[0] for table in tables] == [
+        "Judge, overall",
+        "Judge, answer",
+        "Judge, reasoning",
+    ]
+    assert tables[0].rows == (
+        ("creative_writing", "-", "6.2 [5.0, 7.5], 8"),
+        ("overall", "-", "6.2 [5.0, 7.5], 8"),
+    )
+    assert judge_said(run) == "Judge: unknown. Not judged, though they keep the format: 1 (base), 2 (trained)."
+    assert judge(run_of(base={"overall": rates(0.0), "domains": {"math": rates(0.5)}})) == ()

@@ -44,6 +44,13 @@ def evaluate(
         bool, typer.Option("--contracts", help="The trained model under its own prompt and under mismatched ones.")
     ] = False,
     variant: Annotated[list[str] | None, typer.Option(help="With --contracts: only these mismatches.")] = None,
+    judge: Annotated[
+        bool,
+        typer.Option("--judge", help="Let the judge of the recipe's [judge] mark creative answers (docs/judge.md)."),
+    ] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="judge.KEY=VALUE", help="With --judge: another judge.")
+    ] = None,
     allow_contract_mismatch: Mismatch = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +79,8 @@ def evaluate(
         temperature=temperature,
         max_new_tokens=max_new_tokens,
         seed=seed,
+        judge=judge,
+        overrides=overrides or (),
     )
     with open_display() as display:
         if contracts:
@@ -95,6 +104,7 @@ def evaluate(
         print_table(summary_table(summary))
         _print_sentences(summary["comparisons"])
         _print_samples(summary)
+        _print_judge(summary)
 
 
 def _print_sentences(entries: Any) -> None:
@@ -116,6 +126,24 @@ def _print_samples(summary: dict[str, Any]) -> None:
         if majority:
             parts.append(f"majority {percent(majority['rate'])} {percent_range(majority['interval'])}")
         print(f"{STAGE_LABELS.get(stage, stage)}, verifiable domains: {', '.join(parts)}")
+
+
+def _print_judge(summary: dict[str, Any]) -> None:
+    """The judge's marks, where it was asked."""
+    from thinkaloud.evaluate.rows import STAGE_LABELS
+
+    for stage, result in summary["stages"].items():
+        marks = result["overall"].get("judge")
+        if not marks:
+            continue
+        left = f"; {marks['not_judged']} not judged" if marks["not_judged"] else ""
+        means = [
+            f"{part} {marks[part]:.1f} [{marks[f'{part}_interval'][0]:.1f}, {marks[f'{part}_interval'][1]:.1f}]"
+            for part in ("reasoning", "answer", "overall")
+            if marks[part] is not None
+        ]
+        name = (summary.get("judge") or {}).get("model", "a judge")
+        print(f"{STAGE_LABELS.get(stage, stage)}, judged by {name}: {', '.join(means) or 'none'} of {marks['n']}{left}")
 
 
 def _contracts_table(summary: dict[str, Any]) -> Table:

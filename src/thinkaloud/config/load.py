@@ -76,6 +76,14 @@ def parse_recipe(values: dict[str, Any], where: str = "recipe") -> Recipe:
         raise UserError(f"{where} is not a recipe: it is nested too deeply") from None
 
 
+def change_recipe(recipe: Recipe, overrides: Sequence[str], where: str = "recipe") -> Recipe:
+    """A recipe with `key.path=value` overrides applied; raises UserError as `load_recipe` does."""
+    values = recipe.resolved()
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, where=where)
+
+
 def _tuples(value: Any) -> Any:
     """TOML and JSON have lists where the frozen models have tuples."""
     if isinstance(value, dict):
@@ -126,7 +134,9 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return f"{key}: {first['ctx']['error']}"
     message = first["msg"]
-    wanted = _WANTED.get(first["type"]) or re.sub(r"^(Input|String) should (be )?", "", message)
+    wanted = _WANTED.get(key) or _WANTED.get(first["type"]) or re.sub(r"^(Input|String) should (be )?", "", message)
+    if key in _SECRET:
+        return f"{key}: expected {wanted}"
     found = repr(first["input"])
     return (
         f"{key}: expected {wanted}, found {found if len(found) <= 80 else found[:80] + '…'} ({_kind(first['input'])})"
@@ -142,9 +152,14 @@ _WANTED = {
     "bool_type": "true or false",
     "string_type": 'text ("in quotes")',
     "string_too_short": "some text",
+    "judge.base_url": "http:// or https://, a host and a path, with no user name, key or query in it",
+    "judge.api_key_env": "the name of an environment variable in capitals, as OPENAI_API_KEY, never the key itself",
     "string_pattern_mismatch": "letters, digits, dots, dashes and underscores, beginning with a letter or digit",
 }
-"""What a kind of mistake calls for, by pydantic's name of it; other messages of pydantic are plain enough."""
+"""What a key, or a kind of mistake by pydantic's name of it, calls for; other messages of pydantic are plain enough."""
+
+_SECRET = ("judge.base_url", "judge.api_key_env")
+"""Keys where somebody may have put a secret: what was found is not said."""
 
 
 def _kind(value: Any) -> str:

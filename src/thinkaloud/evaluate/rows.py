@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ STAGE_LABELS = {"base": "base", "cold_start": "cold start", "trained": "trained"
 class Row:
     """One completion of an evaluation.
 
-    `components` is the reward's breakdown as a JSON object; `sample` counts the completions of one task from 0.
+    `components` is the reward's breakdown as a JSON object; `sample` counts the completions of one task from 0; `judge`
+    is empty, or what became of asking a judge (`judged`, `failed`, `silent`), whose marks from 1 to 10 follow.
     """
 
     task_id: str
@@ -40,6 +41,10 @@ class Row:
     components: str
     explanation: str
     sample: int = 0
+    judge: str = ""
+    judge_reasoning: int | None = None
+    judge_answer: int | None = None
+    judge_overall: int | None = None
 
     @classmethod
     def of(cls, task: Task, completion: Completion, score: Score, sample: int = 0) -> Row:
@@ -86,14 +91,15 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"num_tokens": pa.int64(), "reward": pa.float64(), "sample": pa.int64()}
+    integers = ("num_tokens", "sample", "judge_reasoning", "judge_answer", "judge_overall")
+    kinds = {"reward": pa.float64(), **dict.fromkeys(integers, pa.int64())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
     table = pa.Table.from_pylist([_encodable(asdict(row)) for row in rows], schema=schema)
     replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read the rows that `write_rows` wrote; further columns are ignored, rows of older files are first samples.
+    """Read the rows that `write_rows` wrote; further columns are ignored, those that older files lack get defaults.
 
     Raises:
         UserError: the file is missing, is not Parquet, or lacks a column.
@@ -101,13 +107,12 @@ def read_rows(path: Path) -> list[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = list(Row.__dataclass_fields__)
+    fields = Row.__dataclass_fields__
     try:
         table = pq.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"cannot read {path} as Parquet ({error}); run `thinkaloud eval` again") from error
-    if "sample" not in table.column_names:
-        columns.remove("sample")
+    columns = [name for name in fields if name in table.column_names or fields[name].default is MISSING]
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}; run `thinkaloud eval` again")

@@ -52,6 +52,8 @@ def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any
           under `allow`, each with its interval;
         - `format_rate_by_rule`: parsed again, with text outside the tags under `reject` and under `allow`;
         - `statuses` and `reasons`: counts over all completions;
+        - where a judge was asked, `judge`: `n` judged, `not_judged` (asked about in vain, or not at all), and the mean
+          marks `reasoning`, `answer`, `overall` from 1 to 10, each with its interval;
         - with several samples a task, `pass_at` and `majority` (see `sampled_rates`).
 
         Rates and means are null where nothing was counted.
@@ -103,7 +105,20 @@ def _rates(rows: Sequence[Row], tags: Tags | None) -> dict[str, Any]:
         "statuses": dict(Counter(row.status for row in rows).most_common()),
         "reasons": dict(Counter(row.reason for row in rows if row.reason).most_common()),
         **(sampled_rates(scored, tags) if samples > 1 else {}),
+        **_judge(rows),
     }
+
+
+def _judge(rows: Sequence[Row]) -> dict[str, Any]:
+    """The judge's marks, if there was one."""
+    asked = [row for row in rows if row.judge]
+    found = [row for row in asked if row.judge_overall is not None]
+    if not asked:
+        return {}
+    means: dict[str, Any] = {"n": len(found), "not_judged": len(asked) - len(found)}
+    for part in ("reasoning", "answer", "overall"):
+        means |= _mean(part, part, found, lambda row, field=f"judge_{part}": getattr(row, field))  # type: ignore[misc]
+    return {"judge": means}
 
 
 def _rate(name: str, rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, Any]:

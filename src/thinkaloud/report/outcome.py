@@ -12,7 +12,17 @@ from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.course import windows
 from thinkaloud.report.rundir import Run, lookup, number
-from thinkaloud.report.tables import Table, count_text, given_format_text, label, mean_text, rate_text, reward_text
+from thinkaloud.report.samples import printable
+from thinkaloud.report.tables import (
+    Table,
+    count_text,
+    given_format_text,
+    label,
+    marks_text,
+    mean_text,
+    rate_text,
+    reward_text,
+)
 
 
 def headline(run: Run) -> tuple[str, ...]:
@@ -83,6 +93,37 @@ def results(run: Run) -> tuple[Table, ...]:
         ),
         table("Completions scored (+ those that could not be)", count_text),
     )
+
+
+def judge(run: Run) -> tuple[Table, ...]:
+    """A judge's marks: domain x stage; empty where none was asked."""
+    domains = in_order(
+        {name for stage in run.stages.values() for name, rates in stage["domains"].items() if lookup(rates, "judge")}
+    )
+    header = ("domain", *map(label, run.stages))
+    tables = []
+    for part in ("overall", "answer", "reasoning"):
+        rows = [
+            (
+                name,
+                *(
+                    marks_text(stage["overall"] if name == "overall" else stage["domains"].get(name), part)
+                    for stage in run.stages.values()
+                ),
+            )
+            for name in [*domains, "overall"]
+        ]
+        caption = f"Judge, {part}: mean mark from 1 to 10 [95 % interval], and of how many completions"
+        tables.append(Table(caption=caption, header=header, rows=tuple(rows), bold_last=True))
+    return tuple(tables) if domains else ()
+
+
+def judge_said(run: Run) -> str:
+    """Who judged, and how much of it was left undone."""
+    name = printable(str(lookup(run.summary, "judge", "model") or "unknown"), 80)
+    left = [(label(stage), number(rates, "overall", "judge", "not_judged")) for stage, rates in run.stages.items()]
+    undone = ", ".join(f"{count:.0f} ({stage})" for stage, count in left if count)
+    return f"Judge: {name}." + (f" Not judged, though they keep the format: {undone}." if undone else "")
 
 
 def lengths(run: Run) -> tuple[Table, ...]:

@@ -16,6 +16,8 @@ def sections(run: Run) -> dict[str, Any]:
         "headline": outcome.headline(run),
         "results": outcome.results(run),
         "changes": outcome.changes(run),
+        "judge": outcome.judge(run),
+        "judge_said": outcome.judge_said(run),
         "lengths": outcome.lengths(run),
         "reasons_by_domain": outcome.reasons_by_domain(run),
         "matching": matching.summary(run),

@@ -53,6 +53,15 @@ def reward_text(rates: object) -> str:
     return f"{mean:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else f"{mean:.2f}"
 
 
+def marks_text(rates: object, part: str) -> str:
+    """`6.2 [5.1, 7.3], 20`: a judge's mean mark, its interval, and of how many completions."""
+    mean, bounds = number(rates, "judge", part), interval(lookup(rates, "judge"), f"{part}_interval")
+    if mean is None:
+        return "-"
+    span = f" [{bounds[0]:.1f}, {bounds[1]:.1f}]" if bounds else ""
+    return f"{mean:.1f}{span}, {number(rates, 'judge', 'n') or 0:.0f}"
+
+
 def count_text(rates: object) -> str:
     n, masked = number(rates, "n"), number(rates, "masked")
     if n is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.parts import clear
+from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.run import evaluate, held_out
-from thinkaloud.evaluating import decoding_of, evaluate_into, summarize
+from thinkaloud.evaluating import decoding_of, evaluate_into, judge_facts, summarize
+from thinkaloud.judge import marked
 from thinkaloud.model.lora import Adapter
 from thinkaloud.stages.work import Work
 
@@ -33,10 +36,21 @@ def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
         if work.planner and work.planner.must_end_evaluation(session_clock() - began):
             raise _OutOfTime
 
+    def marking(rows: Sequence[Row]) -> list[Row]:
+        if work.judge is None:
+            return list(rows)
+        try:
+            return marked(rows, work.judge, work.session.contract, between)
+        except _OutOfTime:
+            work.display.note(f"deadline: {stage} is not judged; `thinkaloud eval {work.run.path} --judge` does it")
+            return list(rows)
+        finally:
+            work.judge.take_counts()  # GRPO's are its own
+
     try:
         with work.timer.phase(f"evaluate_{stage}"):
             own = (work.session, work.policy, adapter, tasks, work.score, work.display)
-            evaluate_into(path.parent, stage, *own, between=between)
+            evaluate_into(path.parent, stage, *own, between=between, marking=marking)
             clear(path.parent)
     except _OutOfTime:
         work.display.note(f"deadline: {stage} takes too long to evaluate; `thinkaloud eval {work.run.path}` does it")
@@ -44,7 +58,7 @@ def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
     finally:
         if work.planner:
             work.planner.took("evaluation", session_clock() - began)
-    rates = summarize(work.run.evaluation, config.split)["stages"][stage]["overall"]
+    rates = summarize(work.run.evaluation, config.split, **judge_facts(work.judge))["stages"][stage]["overall"]
     work.display.note(f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
 
 

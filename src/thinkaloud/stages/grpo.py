@@ -40,7 +40,7 @@ class _GrpoRun:
     def __init__(self, work: Work, reference: Adapter) -> None:
         self.work, self.config = work, work.recipe.grpo
         stage, begun = stage_of(work.recipe), jax.tree.map(jnp.copy, reference)
-        self.stage: Grpo = stage(work.policy, begun, work.recipe, work.score, work.stop.check)
+        self.stage: Grpo = stage(work.policy, begun, work.recipe, work.reward, work.stop.check)
         self.adapter, self.state, self.done = reference, self.stage.optimizer.init(reference), 0
         self.health = Health("grpo")
         self.total = self.config.max_steps
@@ -144,6 +144,8 @@ class _GrpoRun:
         result = self.stage.step(self.adapter, self.state, tasks, self.done)
         self.adapter, self.state, self.done = result.adapter, result.state, self.done + 1
         row = result.metrics
+        if work.judge and work.recipe.judge.reward_share:
+            row["judge"] = work.judge.take_counts()
         validated = checkpoint.validate_every and self.done % checkpoint.validate_every == 0
         if validated:
             self._validate(row)

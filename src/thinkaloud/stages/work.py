@@ -8,12 +8,13 @@ from typing import Any
 from thinkaloud.config import Recipe
 from thinkaloud.display import Display
 from thinkaloud.environment import PhaseTimer
+from thinkaloud.judge import Judge
 from thinkaloud.model.lora import Adapter
 from thinkaloud.recorder import Recorder
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rundir import RunDir
 from thinkaloud.runlock import RunLock
-from thinkaloud.session import Scorer, Session
+from thinkaloud.session import Scorer, Session, judged
 from thinkaloud.stopping import Stop
 from thinkaloud.train.checkpoint import Restored, Stage
 from thinkaloud.train.deadline import Planner
@@ -34,6 +35,7 @@ class Work:
     stop: Stop = field(default_factory=Stop)
     lock: RunLock | None = None
     planner: Planner | None = None
+    judge: Judge | None = None
     saver: Saver = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +45,13 @@ class Work:
     @property
     def recipe(self) -> Recipe:
         return self.session.recipe
+
+    @property
+    def reward(self) -> Scorer:
+        """What GRPO is paid by: `score`, with a judge's marks in it where the recipe gives them a share."""
+        if self.judge is None or not self.recipe.judge.reward_share:
+            return self.score
+        return judged(self.score, self.judge, self.recipe, self.session.contract, self.stop.check)
 
     def resume(self, stage: Stage, like: Adapter, state_like: Any) -> Restored | None:
         """Where a stage goes on: its newest whole checkpoint, or None at its beginning.

@@ -1,0 +1,94 @@
+"""An OpenAI-compatible endpoint on loopback that says what a test wants, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Said:
+    """One reply: a chat completion that holds `content`, or `body` as it is."""
+
+    content: str | None = '{"reasoning": 7, "answer": 6, "overall": 8}'
+    status: int = 200
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    finish: str = "stop"
+
+
+Reply = Callable[[int, dict[str, Any]], Said]
+"""From the number of a request, from 0, and its body."""
+
+
+@dataclass
+class Fake:
+    """The endpoint as a test sees it."""
+
+    url: str
+    reply: Reply
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def calls(self) -> int:
+        return len(self.asked)
+
+
+@contextmanager
+def serving(reply: Reply = lambda number, asked: Said()) -> Iterator[Fake]:
+    """Serve until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with fake.lock:
+                number = len(fake.asked)
+                fake.asked.append({**asked, "path": self.path})
+                fake.authorizations.append(self.headers["Authorization"])
+                fake.at_once += 1
+                fake.most_at_once = max(fake.most_at_once, fake.at_once)
+            said = fake.reply(number, asked)
+            time.sleep(said.seconds)
+            body = said.body if said.body is not None else json.dumps(completion(said)).encode()
+            with fake.lock:
+                fake.at_once -= 1
+            try:
+                self.send_response(said.status)
+                for name, value in {"Content-Type": "application/json", **said.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            except OSError:
+                pass  # who asked has gone
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    fake = Fake(f"http://127.0.0.1:{server.server_address[1]}/v1", reply)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def completion(said: Said) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": said.content}, "finish_reason": said.finish}
+    return {"choices": [choice], "usage": {"total_tokens": 100}}

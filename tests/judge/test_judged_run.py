@@ -1,0 +1,201 @@
+"""A whole run with a judge: rewards, metrics, evaluation, report; cut off and resumed; the key nowhere on the disk."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_endpoint import Fake, Said, serving
+
+from thinkaloud import cli, pipeline
+from thinkaloud.config import Recipe, parse_recipe_text
+from thinkaloud.display import Display
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.rows import read_rows
+from thinkaloud.records import Completion, Finish
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.grpo import Grpo
+
+TEXT = """
+name = "judged"
+model = "tiny"
+
+[data]
+domains = ["creative_writing", "math"]
+
+[rollout]
+prompts_per_step = 2
+group_size = 2
+max_prompt_tokens = 600
+max_new_tokens = 8
+top_p = 1.0
+top_k = 0
+temperature = 1.0
+
+[grpo]
+max_steps = 3
+inner_iterations = 1
+learning_rate = 1e-3
+
+[evaluate]
+tasks_per_domain = 1
+stages = ["base", "trained"]
+
+[checkpoint]
+every_steps = 1
+
+[judge]
+model = "j"
+reward_share = 0.5
+api_key_env = "JUDGE_KEY_OF_TESTS"
+max_retries = 0
+"""
+KEY = "sk-SECRET-71c2"
+
+
+def reply(number: int, asked: dict[str, Any]) -> Said:
+    """Marks that depend on the answer alone."""
+    mark = 1 + len(asked["messages"][1]["content"]) % 10
+    return Said(json.dumps({"reasoning": mark, "answer": 5, "overall": 11 - mark}))
+
+
+def well_formed(complete: Any) -> Any:
+    """A random model's completions, put into words that keep the format."""
+
+    def told(self: Policy, *arguments: Any, **settings: Any) -> list[list[Completion]]:
+        return [
+            [
+                replace(
+                    completion,
+                    text="<reasoning>One plan.</reasoning><answer>Ids "
+                    + " ".join(f"number{i}" for i in completion.token_ids)
+                    + "</answer>",
+                    finish=Finish.STOP,
+                )
+                for completion in group
+            ]
+            for group in complete(self, *arguments, **settings)
+        ]
+
+    return told
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
+    monkeypatch.setenv("JUDGE_KEY_OF_TESTS", KEY)
+    monkeypatch.setattr(Policy, "complete", well_formed(Policy.complete))
+    with serving(reply) as found:
+        yield found
+
+
+def recipe_at(fake: Fake, *overrides: str) -> Recipe:
+    return parse_recipe_text(TEXT, (f"judge.base_url={fake.url}", *overrides))
+
+
+def train(recipe: Recipe, out: Path, *, resume: bool = False) -> str:
+    said = io.StringIO()
+    with Display(said) as display:
+        pipeline.train(recipe, TEXT, out, resume=resume, display=display)
+    return said.getvalue()
+
+
+def steps(out: Path) -> list[dict[str, Any]]:
+    return [row for line in (out / "metrics.jsonl").read_text().splitlines() if (row := json.loads(line))]
+
+
+@pytest.mark.slow
+def test_a_run_with_a_judge(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(recipe_at(fake), whole)
+    paid_for = fake.calls
+
+    # what it leaves behind
+    rows = steps(whole)
+    judged = [row["judge"]["judged"] + row["judge"]["cached"] for row in rows]
+    assert sum(judged) > 0
+    assert all(row["judge"]["failed"] == row["judge"]["silent"] == 0 for row in rows)
+    trained = read_rows(whole / "eval" / "trained.parquet")
+    creative = next(row for row in trained if row.domain == "creative_writing")
+    assert creative.judge == "judged"
+    assert creative.judge_answer == 5
+    assert "judge" not in creative.components, "an evaluation's rewards are without the judge"
+    assert all(row.judge == "" and row.judge_overall is None for row in trained if row.domain == "math")
+    summary = json.loads((whole / "eval" / "summary.json").read_text())
+    assert summary["judge"]["model"] == "j"
+    marks = summary["stages"]["trained"]["domains"]["creative_writing"]["judge"]
+    assert (marks["n"], marks["not_judged"], marks["answer"], marks["answer_interval"]) == (1, 0, 5.0, [5.0, 5.0])
+    assert "What a judge makes of the creative answers" in (whole / "report.html").read_text()
+    assert "Judge: j." in (whole / "writeup.md").read_text()
+    assert fake.authorizations == [f"Bearer {KEY}"] * paid_for
+    for file in whole.rglob("*"):
+        assert file.is_dir() or KEY.encode() not in file.read_bytes(), file
+
+    # cut off before a checkpoint, and resumed: the same numbers, and nothing paid twice
+    real, fake.asked[:] = Grpo.update, []
+
+    def crash(self: Grpo, *arguments: Any) -> Any:
+        if arguments[-1] == 2:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Grpo, "update", crash)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe_at(fake), broken)
+    train(recipe_at(fake), broken, resume=True)
+    assert fake.calls == paid_for
+    for ours, theirs in zip(steps(broken), rows, strict=True):
+        for key in ("reward", "reward_std", "loss", "domains", "masked"):
+            assert ours[key] == theirs[key]
+    assert read_rows(broken / "eval" / "trained.parquet") == trained
+
+    # `thinkaloud eval`: known marks are shown again without asking; another judge is asked where it is wanted
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["thinkaloud", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    capsys.readouterr()
+    monkeypatch.delenv("JUDGE_KEY_OF_TESTS")
+    code, out, _ = call("eval", str(whole), "--stage", "trained")
+    assert (code, fake.calls) == (0, paid_for)
+    assert "trained, judged by j: " in out
+    assert read_rows(whole / "eval" / "trained.parquet") == trained
+    code, _, err = call("eval", str(whole), "--judge")
+    assert code == 2
+    assert "JUDGE_KEY_OF_TESTS, found none" in err
+    other = ("--set", "judge.model=k", "--set", 'judge.api_key_env=""')
+    assert call("eval", str(whole), *other)[0] == 2, "--set goes with --judge"
+    assert "judge.KEY=VALUE" in call("eval", str(whole), "--judge", "--set", "grpo.max_steps=1")[2]
+    monkeypatch.setenv("ANOTHER_KEY", "k")
+    another = ("--set", "judge.model=k", "--set", "judge.api_key_env=ANOTHER_KEY", "--json")
+    code, out, _ = call("eval", str(whole), "--judge", "--stage", "trained", *another)
+    assert (code, fake.calls - paid_for) == (0, 2), "its check, and the one creative answer"
+    assert json.loads(out)["judge"]["model"] == "k"
+
+
+@pytest.mark.slow
+def test_a_judge_that_dies_in_the_night_stops_nothing(fake: Fake, tmp_path: Path) -> None:
+    fake.reply = lambda *_: Said(status=401)
+    with pytest.raises(UserError, match=r"the judge gives no marks: .*says 401"):
+        train(recipe_at(fake), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    fake.asked.clear()
+    fake.reply = lambda number, asked: reply(number, asked) if number < 3 else Said(status=503)
+    said = train(recipe_at(fake, "judge.pause_after=1"), tmp_path / "run")
+    counts = [row["judge"] for row in steps(tmp_path / "run")]
+    assert sum(count["silent"] for count in counts) > 0
+    assert "the judge pauses" in said
+    events = [json.loads(line) for line in (tmp_path / "run" / "health.jsonl").read_text().splitlines()]
+    assert ("judge", "raised") in [(event["check"], event["state"]) for event in events]
+    summary = json.loads((tmp_path / "run" / "eval" / "summary.json").read_text())
+    assert summary["stages"]["base"]["overall"]["judge"]["n"] == 1
