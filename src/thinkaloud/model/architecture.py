@@ -3,7 +3,8 @@
 Dense work (projections, MLP, norms) sees only real tokens, laid end to end as [tokens, hidden]. How tokens attend to
 each other is the caller's: `block` is given an `attend` function. `run_layers` scans the stacked layers.
 
-Precision: matrix products in the base's dtype, norms, rotations and softmax in float32, adapters in float32.
+Precision: factors of a product with the base have its dtype, sums are float32, and so are norms, rotations, softmax and
+adapters; `precision.py` says what hidden states are.
 """
 
 from __future__ import annotations
@@ -14,19 +15,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.precision import activation_dtype, in_loop, into_loop
+from thinkaloud.model.remat import SAVED_IN_BACKWARD, keep
 
 Params = dict[str, Any]
 Layer = dict[str, Any]
-
-SAVED_IN_BACKWARD = (
-    *("query", "key", "value", "attended", "normalizer"),
-    *("attention_out", "gate", "up", "mlp_out", "lora_in"),
-)
-"""What the backward pass keeps of each layer: products of matrices. The cheap rest is computed again."""
 
 
 class Rotation(NamedTuple):
@@ -43,12 +39,6 @@ Attend = Callable[
     tuple[Float[Array, "tokens heads dim"], Any],
 ]
 """(queries, keys, values, whether the layer slides) -> (attended values, anything to collect a layer)."""
-
-
-def keep(x: Array, name: str) -> Array:
-    """Mark a value that the backward pass keeps; see SAVED_IN_BACKWARD."""
-    mark: Callable[[Array, str], Array] = checkpoint_name
-    return mark(x, name)
 
 
 def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], config: ModelConfig) -> Array:
@@ -107,17 +97,18 @@ def frozen_product(x: Float[Array, "*rows inner"], weight: Float[Array, "inner o
     Forward and backward, both factors have the weights' dtype and sums are float32: with bfloat16 weights that is
     what accelerators are made for, and what processors with bfloat16 products do twice as fast as float32.
     """
-    return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=jnp.float32)
+    return jnp.einsum("...i,io->...o", x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
 
 
-def _product_forward(x: Array, weight: Array) -> tuple[Array, Array]:
-    return frozen_product(x, weight), weight
+def _product_forward(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
+    return frozen_product(x, weight), (weight, jnp.zeros((), x.dtype))
 
 
-def _product_backward(weight: Array, gradient: Array) -> tuple[Array, None]:
+def _product_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, None]:
+    weight, like = saved
     gradient = gradient.astype(weight.dtype)
     slope = jnp.einsum("...o,io->...i", gradient, weight, preferred_element_type=jnp.float32)
-    return slope.astype(weight.dtype), None
+    return slope.astype(like.dtype), None
 
 
 frozen_product.defvjp(_product_forward, _product_backward)
@@ -201,6 +192,7 @@ def block(
 def embed(params: Params, tokens: Int[Array, "*tokens"], config: ModelConfig) -> Array:
     """Token embeddings, scaled as Gemma does."""
     x = params["embed"][tokens]
+    x = x.astype(activation_dtype(x.dtype))
     return x * jnp.asarray(config.embedding_scale, x.dtype) if config.embedding_scale != 1.0 else x
 
 
@@ -231,13 +223,13 @@ def run_layers(
 
     def body(x: Array, scanned: Any) -> tuple[Array, Any]:
         layer, pairs, slides = scanned
-        return block(x, layer, pairs, slides, turn, attend, config, scale)
+        return block(x, in_loop(layer), pairs, slides, turn, attend, config, scale)
 
     policy = jax.checkpoint_policies.save_only_these_names(*SAVED_IN_BACKWARD)
     x, collected = jax.lax.scan(
         jax.checkpoint(body, policy=policy, prevent_cse=False),
         embed(params, tokens, config),
-        (params["layers"], adapter, sliding),
+        (into_loop(params["layers"]), adapter, sliding),
     )
     return rms_norm(x, params["final_norm"], config), collected
 

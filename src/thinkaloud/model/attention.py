@@ -9,10 +9,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.remat import keep
 
 MASKED = np.float32(-1e30)
 """Added to nothing, put in place of a score: finite, so that a row without any key stays finite."""
@@ -181,8 +181,8 @@ def _batched(formula: str, one: Array, other: Array) -> Array:
 def _attend_forward(query: Array, *rest: Array) -> tuple[Array, tuple[Array, ...]]:
     attended, normalizer = _attend(query, *rest)
     # named, so that a rematerialised layer keeps both instead of attending twice
-    attended = checkpoint_name(attended, "attended")
-    normalizer = checkpoint_name(normalizer, "normalizer")
+    attended = keep(attended, "attended")
+    normalizer = keep(normalizer, "normalizer")
     return attended, (query, *rest, attended, normalizer)
 
 

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from thinkaloud.model.precision import in_loop, into_loop
+
 CHUNK_BYTES = 64 * 2**20
 """About the largest array of logits that is ever held, in float32."""
 
@@ -63,11 +65,11 @@ def _chunked(
     head: Array, hidden: Array, targets: Array, temperature: float, *, with_gradient: bool
 ) -> tuple[Array, Array, Array]:
     size = chunk_size(head.shape[0], hidden.shape[0])
-    inverse = np.float32(1.0 / temperature)
+    inverse, carried = np.float32(1.0 / temperature), into_loop(head)
 
     def one(chunk: tuple[Array, Array]) -> tuple[Array, Array, Array]:
-        rows, wanted = chunk
-        logits = jnp.einsum("td,vd->tv", rows, head, preferred_element_type=jnp.float32) * inverse
+        (rows, wanted), head = chunk, in_loop(carried)
+        logits = jnp.einsum("td,vd->tv", rows.astype(head.dtype), head, preferred_element_type=jnp.float32) * inverse
         total = jax.nn.logsumexp(logits, axis=-1)
         logprobs = jnp.take_along_axis(logits, wanted[:, None], axis=-1)[:, 0] - total
         probabilities = jnp.exp(logits - total[:, None])

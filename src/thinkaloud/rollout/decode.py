@@ -28,6 +28,7 @@ from thinkaloud.model.attention import shared_prefix_attention
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter, merge_adapter
 from thinkaloud.model.packed import Packed, forward
+from thinkaloud.model.precision import activation_dtype, in_loop, into_loop
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
@@ -117,6 +118,7 @@ def decode(
         prompt: Keys and values of the prompts, by layer.
     """
     prompts, group = state.done.shape
+    params, weights = into_loop((params, weights))
 
     def more(carry: tuple[Any, State]) -> Array:
         now = carry[1]
@@ -124,12 +126,13 @@ def decode(
 
     def advance(carry: tuple[Any, State]) -> tuple[Any, State]:
         (own_keys, own_values), now = carry
+        base, layers = in_loop((params, weights["layers"]))
         last = jax.lax.dynamic_index_in_dim(now.tokens, now.step, axis=2, keepdims=False).reshape(-1)
         positions = jnp.repeat(now.prompt_lengths + now.step, group)
         turn = rotation(config, positions)
-        x = embed(params, last, config)
+        x = embed(base, last, config)
         keys, values = list(own_keys), list(own_values)
-        for index, layer in enumerate(weights["layers"]):
+        for index, layer in enumerate(layers):
             sliding = config.sliding_layers[index]
             query, key_now, value_now = queries_keys_values(x, layer, {}, 1.0, config, turn, sliding)
             keys[index] = _store(keys[index], key_now, now.step, group)
@@ -147,7 +150,7 @@ def decode(
                 config,
             )
             x = finish_block(x, attended.reshape(query.shape), layer, {}, 1.0, config)
-        logits = _logits(params, rms_norm(x, params["final_norm"], config))
+        logits = _logits(base, rms_norm(x, base["final_norm"], config))
         step = now.step + 1
         tokens, logprobs = sample(logits, row_keys(key, now.rows.reshape(-1), step), sampling)
         tokens = jnp.where(now.done, 0, tokens.reshape(now.done.shape))
@@ -162,8 +165,9 @@ def decode(
     return jax.lax.while_loop(more, advance, (own, state))
 
 
-def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, dtype: Any) -> Cache:
-    """Keys and values of completions that have not begun."""
+def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, weights_dtype: Any) -> Cache:
+    """Keys and values of completions that have not begun, for weights of this dtype."""
+    dtype = activation_dtype(weights_dtype)
     shape = (prompts * config.num_kv_heads * group, slots, config.head_dim)
     return (
         tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
@@ -199,7 +203,8 @@ def pack_rows(
 
 
 def _logits(params: Params, hidden: Float[Array, "rows width"]) -> Float[Array, "rows vocab"]:
-    return jnp.einsum("rd,vd->rv", hidden, head_weight(params), preferred_element_type=jnp.float32)
+    head = head_weight(params)
+    return jnp.einsum("rd,vd->rv", hidden.astype(head.dtype), head, preferred_element_type=jnp.float32)
 
 
 def _is_stop(tokens: Int[Array, "*rows"], stop_ids: tuple[int, ...]) -> Bool[Array, "*rows"]:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from thinkaloud.config import Recipe
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
 from thinkaloud.model.packed import round_up
+from thinkaloud.model.precision import activation_dtype, base_dtype
 from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
 from thinkaloud.train.microbatch import (
     Footprint,
@@ -129,13 +131,17 @@ def estimate_memory(
 
 def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint:
     """What a byte count needs to know of the recipe besides the model's shape."""
-    dtype = recipe.model.dtype
-    if dtype == "auto":
-        dtype = "float32" if backend == "cpu" else "bfloat16"
-    itemsize = 4 if dtype == "float32" else 2
+    dtype = base_dtype(recipe.model.dtype, backend)
+    itemsize = jnp.dtype(dtype).itemsize
     stays = weights_bytes(config, itemsize) + 4 * adapter_bytes(recipe, config)
     lora_width = recipe.lora.rank * len(recipe.lora.targets)
-    return Footprint(config=config, itemsize=itemsize, lora_width=lora_width, resident_bytes=stays)
+    return Footprint(
+        config=config,
+        itemsize=itemsize,
+        activation_itemsize=activation_dtype(dtype, backend).itemsize,
+        lora_width=lora_width,
+        resident_bytes=stays,
+    )
 
 
 def weights_bytes(config: ModelConfig, itemsize: int) -> int:
@@ -180,7 +186,7 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
     prompts = 1 << (prompts - 1).bit_length()
     length = round_up(longest[0], PROMPT_BUCKET)
     merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
-    token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * itemsize
+    token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
     prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
     tokens = round_up(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), 256)
     prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
@@ -205,7 +211,8 @@ def _update(
     targets = round_up(sum(sum(rows[i][1]) for i in largest), 256)
     shape = UpdateShape(len(largest), len(rows[0][1]), length, inputs, tokens, targets)
     return {
-        "activations": tokens * saved_bytes_per_token(footprint.config, footprint.itemsize, footprint.lora_width),
+        "activations": tokens
+        * saved_bytes_per_token(footprint.config, footprint.activation_itemsize, footprint.lora_width),
         "temporaries": temporary_bytes(footprint.config, shape, backward=True),
         "gradients": adapter * (1 if len(parts) == 1 else 3),
     }

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import jax
 
-from thinkaloud.model.architecture import SAVED_IN_BACKWARD
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.head import chunk_size
+from thinkaloud.model.remat import SAVED_IN_BACKWARD
 
 CPU_BUDGET_BYTES = 2**30
 """On a CPU larger micro-batches gain nothing, so they stop here, however much memory there is."""
@@ -25,10 +25,11 @@ SMALLEST_BUDGET_BYTES = 2**26
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """What byte counts need to know of a run: the model's shape, bytes a number of the base, summed adapter ranks."""
+    """What byte counts need to know of a run: the model's shape, bytes a number (of base and activations), LoRA's width."""
 
     config: ModelConfig
     itemsize: int = 4
+    activation_itemsize: int = 4
     lora_width: int = 0
     resident_bytes: int = 0
     """What stays on the device all the time: weights, adapters, moments."""
@@ -54,6 +55,7 @@ def saved_bytes_per_token(config: ModelConfig, itemsize: int = 4, lora_width: in
         "key": keys,
         "value": keys,
         "attended": attended,
+        "normalizer": config.num_heads,
         "attention_out": hidden,
         "gate": inner,
         "up": inner,
@@ -144,5 +146,5 @@ def split_rows(
 def bytes_per_token(footprint: Footprint, attended: int) -> int:
     """What a token of an update takes, kept and on the way."""
     config = footprint.config
-    kept = saved_bytes_per_token(config, footprint.itemsize, footprint.lora_width)
+    kept = saved_bytes_per_token(config, footprint.activation_itemsize, footprint.lora_width)
     return kept + 2 * (_dense_bytes(config) + 4 * config.num_heads * attended)

@@ -1,0 +1,20 @@
+"""What the backward pass keeps of each layer: products of matrices. The cheap rest is computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array
+
+SAVED_IN_BACKWARD = (
+    *("query", "key", "value", "attended", "normalizer"),
+    *("attention_out", "gate", "up", "mlp_out", "lora_in"),
+)
+"""The names that `keep` marks; `train/microbatch.py` counts their bytes."""
+
+
+def keep(x: Array, name: str) -> Array:
+    """Mark a value that the backward pass keeps."""
+    mark: Callable[[Array, str], Array] = checkpoint_name
+    return mark(x, name)
