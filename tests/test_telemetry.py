@@ -16,7 +16,7 @@ from thinkaloud.display import Display
 from thinkaloud.errors import UserError
 from thinkaloud.recorder import Recorder
 from thinkaloud.rundir import RunDir, create
-from thinkaloud.telemetry import TensorBoard, Tracker, flat
+from thinkaloud.telemetry import TRACKING, TensorBoard, Tracker, flat
 
 ROW = {
     "stage": "grpo",
@@ -84,21 +84,56 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     calls: list[tuple[str, Any]] = []
     library: Any = ModuleType("wandb")
     library.init = lambda **options: calls.append(("init", options))
+    library.define_metric = lambda name, step_metric: calls.append(("axis", (name, step_metric)))
     library.log = lambda values: calls.append(("log", values))
     library.finish = lambda: calls.append(("finish", None))
     monkeypatch.setitem(sys.modules, "wandb", library)
     return calls
 
 
-def test_a_tracker_is_told_of_every_row(told: list[tuple[str, Any]]) -> None:
-    tracker = Tracker("wandb", Path("runs/first"), "tiny", {"seed": 0})
+def test_a_tracker_is_told_of_every_row(told: list[tuple[str, Any]], tmp_path: Path) -> None:
+    tracker = Tracker("wandb", tmp_path / "first", "tiny", {"seed": 0})
     tracker.row(ROW)
     tracker.close()
-    assert told == [
-        ("init", {"project": "thinkaloud", "name": "tiny-first", "config": {"seed": 0}}),
+    (_, options), *rest = told
+    identity = options.pop("id")
+    assert options == {
+        "project": "thinkaloud",
+        "name": f"tiny-first-{identity}",
+        "config": {"seed": 0},
+        "resume": "allow",
+    }
+    assert rest == [
+        ("axis", ("cold_start/*", "cold_start/step")),
+        ("axis", ("grpo/*", "grpo/step")),
         ("log", {**flat(ROW), "grpo/step": 3}),
         ("finish", None),
     ]
+
+
+def test_a_resumed_run_is_the_same_run_of_the_tracker(told: list[tuple[str, Any]], tmp_path: Path) -> None:
+    for _ in range(2):
+        RunDir(tmp_path).write_json(TRACKING, Tracker("wandb", tmp_path, "tiny", {}).identity)
+    assert len({options["id"] for call, options in told if call == "init"}) == 1
+    (tmp_path / "other").mkdir()
+    Tracker("wandb", tmp_path / "other", "tiny", {})
+    assert len({options["id"] for call, options in told if call == "init"}) == 2
+
+
+def test_what_a_tracker_prints_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
+    library: Any = ModuleType("trackio")
+    library.init = lambda **options: print("* Trackio project initialized")
+    library.finish = lambda: print("* Run finished")
+    told: list[tuple[Any, int]] = []
+    library.log = lambda values, step: told.append((values, step))
+    monkeypatch.setitem(sys.modules, "trackio", library)
+    tracker = Tracker("trackio", tmp_path, "tiny", {})
+    tracker.row(ROW)
+    tracker.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("*") == 2
+    assert told == [({**flat(ROW), "grpo/step": 3}, 3)]
 
 
 def test_a_tracker_that_is_absent_or_unknown_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

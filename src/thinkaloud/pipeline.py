@@ -35,7 +35,7 @@ from thinkaloud.stages.evaluation import run_evaluation
 from thinkaloud.stages.grpo import run_grpo
 from thinkaloud.stages.work import Work
 from thinkaloud.stopping import Stop
-from thinkaloud.telemetry import Sink, TensorBoard, Tracker
+from thinkaloud.telemetry import FINISH_SECONDS, TRACKING, Sink, TensorBoard, Tracker
 from thinkaloud.train.deadline import Planner
 from thinkaloud.train.engine import check_engine
 
@@ -104,6 +104,7 @@ def train(
             policy = session.load_policy()
             check_engine(recipe, policy.model.config)
         stop.check()
+        tracker = Tracker(track, out, recipe.name, recipe.resolved()) if track else None
         if not resume:
             create(out, recipe_text, recipe.resolved())
             lock = closing.enter_context(locked(out))
@@ -120,13 +121,15 @@ def train(
         if changed:
             run.write_json("resolved.json", recipe.resolved())
         sinks: list[Sink] = [TensorBoard(out)]
-        if track:
-            sinks.append(Tracker(track, out, recipe.name, recipe.resolved()))
+        if tracker:
+            run.write_json(TRACKING, tracker.identity)
+            sinks.append(tracker)
         recorder = Recorder(run, display, sinks)
         if judge:
             judge.tell = recorder.judge
         planner = None
         if ends_at is not None:
+            ends_at -= FINISH_SECONDS if tracker else 0.0
             planner = Planner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
         work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner, judge)
         try:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import math
 import os
+import secrets
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +20,10 @@ from typing import Any, Protocol, runtime_checkable
 from thinkaloud.errors import UserError
 
 TRACKERS = ("wandb", "trackio")
+TRACKING = "tracking.json"
+"""Of a run directory: which run it is with the tracker."""
+FINISH_SECONDS = 30.0
+"""That a tracker without a network may take to end; Trackio has the same limit of its own."""
 
 
 @runtime_checkable
@@ -99,33 +106,60 @@ class TensorBoard:
 
 
 class Tracker:
-    """Weights & Biases or Trackio, whose calls are alike.
+    """Weights & Biases or Trackio: one run there for one run directory, however often that is resumed.
 
     Args:
         library: `wandb` or `trackio`.
+        run: The run directory, which need not be there yet.
 
     Raises:
-        UserError: It is not installed.
+        UserError: It is not installed, or does not start.
     """
 
     def __init__(self, library: str, run: Path, name: str, recipe: Mapping[str, Any]) -> None:
         if library not in TRACKERS:
             raise UserError(f"--track {library}: expected one of {', '.join(TRACKERS)}")
+        os.environ.setdefault("WANDB_FINISH_TIMEOUT", f"{FINISH_SECONDS:g}")  # for ever, by default
+        os.environ.setdefault("WANDB_CONSOLE", "off")  # the panel is no log
         try:
             self._library: Any = importlib.import_module(library)
         except ImportError:
             raise UserError(f"--track {library} needs {library}; pip install 'thinkaloud[{library}]'") from None
         self.name = library
         try:
-            self._library.init(project="thinkaloud", name=f"{name}-{run.name}", config=dict(recipe))
+            self._id = str(json.loads((run / TRACKING).read_text(encoding="utf-8"))["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            self._id = secrets.token_hex(4)
+        options = {"project": "thinkaloud", "name": f"{name}-{run.name}-{self._id}", "config": dict(recipe)}
+        try:
+            with _notes_only():
+                if library == "wandb":
+                    self._library.init(**options, resume="allow", id=self._id)
+                    for stage in ("cold_start", "grpo"):
+                        self._library.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
+                else:  # it knows a run by its name
+                    self._library.init(**options, resume="allow")
         except Exception as error:  # no account, no network: whatever its library throws
             raise UserError(f"--track {library}: it does not start ({str(error)[:200]})") from error
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Which run it is there: what belongs into TRACKING of the run directory."""
+        return {"id": self._id}
+
     def go_on(self, stage: str, done: int) -> None:
-        """Trackers keep what they were told; the rows of steps taken again come once more."""
+        """Trackers keep what they were told; the rows of steps taken again come once more, at the same steps."""
 
     def row(self, row: Mapping[str, Any]) -> None:
-        self._library.log({**flat(row), f"{row['stage']}/step": row["step"]})
+        # a step of wandb's own must never fall, and each stage begins at 1
+        steps = {} if self.name == "wandb" else {"step": row["step"]}
+        self._library.log({**flat(row), f"{row['stage']}/step": row["step"]}, **steps)
 
     def close(self) -> None:
-        self._library.finish()
+        with _notes_only():
+            self._library.finish()
+
+
+def _notes_only() -> contextlib.redirect_stdout[Any]:
+    """Standard output is for results; what a library prints there goes where notes go."""
+    return contextlib.redirect_stdout(sys.stderr)

@@ -75,7 +75,10 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
     (folder / "pool" / "pool.json").write_text(json.dumps({"counts": counts, "dropped": {}}))
     write_contracts(folder / "eval" / "contracts", stages["trained"], draw)
     events = [
-        {"level": "warning", "stage": "grpo", "step": 7, "message": f"entropy fell {HOSTILE[0]}", "remedy": "wait"},
+        {
+            **{"state": "raised", "check": "entropy", "stage": "grpo", "step": 7},
+            **{"message": f"entropy fell {HOSTILE[0]}", "remedy": "wait"},
+        },
         {"severity": "error", "text": "no step given", "time": 3},
     ]
     (folder / "health.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + "[]\n{half")

@@ -80,11 +80,11 @@ def health(run: Run) -> Table | None:
     """What the run noticed about itself: the last events of health.jsonl, and what was advised or done."""
     rows = []
     for event in run.health[-_MAX_EVENTS:]:
-        said = [_first(event, *keys) for keys in (("level", "severity"), ("stage",), ("step",))]
+        said = [_first(event, *keys) for keys in (("state", "level"), ("check",), ("stage",), ("step",))]
         texts = [_first(event, *keys) for keys in (("message", "text", "event"), ("remedy", "mend", "action"))]
         rows.append((*(printable(text, 40) for text in said), *(printable(text, 500) for text in texts)))
     more = f", the last {_MAX_EVENTS} of {len(run.health)}" if len(run.health) > _MAX_EVENTS else ""
-    header = ("level", "stage", "step", "message", "remedy")
+    header = ("state", "check", "stage", "step", "message", "remedy")
     return Table(caption=f"Health events{more}", header=header, rows=tuple(rows)) if rows else None
 
 
