@@ -39,7 +39,7 @@ def make_recipe() -> Callable[..., Recipe]:
     def make(**sections: dict[str, Any]) -> Recipe:
         values: dict[str, Any] = {
             "name": "test",
-            "model": "tiny",
+            "model": {"source": "tiny", "dtype": "float32"},
             "lora": {"rank": 2, "alpha": 4.0},
             "rollout": {
                 "prompts_per_step": 3,

@@ -49,7 +49,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     recipe = parse_recipe(
         {
             "name": "mesh",
-            "model": "tiny",
+            "model": {"source": "tiny", "dtype": "float32"},
             "lora": {"rank": 2, "alpha": 4.0},
             "cold_start": {"max_steps": 2, "batch_size": count, "probe_from": 2, "probe_tasks": count},
             "rollout": {

@@ -157,9 +157,13 @@ def test_parts_are_counted_by_hand(make_recipe: MakeRecipe) -> None:
     assert estimate.resident["adapters"] == estimate.resident["moments"] == 2 * adapter
     assert estimate.total == sum(estimate.breakdown.values())
     assert estimate.breakdown.items() >= estimate.phases[estimate.peak_phase].items()
+    recipe = make_recipe(model={"source": "tiny", "dtype": "bfloat16"}, lora={"rank": 3, "targets": ["q", "down"]})
     half = estimate_memory(recipe, config, prompt_lengths=[50, 60], backend="gpu", memory_bytes=10**9)
     assert half.resident["weights"] == estimate.resident["weights"] // 2
     assert "process" not in half.resident
+    narrow = estimate_memory(recipe, config, prompt_lengths=[50, 60], backend="cpu")  # but its activations are wide
+    assert narrow.resident["weights"] == half.resident["weights"]
+    assert narrow.phases["update"]["activations"] == estimate.phases["update"]["activations"]
 
 
 def test_more_of_everything_takes_more(make_recipe: MakeRecipe) -> None:

@@ -36,9 +36,11 @@ def test_what_is_saved_is_counted_by_hand() -> None:
     # queries and what was attended, keys and values, residual, attention out and MLP out, gate and up
     c = CONFIG
     widths = 2 * c.num_heads * c.head_dim + 2 * c.num_kv_heads * c.head_dim + 3 * c.hidden_size
-    assert saved_bytes_per_token(c) == 4 * c.num_layers * (widths + 2 * c.intermediate_size)
-    # in two bytes a number, but for what seven adapters of rank 4 keep
-    assert saved_bytes_per_token(c, 2, 28) == c.num_layers * (2 * (widths + 2 * c.intermediate_size) + 4 * 28)
+    widths += 2 * c.intermediate_size
+    # and of each head the normalizer of its softmax
+    assert saved_bytes_per_token(c) == 4 * c.num_layers * (widths + c.num_heads)
+    # in two bytes a number, but for normalizers and what seven adapters of rank 4 keep
+    assert saved_bytes_per_token(c, 2, 28) == c.num_layers * (2 * widths + 4 * (c.num_heads + 28))
 
 
 def test_longer_rows_take_more_a_token() -> None:

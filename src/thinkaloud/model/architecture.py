@@ -100,15 +100,14 @@ def frozen_product(x: Float[Array, "*rows inner"], weight: Float[Array, "inner o
     return jnp.einsum("...i,io->...o", x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
 
 
-def _product_forward(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
-    return frozen_product(x, weight), (weight, jnp.zeros((), x.dtype))
+def _product_forward(x: Array, weight: Array) -> tuple[Array, Array]:
+    return frozen_product(x, weight), weight
 
 
-def _product_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, None]:
-    weight, like = saved
+def _product_backward(weight: Array, gradient: Array) -> tuple[Array, None]:
     gradient = gradient.astype(weight.dtype)
     slope = jnp.einsum("...o,io->...i", gradient, weight, preferred_element_type=jnp.float32)
-    return slope.astype(like.dtype), None
+    return slope.astype(activation_dtype(weight.dtype)), None
 
 
 frozen_product.defvjp(_product_forward, _product_backward)

@@ -25,7 +25,7 @@ SMALLEST_BUDGET_BYTES = 2**26
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """What byte counts need to know of a run: the model's shape, bytes a number (of base and activations), LoRA's width."""
+    """What byte counts need to know of a run: the model's shape, bytes a number, summed adapter ranks."""
 
     config: ModelConfig
     itemsize: int = 4
@@ -55,15 +55,15 @@ def saved_bytes_per_token(config: ModelConfig, itemsize: int = 4, lora_width: in
         "key": keys,
         "value": keys,
         "attended": attended,
-        "normalizer": config.num_heads,
         "attention_out": hidden,
         "gate": inner,
         "up": inner,
         "mlp_out": hidden if config.sandwich_norms else 0,  # only a norm on it needs its value
     }
+    wide = {"normalizer": config.num_heads, "lora_in": lora_width}  # float32 always
     residual = hidden  # what the scan over layers carries
-    kept = residual + sum(widths[name] for name in SAVED_IN_BACKWARD if name != "lora_in")
-    return config.num_layers * (itemsize * kept + 4 * lora_width * ("lora_in" in SAVED_IN_BACKWARD))
+    kept = residual + sum(widths[name] for name in SAVED_IN_BACKWARD if name not in wide)
+    return config.num_layers * (itemsize * kept + 4 * sum(wide.values()))
 
 
 def temporary_bytes(config: ModelConfig, shape: UpdateShape, *, backward: bool) -> int:
