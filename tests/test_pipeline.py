@@ -52,6 +52,7 @@ OVERRIDES = (
     "checkpoint.every_steps=2",
     "checkpoint.validate_every=3",
     "checkpoint.validate_tasks=1",
+    "checkpoint.use='best'",
     "evaluate.tasks_per_domain=1",
     "data.domains=['math', 'coding', 'creative_writing']",
 )

@@ -37,7 +37,7 @@ from thinkaloud.rollout.policy import Policy
 from thinkaloud.rundir import RunDir
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 from thinkaloud.seeding import derive_seed
-from thinkaloud.train.checkpoint import newest, restore_adapter
+from thinkaloud.train.checkpoint import newest, restore_adapter, trained
 
 Scorer = Callable[[Sequence[Task], Sequence[Completion]], list[Score]]
 
@@ -185,21 +185,24 @@ def open_run(path: Path, *, allow_contract_mismatch: bool = False) -> tuple[Sess
 
 
 def stage_adapter(session: Session, run: RunDir, policy: Policy, stage: str) -> Adapter:
-    """The adapter of a stage: none for the base, else from the stage's newest whole checkpoint.
+    """The adapter of a stage: none for the base, else from the whole checkpoint that counts as it.
 
     Raises:
         UserError: The run has not got that far.
     """
-    return {} if stage == "base" else saved_adapter(run, stage, session.new_adapter(policy))
+    return {} if stage == "base" else saved_adapter(run, stage, session.new_adapter(policy), session.recipe)
 
 
-def saved_adapter(run: RunDir, stage: str, like: Adapter) -> Adapter:
-    """The adapter of `cold_start` or `trained`, from the stage's newest whole checkpoint; `like` gives its shape.
+def saved_adapter(run: RunDir, stage: str, like: Adapter, recipe: Recipe) -> Adapter:
+    """The adapter of `cold_start` or `trained`, from the whole checkpoint that counts as it; `like` gives its shape.
 
     Raises:
         UserError: The run has not got that far.
     """
-    saved = newest(run.checkpoints, "cold_start" if stage == "cold_start" else "grpo")
+    if stage == "cold_start":
+        saved = newest(run.checkpoints, "cold_start")
+    else:
+        saved = trained(run.checkpoints, recipe.checkpoint.use)
     if saved is None:
         have = ", ".join(["base", *(s for s in available_stages(run) if s != "base")])
         raise UserError(f"{run.path} has no checkpoint of stage {stage!r} (it has: {have}); go on with train --resume")

@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from thinkaloud.errors import UserError
-from thinkaloud.train.checkpoint import Saved, Stage, list_saved, newest, restore, restore_adapter, save
+from thinkaloud.train.checkpoint import Saved, Stage, list_saved, newest, restore, restore_adapter, save, trained
 from thinkaloud.train.checkpoint import damage as damaged
 from thinkaloud.train.saver import Found, Saver, find
 
@@ -93,6 +93,19 @@ def test_the_best_by_validation_stays_beside_the_newest(tmp_path: Path) -> None:
         assert best in kept
         assert len(kept) <= 3
     assert [step for _, step in names(tmp_path)] == [10, 12, 14]
+
+
+def test_the_trained_model_is_the_newest_or_the_best(tmp_path: Path) -> None:
+    assert trained(tmp_path, "best") is None
+    saver = Saver(tmp_path, keep=2)
+    for step, best in ((2, 2), (4, 4), (6, 4), (8, 4)):
+        write(saver, "grpo", step, step, best)
+    newest_one, best_one = trained(tmp_path, "newest"), trained(tmp_path, "best")
+    assert newest_one is not None
+    assert best_one is not None
+    assert (newest_one.step, best_one.step) == (8, 4)
+    shutil.rmtree(best_one.path)  # by hand: the newest has to do
+    assert trained(tmp_path, "best") == newest_one
 
 
 def test_a_save_takes_its_copy_at_once(tmp_path: Path) -> None:

@@ -405,6 +405,16 @@ class CheckpointConfig(Section):
     """GRPO steps between validations (greedy, and a checkpoint each); 0 for none."""
     validate_tasks: Positive = 2
     """The first so many validation tasks of each domain."""
+    use: Literal["newest", "best"] = "newest"
+    """Which of GRPO's checkpoints is the trained model: the last step's, or the best by validation."""
+
+    @model_validator(mode="after")
+    def _best_is_known(self) -> CheckpointConfig:
+        if self.use == "best" and not self.validate_every:
+            raise ValueError(
+                'checkpoint.use is "best", but nothing is validated; set checkpoint.validate_every, or use = "newest"'
+            )
+        return self
 
 
 class Recipe(Section):

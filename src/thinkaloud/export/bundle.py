@@ -125,5 +125,5 @@ def open_bundle(path: Path, stage: str, *, allow_contract_mismatch: bool = False
     adapter: Adapter = {}
     if stage != "base":
         like = init_adapter(config, recipe.lora.rank, recipe.lora.targets, seed=0)
-        adapter = jax.tree.map(np.asarray, saved_adapter(run, stage, like))
+        adapter = jax.tree.map(np.asarray, saved_adapter(run, stage, like, recipe))
     return Bundle(run, stage, recipe, files, config, contract, adapter)

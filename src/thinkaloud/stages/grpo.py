@@ -17,7 +17,7 @@ from thinkaloud.seeding import derive_seed
 from thinkaloud.stages.evaluation import validate
 from thinkaloud.stages.work import Work
 from thinkaloud.stopping import StopRequested
-from thinkaloud.train.checkpoint import list_saved
+from thinkaloud.train.checkpoint import list_saved, restore_adapter, trained
 from thinkaloud.train.engine import stage_of
 from thinkaloud.train.grpo import Grpo
 from thinkaloud.train.health import Event, Health
@@ -64,7 +64,19 @@ class _GrpoRun:
             if self.saved != self.done:
                 self._save()
             raise
-        return self.adapter
+        return self._trained()
+
+    def _trained(self) -> Adapter:
+        """The adapter that counts as the stage's result: the last one, or the best by validation."""
+        checkpoint = self.work.recipe.checkpoint
+        if checkpoint.use == "newest" or self.best is None or self.best["step"] == self.done:
+            return self.adapter
+        self.work.saver.wait()
+        saved = trained(self.work.run.checkpoints, checkpoint.use)
+        if saved is None or saved.step == self.done:
+            return self.adapter
+        self.work.display.note(f"the trained model is that of step {saved.step}, the best by validation")
+        return restore_adapter(saved, self.adapter)
 
     def _steps(self) -> None:
         while self.done < self.total:

@@ -131,6 +131,19 @@ def newest(directory: Path, stage: Stage | None = None) -> Saved | None:
     return found[-1] if found else None
 
 
+def trained(directory: Path, use: Literal["newest", "best"]) -> Saved | None:
+    """GRPO's checkpoint that counts as the trained model, or None before there is one.
+
+    Args:
+        use: `best` is the best by validation of those that the newest knows of; the newest where that is gone.
+    """
+    last = newest(directory, "grpo")
+    if last is None or use == "newest":
+        return last
+    step = (read_progress(last).get("best") or {}).get("step")
+    return next((saved for saved in list_saved(directory) if saved.stage == "grpo" and saved.step == step), last)
+
+
 def restore_adapter(saved: Saved, like: Adapter) -> Adapter:
     """The adapter of a checkpoint; `like` gives shapes and dtypes.
 

@@ -13,7 +13,7 @@ from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.head import chunk_size
 from thinkaloud.model.remat import SAVED_IN_BACKWARD
 
-CPU_BUDGET_BYTES = 2**30
+CPU_BUDGET_BYTES = 2 * 2**30
 """On a CPU larger micro-batches gain nothing, so they stop here, however much memory there is."""
 
 USABLE_SHARE = 0.85
@@ -92,7 +92,7 @@ def _dense_bytes(config: ModelConfig) -> int:
 
 
 def update_budget_bytes(footprint: Footprint, backend: str | None = None, memory_bytes: int | None = None) -> int:
-    """How much a micro-batch may take: what the device has left beside what stays, on a CPU at most 1 GiB.
+    """How much a micro-batch may take: what the device has left beside what stays, on a CPU at most 2 GiB.
 
     Reckoned from the size of the whole memory, not from what happens to be free, so that the same machine cuts the same
     run in the same way.
