@@ -28,7 +28,7 @@ demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prin
 	@$(BIN)/thinkaloud train recipes/starter.toml --out "runs/demo-$$(date +%Y%m%d-%H%M%S)"
 
 test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 peers: $(PEERS)/.ready ## install other programs (torch, TRL, Tunix, with npm llama.cpp) into .venv-peers, for `thinkaloud bench`
 	@echo "ready: thinkaloud bench recipes/bench.toml --peer trl --peer tunix"

@@ -1,7 +1,8 @@
 """What all tests share: how JAX is set up, and the real weights where this machine has them.
 
 JAX is set up through the environment, so that processes which tests start inherit it: two CPU devices, no silent
-promotion of shapes or types, and one compilation cache for the whole run.
+promotion of shapes or types, and one compilation cache for the whole run, small programs included: compiling is most of
+what these tests cost.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from thinkaloud.fetch import ModelFiles
@@ -30,6 +33,30 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set already in pytest-xdist's workers
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="thinkaloud-tests-jax-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# A loaded machine is slow, not wrong; in CI hypothesis has other defaults of its own, which stay.
+settings.register_profile("any load", parent=settings(), deadline=None)
+settings.load_profile("any load")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def own_domains() -> Iterator[None]:
+    """Domains that a test registers are gone after it, whatever runs next in this process."""
+    from thinkaloud import domains
+
+    registry, aliases = dict(domains.REGISTRY), dict(domains._ALIASES)
+    yield
+    for live, before in ((domains.REGISTRY, registry), (domains._ALIASES, aliases)):
+        live.clear()
+        live.update(before)
 
 
 def cached_model(name: str) -> ModelFiles:

@@ -51,6 +51,7 @@ Run = Callable[..., Ended]
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run `thinkaloud ARGUMENTS` in this process, in an empty folder, with `stdin`."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # else `python -m pytest` is in the usage line
 
     def call(*arguments: str, stdin: bytes = b"") -> Ended:
         monkeypatch.setattr(sys, "argv", ["thinkaloud", *arguments])

@@ -124,7 +124,7 @@ def test_a_folder_of_the_user_s_splits(tmp_path: Path) -> None:
     assert [row.role for row in read(tmp_path / "test.jsonl")] == ["test"]
 
 
-def test_a_recipe_registers_its_domains(own_domains: None) -> None:
+def test_a_recipe_registers_its_domains() -> None:
     from thinkaloud.domains import domain
 
     table = SourceConfig(path="x", domain="geography", scored_as="science")
