@@ -35,6 +35,7 @@ from thinkaloud.stages.work import Work
 from thinkaloud.stopping import Stop
 from thinkaloud.telemetry import Sink, TensorBoard, Tracker
 from thinkaloud.train.deadline import Planner
+from thinkaloud.train.profiling import Profiler
 
 
 def run_stages(work: Work) -> None:
@@ -58,6 +59,7 @@ def train(
     allowed_changes: Sequence[str] = (),
     ends_at: float | None = None,
     track: str | None = None,
+    profile: bool = False,
 ) -> RunDir:
     """Run a recipe into `out`; with `resume`, go on with the run that is there.
 
@@ -66,6 +68,7 @@ def train(
         allowed_changes: Keys of the recipe that may differ from what the run began with.
         ends_at: The deadline, in seconds of `durations.session_clock`; None for none.
         track: `wandb` or `trackio`, to be told of the metrics.
+        profile: Trace some steps of GRPO into `profile/`.
 
     Raises:
         UserError: Whatever the user can mend; a new run directory is made only after the sandbox has
@@ -120,7 +123,8 @@ def train(
         planner = None
         if ends_at is not None:
             planner = Planner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
-        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner)
+        profiler = Profiler(out / "profile" if profile else None, display.note)
+        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner, profiler)
         try:
             run_stages(work)
         finally:

@@ -17,6 +17,7 @@ from thinkaloud.session import Scorer, Session
 from thinkaloud.stopping import Stop
 from thinkaloud.train.checkpoint import Restored, Stage
 from thinkaloud.train.deadline import Planner
+from thinkaloud.train.profiling import Profiler
 from thinkaloud.train.saver import Saver, find
 
 
@@ -34,6 +35,7 @@ class Work:
     stop: Stop = field(default_factory=Stop)
     lock: RunLock | None = None
     planner: Planner | None = None
+    profiler: Profiler = field(default_factory=lambda: Profiler(None))
     saver: Saver = field(init=False)
 
     def __post_init__(self) -> None:
