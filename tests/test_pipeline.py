@@ -84,20 +84,23 @@ def train(
     recipe: Recipe = RECIPE,
     allowed_changes: Sequence[str] = (),
     said: io.StringIO | None = None,
+    profile: bool = False,
 ) -> str:
     """Run the recipe; returns what was said, which goes to `said` too."""
     said = said or io.StringIO()
     with pytest.MonkeyPatch.context() as patch, Display(said) as display:
         patch.setattr(pipeline, "open_scorer", paid_by_hash)
-        pipeline.train(recipe, TEXT, out, resume=resume, display=display, allowed_changes=allowed_changes)
+        pipeline.train(
+            recipe, TEXT, out, resume=resume, display=display, allowed_changes=allowed_changes, profile=profile
+        )
     return said.getvalue()
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run from beginning to end. Tests that change it work on a copy."""
+    """A run from beginning to end, profiled. Tests that change it work on a copy."""
     out = tmp_path_factory.mktemp("runs") / "unbroken"
-    train(out)
+    train(out, profile=True)
     return out
 
 
@@ -184,6 +187,7 @@ class TestUnbroken:
             *(f"rollouts/step-{step:06d}.parquet" for step in (1, 2, 3, 4)),
         } <= found
         assert any(name.startswith("tensorboard/events.out.tfevents.") for name in found)
+        assert any(name.startswith("profile/") and name.endswith("/perfetto_trace.json.gz") for name in found)
         assert any(name.startswith("figures/") and name.endswith(".png") for name in found)
         assert saved_steps(unbroken) == SAVED
 
@@ -213,7 +217,7 @@ class TestUnbroken:
         }
         for row in rows:
             assert numbers <= row.keys()
-            assert row["seconds"].keys() - {"validate"} == {"rollout", "score", "update", "total"}
+            assert row["seconds"].keys() - {"validate"} == {"rollout", "score", "update", "total", "idle_share"}
             assert ("validation" in row) == (row["step"] == 3)
             assert row["tokens"].keys() == {"prompt", "completion"}
             assert row["ratio_mean"] == pytest.approx(1.0, abs=1e-3)

@@ -38,6 +38,7 @@ from thinkaloud.stopping import Stop
 from thinkaloud.telemetry import FINISH_SECONDS, TRACKING, Sink, TensorBoard, Tracker
 from thinkaloud.train.deadline import Planner
 from thinkaloud.train.engine import check_engine
+from thinkaloud.train.profiling import Profiler
 
 
 def run_stages(work: Work) -> None:
@@ -61,6 +62,7 @@ def train(
     allowed_changes: Sequence[str] = (),
     ends_at: float | None = None,
     track: str | None = None,
+    profile: bool = False,
 ) -> RunDir:
     """Run a recipe into `out`; with `resume`, go on with the run that is there.
 
@@ -69,6 +71,7 @@ def train(
         allowed_changes: Keys of the recipe that may differ from what the run began with.
         ends_at: The deadline, in seconds of `durations.session_clock`; None for none.
         track: `wandb` or `trackio`, to be told of the metrics.
+        profile: Trace some steps of GRPO into `profile/`.
 
     Raises:
         UserError: Whatever the user can mend; a new run directory is made only after the sandbox has
@@ -131,7 +134,8 @@ def train(
         if ends_at is not None:
             ends_at -= FINISH_SECONDS if tracker else 0.0
             planner = Planner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
-        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner, judge)
+        profiler = Profiler(out / "profile" if profile else None, display.note)
+        work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner, judge, profiler)
         try:
             run_stages(work)
         finally:

@@ -43,6 +43,9 @@ def train(
     track: Annotated[
         str | None, typer.Option(help="Send the metrics to wandb or trackio too (extras of the same names).")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Trace three steps of GRPO into RUN/profile, for Perfetto and XProf.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe as JSON and stop.")] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -95,6 +98,7 @@ def train(
                 allowed_changes=allow_change or (),
                 ends_at=ends_at,
                 track=track,
+                profile=profile,
                 pool=pool,
             )
     except StopRequested as stopped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 
 from thinkaloud.display import duration
 from thinkaloud.evaluate.summary import percent
@@ -137,7 +138,9 @@ def times(run: Run) -> Table | None:
         for phase in lookup(run.environment, "seconds") or {}
     ]
     for stage, metrics in (("cold start", run.cold_start), ("GRPO", run.grpo)):
-        parts = dict.fromkeys(part for row in metrics for part in (lookup(row, "seconds") or {}))
+        parts = dict.fromkeys(
+            part for row in metrics for part in (lookup(row, "seconds") or {}) if part != "idle_share"
+        )
         rows += [
             (f"{stage} steps: {part}", duration(sum(number(row, "seconds", part) or 0.0 for row in metrics)))
             for part in parts
@@ -150,6 +153,9 @@ def times(run: Run) -> Table | None:
             rows.append(("cost in device-hours", f"{sum(seconds) * len(devices) / 3600:.2f}"))
     sampled = sum(number(row, "tokens", "completion") or 0.0 for row in run.grpo)
     spent = sum(number(row, "seconds", "total") or 0.0 for row in run.grpo)
+    idle = [share for row in run.grpo if (share := number(row, "seconds", "idle_share")) is not None]
+    if idle:
+        rows.append(("GRPO: the device waits for scoring, mean share of a step", percent(fmean(idle))))
     if sampled and spent:
         rows.append(("GRPO: tokens sampled per second, whole step", f"{sampled / spent:,.0f}"))
     return Table(caption="Wall time", header=("phase", "time"), rows=tuple(rows)) if rows else None

@@ -64,6 +64,8 @@ class _GrpoRun:
             if self.saved != self.done:
                 self._save()
             raise
+        finally:
+            self.work.profiler.close()
         return self._trained()
 
     def _trained(self) -> Adapter:
@@ -153,7 +155,8 @@ class _GrpoRun:
         work, checkpoint = self.work, self.work.recipe.checkpoint
         tasks = self.mixture.tasks(self.done, work.recipe.rollout.prompts_per_step)
         began = session_clock()
-        result = self.stage.step(self.adapter, self.state, tasks, self.done)
+        with work.profiler.step(self.done + 1):
+            result = self.stage.step(self.adapter, self.state, tasks, self.done)
         self.adapter, self.state, self.done = result.adapter, result.state, self.done + 1
         row = result.metrics
         if work.judge and work.recipe.judge.reward_share:

@@ -18,6 +18,7 @@ from thinkaloud.session import Scorer, Session, judged
 from thinkaloud.stopping import Stop
 from thinkaloud.train.checkpoint import Restored, Stage
 from thinkaloud.train.deadline import Planner
+from thinkaloud.train.profiling import Profiler
 from thinkaloud.train.saver import Saver, find
 
 
@@ -36,6 +37,7 @@ class Work:
     lock: RunLock | None = None
     planner: Planner | None = None
     judge: Judge | None = None
+    profiler: Profiler = field(default_factory=lambda: Profiler(None))
     saver: Saver = field(init=False)
 
     def __post_init__(self) -> None:

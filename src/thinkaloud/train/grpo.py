@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.profiler import TraceAnnotation
 
 from thinkaloud.config import Recipe
 from thinkaloud.domains import domain
@@ -97,6 +99,7 @@ class Grpo:
     ) -> None:
         self.policy, self.reference, self.recipe, self.score = policy, reference, recipe, score
         self.between = between
+        self.encode = lru_cache(recipe.rollout.prompts_per_step)(policy.contract.encode)
         config = recipe.grpo
         self.updates_per_step = config.inner_iterations * config.minibatches
         self.horizon = Horizon(config.max_steps * self.updates_per_step)
@@ -126,21 +129,28 @@ class Grpo:
         return rate * self.rate_scale
 
     def step(self, adapter: Adapter, state: Any, tasks: Sequence[Task], step: int) -> StepResult:
-        """Run 0-based `step` on its tasks. `adapter` and `state` are consumed: their buffers are reused."""
+        """Run 0-based `step` on its tasks. `adapter` and `state` are consumed: their buffers are reused.
+
+        Among the metrics, `seconds.idle_share` is the share of the step's wall time in which the device is surely
+        given nothing to do: scoring. The true share is higher: within rollout and update the host has short turns
+        of its own, and it records and saves between steps; a trace (`profiling.py`) shows them.
+        """
         began = time.perf_counter()
         rollout = self.recipe.rollout
-        groups = self.policy.complete(
-            adapter,
-            tasks,
-            group_size=rollout.group_size,
-            max_new_tokens=rollout.max_new_tokens,
-            sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
-            seed=derive_seed(self.recipe.seed, "rollout", step, *([self.attempt] if self.attempt else [])),
-        )
+        with TraceAnnotation("rollout"):
+            groups = self.policy.complete(
+                adapter,
+                tasks,
+                group_size=rollout.group_size,
+                max_new_tokens=rollout.max_new_tokens,
+                sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
+                seed=derive_seed(self.recipe.seed, "rollout", step, *([self.attempt] if self.attempt else [])),
+            )
         sampled = time.perf_counter()
         self.between()
         flat_tasks = [task for task, group in zip(tasks, groups, strict=True) for _ in group]
-        flat = self.score(flat_tasks, [completion for group in groups for completion in group])
+        with TraceAnnotation("score"):
+            flat = self.score(flat_tasks, [completion for group in groups for completion in group])
         scores = [flat[i : i + rollout.group_size] for i in range(0, len(flat), rollout.group_size)]
         advantages = group_advantages(
             np.asarray([[score.reward for score in group] for group in scores]),
@@ -149,17 +159,19 @@ class Grpo:
         )
         scored = time.perf_counter()
         self.between()
-        adapter, state, learned = self.update(adapter, state, tasks, groups, scores, advantages, step)
+        with TraceAnnotation("update"):
+            adapter, state, learned = self.update(adapter, state, tasks, groups, scores, advantages, step)
         ended = time.perf_counter()
         seconds = {
             "rollout": sampled - began,
             "score": scored - sampled,
             "update": ended - scored,
             "total": ended - began,
+            "idle_share": (scored - sampled) / max(ended - began, 1e-9),
         }
         metrics = {"stage": "grpo", "step": step + 1, **learned, **outcome_metrics(tasks, groups, scores, advantages)}
         metrics["tokens"] = {
-            "prompt": sum(len(self.policy.contract.encode(task.question)) for task in tasks),
+            "prompt": sum(len(self.encode(task.question)) for task in tasks),
             "completion": sum(len(c.token_ids) for group in groups for c in group),
         }
         return StepResult(adapter, state, metrics | {"seconds": seconds}, groups, scores)
@@ -223,7 +235,7 @@ class Grpo:
     ) -> list[_MiniBatch]:
         """Minibatches of micro-batches; groups without any gradient are left out, but still count in the means."""
         config = self.recipe.grpo
-        prompts = [self.policy.contract.encode(task.question) for task in tasks]
+        prompts = [self.encode(task.question) for task in tasks]
         minibatches = []
         for rows in np.array_split(np.arange(len(tasks)), config.minibatches):
             counted = [(int(row), m) for row in rows for m in range(len(groups[row])) if not masked[row, m]]
