@@ -483,7 +483,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("damage", ["metadata", "data"])
     def test_a_damaged_checkpoint(self, run: Run, copy: Path, damage: str) -> None:
-        adapter = copy / "checkpoints" / "grpo-000004" / "adapter"
+        adapter = copy / "checkpoints" / "grpo-000003" / "adapter"  # the best by validation
         if damage == "metadata":
             (adapter / "_METADATA").write_bytes(b"{")
         else:

@@ -7,7 +7,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from golden_files import golden_directory
 from reference import random_adapter, run
 
@@ -15,21 +14,13 @@ from thinkaloud.model.architecture import frozen_product
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
-from thinkaloud.model.precision import activation_dtype, base_dtype, has_fast_bfloat16, in_loop, into_loop
+from thinkaloud.model.precision import activation_dtype, base_dtype, in_loop, into_loop
 
 
-def test_auto_asks_the_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast, slow = tmp_path / "fast", tmp_path / "slow"
-    fast.write_text("processor : 0\nflags\t\t: fpu avx512_bf16 sse\n")
-    slow.write_text("processor : 0\nflags\t\t: fpu avx512f avx512_bf16_not\n")
-    assert has_fast_bfloat16(fast)
-    assert not has_fast_bfloat16(slow)
-    assert not has_fast_bfloat16(tmp_path / "none")
-    for found, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr("thinkaloud.model.precision.has_fast_bfloat16", lambda found=found: found)
-        assert base_dtype("auto", "cpu") == expected
-        assert base_dtype("auto", "gpu") == "bfloat16"
-        assert base_dtype("float32", "gpu") == "float32"
+def test_auto_is_exact_on_a_cpu_and_fast_elsewhere() -> None:
+    assert [base_dtype("auto", backend) for backend in ("cpu", "gpu", "tpu")] == ["float32", "bfloat16", "bfloat16"]
+    assert base_dtype("bfloat16", "cpu") == "bfloat16"
+    assert base_dtype("float32", "gpu") == "float32"
     assert activation_dtype(jnp.bfloat16, "cpu") == jnp.float32
     assert activation_dtype(jnp.bfloat16, "gpu") == jnp.bfloat16
 

@@ -40,8 +40,8 @@ class ModelSource(Section):
     adapter: Annotated[str, Field(min_length=1)] | None = None
     """A LoRA adapter that `peft` wrote (a folder, or `hub:org/name`), merged into the base before anything else."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen base; `auto` is bfloat16 where the device multiplies it fast (accelerators, processors with AVX-512
-    BF16 or AMX), else float32. Adapters are always float32."""
+    """Of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32. On processors
+    with AVX-512 BF16 or AMX bfloat16 is faster, and sampler and trainer agree less."""
     frame: Literal["auto", "gemma", "gemma_base", "smollm2", "chatml"] = "auto"
     """The chat frame of the prompt contract; `auto` takes the model's own, `gemma_base` ends replies on `<eos>`."""
 
