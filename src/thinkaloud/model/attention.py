@@ -129,9 +129,8 @@ def attend_to_two(
     """One softmax over two sets of keys: those that a whole group shares, and each member's own.
 
     Queries hold the heads of a position side by side; `own` rows are prompts * kv * group; masks have one row for all
-    members or one for each. The backward pass is
-    FlashAttention's (arXiv 2205.14135, algorithm 4) without its tiling: from the output and the log-sum-exp, no
-    softmax is taken again.
+    members or one for each. The backward pass is FlashAttention's (arXiv 2205.14135, algorithm 4) without its tiling:
+    from the output and the log-sum-exp, no softmax is taken again.
     """
     return _attend(query, prompt_key, prompt_value, own_key, own_value, to_prompt, to_own)[0]
 
