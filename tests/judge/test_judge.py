@@ -201,7 +201,8 @@ def test_forms_that_a_server_does_not_know_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_dead_endpoint_is_left_alone_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.3)
+    now = [0.0]
+    monkeypatch.setattr(module, "session_clock", lambda: now[0])
     told: list[Notice] = []
     with serving(lambda *_: Said(status=503)) as fake:
         judge = judge_at(fake, tmp_path, told, max_retries=1, pause_after=3)
@@ -209,11 +210,11 @@ def test_a_dead_endpoint_is_left_alone_and_found_again(tmp_path: Path, monkeypat
         assert fake.calls == 3
         assert outcomes(rule(judge, answers(6))) == ["silent"] * 6
         assert fake.calls == 3, "nobody asks in a pause"
-        time.sleep(0.35)
+        now[0] += module.FIRST_PAUSE_SECONDS + 1
         assert outcomes(rule(judge, answers(6))) == ["silent"] * 6
         assert fake.calls == 4, "one request tries"
         assert [notice.state for notice in told] == ["raised"]
-        time.sleep(0.7)
+        now[0] += 2 * module.FIRST_PAUSE_SECONDS + 1
         fake.reply = lambda *_: Said()
         assert outcomes(rule(judge, answers(6))) == ["judged"] * 6
     assert [(notice.state, notice.message) for notice in told[1:]] == [("cleared", "the judge answers again")]
@@ -262,13 +263,14 @@ def test_a_budget_of_calls_holds_to_the_end_of_the_run(tmp_path: Path) -> None:
     told: list[Notice] = []
     with serving() as fake:
         judge = judge_at(fake, tmp_path, told, max_calls=4, concurrency=3)
-        assert outcomes(rule(judge, answers(7))) == ["judged"] * 4 + ["silent"] * 3
-        assert outcomes(rule(judge, answers(7))) == ["judged"] * 4 + ["silent"] * 3
+        ruled = outcomes(rule(judge, answers(7)))  # which four it is, the threads decide
+        assert sorted(ruled) == ["judged"] * 4 + ["silent"] * 3
+        assert outcomes(rule(judge, answers(7))) == ruled
         resumed = judge_at(fake, tmp_path, told, max_calls=4)
-        assert outcomes(rule(resumed, answers(7))) == ["judged"] * 4 + ["silent"] * 3
+        assert outcomes(rule(resumed, answers(7))) == ruled
         assert fake.calls == 4
         more = judge_at(fake, tmp_path, max_calls=6)
-        assert outcomes(rule(more, answers(7))) == ["judged"] * 6 + ["silent"]
+        assert sorted(outcomes(rule(more, answers(7)))) == ["judged"] * 6 + ["silent"]
     assert [notice.message.partition(";")[0] for notice in told] == [
         "the judge's budget is spent (judge.max_calls = 4)"
     ] * 2, "once a session"
