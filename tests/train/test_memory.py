@@ -122,6 +122,7 @@ def test_decoding_is_within_a_fifth_of_what_the_compiler_says(make_recipe: MakeR
         number,
         number,
         config=config,
+        scale=2.0,
         sampling=Sampling(top_k=0, top_p=1.0),
         stop_ids=(1,),
     ).compile()

@@ -1,9 +1,10 @@
 """What runs on the device while completions are sampled.
 
-Prompts go through the model once (`prefill`); their keys and values are shared by the group. Adapters are merged into
-a copy of the weights (`decoding_weights`), with layers apart, so that no layer is ever copied out of a stack. `decode`
-is one loop over positions; every completion starts at its own slot 0, whatever its prompt's length, so there is no
-ragged indexing. The loop ends when all rows are done, or when so few are left that the host packs them closer.
+Prompts go through the model once (`prefill`); their keys and values are shared by the group. `decoding_weights` has the
+layers apart, so that none is ever copied out of a stack. Where they are float32 the adapter is merged in; in bfloat16
+merging would round much of it away, and the policy that is sampled would not be the one that is trained. `decode` is
+one loop over positions; every completion starts at its own slot 0, whatever its prompt's length, so there is no ragged
+indexing. The loop ends when all rows are done, or when so few are left that the host packs them closer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.architecture import (
+    Layer,
     Params,
     embed,
     finish_block,
@@ -36,6 +38,13 @@ Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
 [prompts * kv * group, slots, dim]."""
 
 
+class DecodingWeights(NamedTuple):
+    """By layer: matrices, norms and biases, and LoRA pairs that are not merged into them."""
+
+    layers: list[Layer]
+    pairs: list[Layer]
+
+
 class State(NamedTuple):
     """Where decoding stands. `step` is the slot of the last token sampled."""
 
@@ -49,13 +58,15 @@ class State(NamedTuple):
 
 
 @partial(jax.jit, static_argnames=("config", "scale"))
-def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> dict[str, Any]:
-    """The weights with the adapter merged in, one dict a layer."""
-    layers = []
+def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> DecodingWeights:
+    """The weights one dict a layer: the adapter merged in where they are float32, beside them where they are not."""
+    layers, pairs = [], []
     for index in range(config.num_layers):
-        layer, pairs = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
-        layers.append(merge_adapter(layer, pairs, scale))
-    return {"layers": layers}
+        layer, pair = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
+        merge = params["embed"].dtype == jnp.float32
+        layers.append(merge_adapter(layer, pair, scale) if merge else layer)
+        pairs.append({} if merge else pair)
+    return DecodingWeights(layers, pairs)
 
 
 @partial(jax.jit, static_argnames=("config", "scale"))
@@ -93,10 +104,10 @@ def start(
     )
 
 
-@partial(jax.jit, static_argnames=("config", "sampling", "stop_ids"), donate_argnums=(2, 3))
+@partial(jax.jit, static_argnames=("config", "scale", "sampling", "stop_ids"), donate_argnums=(2, 3))
 def decode(
     params: Params,
-    weights: dict[str, Any],
+    weights: DecodingWeights,
     own: Cache,
     state: State,
     prompt: Cache,
@@ -105,6 +116,7 @@ def decode(
     enough: Int[Array, ""],
     *,
     config: ModelConfig,
+    scale: float,
     sampling: Sampling,
     stop_ids: tuple[int, ...],
 ) -> tuple[Cache, State]:
@@ -126,15 +138,15 @@ def decode(
 
     def advance(carry: tuple[Any, State]) -> tuple[Any, State]:
         (own_keys, own_values), now = carry
-        base, layers = in_loop((params, weights["layers"]))
+        base, layers = in_loop((params, weights.layers))
         last = jax.lax.dynamic_index_in_dim(now.tokens, now.step, axis=2, keepdims=False).reshape(-1)
         positions = jnp.repeat(now.prompt_lengths + now.step, group)
         turn = rotation(config, positions)
         x = embed(base, last, config)
         keys, values = list(own_keys), list(own_values)
-        for index, layer in enumerate(layers):
+        for index, (layer, pairs) in enumerate(zip(layers, weights.pairs, strict=True)):
             sliding = config.sliding_layers[index]
-            query, key_now, value_now = queries_keys_values(x, layer, {}, 1.0, config, turn, sliding)
+            query, key_now, value_now = queries_keys_values(x, layer, pairs, scale, config, turn, sliding)
             keys[index] = _store(keys[index], key_now, now.step, group)
             values[index] = _store(values[index], value_now, now.step, group)
             attended = shared_prefix_attention(
@@ -149,7 +161,7 @@ def decode(
                 sliding,
                 config,
             )
-            x = finish_block(x, attended.reshape(query.shape), layer, {}, 1.0, config)
+            x = finish_block(x, attended.reshape(query.shape), layer, pairs, scale, config)
         logits = _logits(base, rms_norm(x, base["final_norm"], config))
         step = now.step + 1
         tokens, logprobs = sample(logits, row_keys(key, now.rows.reshape(-1), step), sampling)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import common_prefix, pack, round_up
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish
-from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, pack_rows, prefill, start
+from thinkaloud.rollout.decode import DecodingWeights, decode, decoding_weights, empty_cache, pack_rows, prefill, start
 from thinkaloud.rollout.sampling import Sampling, key_of
 
 FEWEST_ROWS = 8
@@ -53,7 +52,7 @@ def generate(
 
     Args:
         model: The base.
-        adapter: LoRA pairs, merged for decoding; {} for the base itself.
+        adapter: LoRA pairs; {} for the base itself.
         prompts: Token ids; one prompt at least.
         max_new_tokens: Limit a completion, the end-of-turn token included.
         stop_ids: Tokens that end a completion.
@@ -97,7 +96,7 @@ def generate(
 
 def _generate_batch(
     model: Model,
-    weights: dict[str, Any],
+    weights: DecodingWeights,
     adapter: Adapter,
     prompts: list[Sequence[int]],
     group: int,
@@ -142,6 +141,7 @@ def _generate_batch(
             jnp.asarray(limit, jnp.int32),
             jnp.asarray(enough, jnp.int32),
             config=config,
+            scale=scale,
             sampling=sampling,
             stop_ids=stop_ids,
         )

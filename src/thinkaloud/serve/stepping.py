@@ -1,6 +1,6 @@
 """A batch of prompts decoded a few tokens at a time, so that they can be sent as they come.
 
-The adapter is merged once, when the server starts. Sizes are rounded up (rows and slots to powers of two, prompts to
+Weights are made ready once, when the server starts. Sizes are rounded up (rows and slots to powers of two, prompts to
 multiples of 128), so that few programs are compiled.
 """
 
@@ -31,7 +31,7 @@ class Progress:
 
 
 class Stepper:
-    """A policy with its adapter merged in."""
+    """A policy with its weights made ready for decoding."""
 
     def __init__(self, policy: Policy, adapter: Adapter) -> None:
         self.policy = policy
@@ -87,6 +87,7 @@ class Stepper:
                 jnp.asarray(reached, jnp.int32),
                 jnp.asarray(0, jnp.int32),
                 config=model.config,
+                scale=self.policy.scale,
                 sampling=sampling,
                 stop_ids=stop_ids,
             )

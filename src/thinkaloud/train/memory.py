@@ -113,7 +113,7 @@ def estimate_memory(
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, adapter, rows, new, budget)
         if backend == "cpu":  # matrices of a few MB: malloc keeps their pages when they are freed
-            phases["update"]["freed by the rollout, not returned"] = phases["rollout"]["merged weights"]
+            phases["update"]["freed by the rollout, not returned"] = phases["rollout"]["decoding weights"]
     if recipe.cold_start.max_steps:
         probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
         phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)
@@ -181,7 +181,7 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
 
 
 def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group: int, slots: int) -> dict[str, int]:
-    """What sampling adds: merged weights, caches, logits; at the worst of prefill, decoding and packing closer."""
+    """What sampling adds: its weights, caches, logits; at the worst of prefill, decoding and packing closer."""
     config, itemsize = footprint.config, footprint.itemsize
     prompts = 1 << (prompts - 1).bit_length()
     length = round_up(longest[0], PROMPT_BUCKET)
@@ -195,7 +195,7 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
     repacked = half * (length + slots) * token if half >= FEWEST_ROWS else 0
     at_prefill, at_decode = prompt_cache + prefill, own_cache + max(logits, repacked)
     temporary = max(at_prefill, at_decode)
-    return {"merged weights": merged, "prompt cache": prompt_cache, "completion cache and temporaries": temporary}
+    return {"decoding weights": merged, "prompt cache": prompt_cache, "completion cache and temporaries": temporary}
 
 
 def _update(
