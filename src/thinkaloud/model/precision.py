@@ -18,8 +18,9 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "bfloat16"]:
     """What `auto` stands for: bfloat16 on accelerators, float32 on a CPU.
 
-    With bfloat16 the sampler, whose weights have the adapter merged in and rounded, and the trainer differ by a few
-    per cent of a token's probability; in float32 by less than a ten-thousandth. So a CPU is asked for it by name.
+    In bfloat16 the sampler and the trainer, which sum in another order, differ by about a hundredth of a token's
+    log-probability (docs/log.md, 2026-11-24); in float32 by less than a ten-thousandth.
+    So a CPU is asked for it by name.
     """
     if dtype != "auto":
         return dtype
