@@ -21,12 +21,17 @@ from jaxtyping import Array, Float, Int
 from thinkaloud.model.precision import in_loop, into_loop
 
 CHUNK_BYTES = 64 * 2**20
-"""About the largest array of logits that is ever held, in float32."""
+"""About the largest array of logits that is ever held on a CPU, in float32."""
+
+ACCELERATOR_CHUNK_BYTES = 512 * 2**20
+"""The same elsewhere. Every chunk reads the whole head: with Gemma's 262,144 words 64 MiB are 64 rows, and an
+accelerator needs some hundred rows a reading to have as much to compute as to fetch."""
 
 
 def chunk_size(vocab_size: int, num_targets: int) -> int:
-    """How many targets go through the head at once: a divisor of `num_targets`, at most CHUNK_BYTES of logits."""
-    limit = max(1, min(num_targets, CHUNK_BYTES // (4 * vocab_size)))
+    """How many targets go through the head at once: a divisor of `num_targets`, at most so many bytes of logits."""
+    most = CHUNK_BYTES if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK_BYTES
+    limit = max(1, min(num_targets, most // (4 * vocab_size)))
     return next(size for size in range(limit, 0, -1) if num_targets % size == 0)
 
 
