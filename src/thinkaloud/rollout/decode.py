@@ -78,6 +78,17 @@ def prefill(
     return _logits(params, hidden[packed.last_of_prompt]), (tuple(keys), tuple(values))
 
 
+def lengthen(prompt: Cache, length: int) -> Cache:
+    """Prompts' keys and values with `length` slots, the new ones at the end."""
+    return prompt if prompt[0][0].shape[2] == length else _lengthen(prompt, length)
+
+
+@partial(jax.jit, static_argnames=("length",))
+def _lengthen(prompt: Cache, length: int) -> Cache:
+    more = length - prompt[0][0].shape[2]
+    return jax.tree.map(lambda x: jnp.pad(x, ((0, 0), (0, 0), (0, more), (0, 0))), prompt)
+
+
 @partial(jax.jit, static_argnames=("slots", "sampling", "stop_ids"))
 def start(
     logits: Float[Array, "prompts vocab"],

@@ -14,7 +14,16 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import common_prefix, pack, round_up
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish
-from thinkaloud.rollout.decode import DecodingWeights, decode, decoding_weights, empty_cache, pack_rows, prefill, start
+from thinkaloud.rollout.decode import (
+    DecodingWeights,
+    decode,
+    decoding_weights,
+    empty_cache,
+    lengthen,
+    pack_rows,
+    prefill,
+    start,
+)
 from thinkaloud.rollout.sampling import Sampling, key_of
 
 FEWEST_ROWS = 8
@@ -22,6 +31,10 @@ FEWEST_ROWS = 8
 
 PROMPT_BUCKET = 128
 """Prompts are padded, within attention alone, to a multiple of this many tokens: one size a call."""
+
+FINE_PROMPT_BUCKET = 64
+"""In a call of several batches, sorted by length, each prefill is padded to a multiple of this; its cache then is
+padded to the call's size, so that decoding is compiled for that alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,8 @@ def generate(
     batch = min(batch_prompts or len(prompts), len(prompts))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i])) if batch < len(prompts) else range(len(prompts))
     weights = decoding_weights(model.params, adapter, model.config, scale)
-    prompt_length, prefix = round_up(max(map(len, prompts)), PROMPT_BUCKET), common_prefix(prompts)
+    bucket = PROMPT_BUCKET if batch == len(prompts) else FINE_PROMPT_BUCKET
+    prompt_length, prefix = round_up(max(map(len, prompts)), bucket), common_prefix(prompts)
     results: dict[int, list[Sampled]] = {}
     for first in range(0, len(prompts), batch):
         chosen = list(order)[first : first + batch]
@@ -85,6 +99,7 @@ def generate(
             seed,
             scale,
             rows=[first_row + i for i in chosen],
+            bucket=bucket,
             prompt_length=prompt_length,
             prefix=prefix,
         )
@@ -106,6 +121,7 @@ def _generate_batch(
     seed: int,
     scale: float,
     rows: list[int],
+    bucket: int,
     prompt_length: int,
     prefix: int,
 ) -> list[list[Sampled]]:
@@ -113,8 +129,9 @@ def _generate_batch(
     filled = _power_of_two(len(prompts))
     live = np.arange(filled) < len(prompts)
     padded = [*prompts, *[prompts[0][: prefix + 1]] * (filled - len(prompts))]
-    packed = place_rows(pack(padded, [[]] * filled, prompt_bucket=prompt_length, prefix_length=prefix), mesh)
+    packed = place_rows(pack(padded, [[]] * filled, prompt_bucket=bucket, prefix_length=prefix), mesh)
     logits, prompt_cache = prefill(model.params, adapter, packed, config, scale)
+    prompt_cache = lengthen(prompt_cache, prompt_length)
     labels = np.asarray([*rows, *[0] * (filled - len(rows))])[:, None] * group + np.arange(group)
     state = start(
         logits,
