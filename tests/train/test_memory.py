@@ -109,8 +109,9 @@ def test_decoding_is_within_a_fifth_of_what_the_compiler_says(make_recipe: MakeR
         Shape(cells, jnp.int32),
         Shape((prompts,), jnp.int32),
     )
-    entry = Shape((prompts, config.num_kv_heads, prompt, config.head_dim), jnp.float32)
-    cache = ((entry,) * config.num_layers,) * 2
+    keys = Shape((prompts, config.num_kv_heads, config.head_dim, prompt), jnp.float32)
+    values = Shape((prompts, config.num_kv_heads, prompt, config.head_dim), jnp.float32)
+    cache = ((keys,) * config.num_layers, (values,) * config.num_layers)
     number = Shape((), jnp.int32)
     program = decode.lower(
         params,

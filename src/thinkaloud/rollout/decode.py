@@ -35,7 +35,7 @@ from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
 """Keys and values, one array a layer, heads first: prompts' [prompts, kv, length, dim], completions'
-[prompts * kv * group, slots, dim]."""
+[prompts * kv * group, slots, dim]; keys have their last two axes swapped, as the product with queries reads them."""
 
 
 class DecodingWeights(NamedTuple):
@@ -75,18 +75,22 @@ def prefill(
 ) -> tuple[Float[Array, "prompts vocab"], Cache]:
     """Logits (float32) after each prompt's last token, and the prompts' keys and values by layer."""
     hidden, (keys, values) = forward(params, adapter, packed, config, scale, collect=True)
-    return _logits(params, hidden[packed.last_of_prompt]), (tuple(keys), tuple(values))
+    return _logits(params, hidden[packed.last_of_prompt]), (tuple(jnp.swapaxes(keys, -1, -2)), tuple(values))
 
 
 def lengthen(prompt: Cache, length: int) -> Cache:
     """Prompts' keys and values with `length` slots, the new ones at the end."""
-    return prompt if prompt[0][0].shape[2] == length else _lengthen(prompt, length)
+    return prompt if prompt[1][0].shape[2] == length else _lengthen(prompt, length)
 
 
 @partial(jax.jit, static_argnames=("length",))
 def _lengthen(prompt: Cache, length: int) -> Cache:
-    more = length - prompt[0][0].shape[2]
-    return jax.tree.map(lambda x: jnp.pad(x, ((0, 0), (0, 0), (0, more), (0, 0))), prompt)
+    keys, values = prompt
+    none, more = (0, 0), (0, length - values[0].shape[2])
+    return (
+        tuple(jnp.pad(x, (none, none, none, more)) for x in keys),
+        tuple(jnp.pad(x, (none, none, more, none)) for x in values),
+    )
 
 
 @partial(jax.jit, static_argnames=("slots", "sampling", "stop_ids"))
@@ -158,13 +162,13 @@ def decode(
         for index, (layer, pairs) in enumerate(zip(layers, weights.pairs, strict=True)):
             sliding = config.sliding_layers[index]
             query, key_now, value_now = queries_keys_values(x, layer, pairs, scale, config, turn, sliding)
-            keys[index] = _store(keys[index], key_now, now.step, group)
-            values[index] = _store(values[index], value_now, now.step, group)
+            keys[index] = _store(keys[index], _cache_entry(key_now, group)[..., None], now.step, axis=2)
+            values[index] = _store(values[index], _cache_entry(value_now, group)[:, None], now.step, axis=1)
             attended = shared_prefix_attention(
                 query.reshape(prompts, group, 1, *query.shape[1:]),
-                prompt[0][index],
+                jnp.swapaxes(prompt[0][index], -1, -2),
                 prompt[1][index],
-                keys[index],
+                jnp.swapaxes(keys[index], -1, -2),
                 values[index],
                 now.prompt_lengths,
                 jnp.full((prompts, group), now.step + 1),
@@ -191,10 +195,10 @@ def decode(
 def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, weights_dtype: Any) -> Cache:
     """Keys and values of completions that have not begun, for weights of this dtype."""
     dtype = activation_dtype(weights_dtype)
-    shape = (prompts * config.num_kv_heads * group, slots, config.head_dim)
+    rows, dim = prompts * config.num_kv_heads * group, config.head_dim
     return (
-        tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
-        tuple(jnp.zeros(shape, dtype) for _ in range(config.num_layers)),
+        tuple(jnp.zeros((rows, dim, slots), dtype) for _ in range(config.num_layers)),
+        tuple(jnp.zeros((rows, slots, dim), dtype) for _ in range(config.num_layers)),
     )
 
 
@@ -234,8 +238,12 @@ def _is_stop(tokens: Int[Array, "*rows"], stop_ids: tuple[int, ...]) -> Bool[Arr
     return jnp.isin(tokens, jnp.asarray(stop_ids, jnp.int32))
 
 
-def _store(cache: Float[Array, "rows slots dim"], new: Array, step: Array, group: int) -> Array:
-    """Write one token's keys or values [prompts * group, kv, dim] into slot `step`."""
+def _cache_entry(new: Float[Array, "rows kv dim"], group: int) -> Float[Array, "cache_rows dim"]:
+    """One token's keys or values, [prompts * group, kv, dim], in the order of the cache's rows."""
     kv, dim = new.shape[1:]
-    entry = jnp.swapaxes(new.reshape(-1, group, kv, dim), 1, 2).reshape(-1, 1, dim)
-    return jax.lax.dynamic_update_slice_in_dim(cache, entry.astype(cache.dtype), step, axis=1)
+    return jnp.swapaxes(new.reshape(-1, group, kv, dim), 1, 2).reshape(-1, dim)
+
+
+def _store(cache: Array, entry: Array, step: Array, axis: int) -> Array:
+    """Write one token's entry into slot `step`."""
+    return jax.lax.dynamic_update_slice_in_dim(cache, entry.astype(cache.dtype), step, axis=axis)

@@ -21,6 +21,7 @@ import optax
 from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Mixture, Pool
 from thinkaloud.errors import UserError
+from thinkaloud.model.heap import give_freed_memory_back
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack
 from thinkaloud.model.processes import gather, own_rows, sum_trees
@@ -85,6 +86,7 @@ def cold_start(
         batch = mixture.tasks(step, config.batch_size)
         rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
         adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, rate, footprint)
+        give_freed_memory_back()
         row |= {
             "stage": "cold_start",
             "step": step + 1,

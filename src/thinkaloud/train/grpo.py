@@ -20,6 +20,7 @@ from jax.profiler import TraceAnnotation
 
 from thinkaloud.config import Recipe
 from thinkaloud.domains import domain
+from thinkaloud.model.heap import give_freed_memory_back
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
 from thinkaloud.model.processes import gather, own_rows, sum_trees
@@ -161,6 +162,7 @@ class Grpo:
         self.between()
         with TraceAnnotation("update"):
             adapter, state, learned = self.update(adapter, state, tasks, groups, scores, advantages, step)
+            give_freed_memory_back()
         ended = time.perf_counter()
         seconds = {
             "rollout": sampled - began,
