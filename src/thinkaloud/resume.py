@@ -53,8 +53,8 @@ def check_recipe(run: RunDir, recipe: Recipe, allowed: Sequence[str] = ()) -> li
 def base_digests(files: ModelFiles) -> dict[str, str]:
     """What tells a base model from another, by the key of the recipe that names it.
 
-    Of each file its size and 64 blocks spread over it, 4 MiB in all: another model, revision or fine-tune differs there,
-    and a large one is not read twice.
+    Of each file its size and 64 blocks spread over it, 4 MiB in all: another model, revision or fine-tune differs
+    there, and a large one is not read twice.
     """
     config = [files.directory / "config.json"] if files.directory else []
     adapter = [files.adapter, files.adapter.with_name("adapter_config.json")] if files.adapter else []

@@ -125,4 +125,3 @@ def train(
     print(f"run directory: {run.path}")
     if evaluated:
         print_table(summary_table(summary))
-

@@ -27,6 +27,9 @@ from thinkaloud.train.schedule import Horizon
 NOT_FINITE_LIMIT = 3
 """So many steps in a row without a finite gradient, and something has to be done."""
 RESTARTS = 3
+DISK_RETRY_SECONDS = 10
+DISK_PATIENCE_SECONDS = 1800.0
+"""So long the end of the stage waits for a disk that does not take its last checkpoint."""
 
 
 def run_grpo(work: Work, adapter: Adapter) -> Adapter:
@@ -66,6 +69,7 @@ class _GrpoRun:
                 self._steps()
             if self.saved != self.done or not self.done:  # a deadline may leave no time for a single step
                 self._save()
+            self._wait_for_disk()
         except StopRequested:
             if self.saved != self.done:
                 self._save()
@@ -203,6 +207,20 @@ class _GrpoRun:
         }
         self.work.saver.save("grpo", self.done, self.adapter, self.state, progress)
         self.saved = self.done
+
+    def _wait_for_disk(self) -> None:
+        """The stage's result is worth some patience: where the disk did not take it, it is tried again."""
+        work, began = self.work, session_clock()
+        work.saver.wait()
+        while work.saver.unsaved and session_clock() - began < DISK_PATIENCE_SECONDS:
+            work.after_step()
+            if work.planner and work.planner.must_drop_step():
+                return
+            for _ in range(DISK_RETRY_SECONDS):
+                work.stop.check()
+                time.sleep(1)
+            self._save()
+            work.saver.wait()
 
     def _validate(self, row: dict[str, Any]) -> None:
         began = time.perf_counter()
