@@ -212,6 +212,8 @@ class _GrpoRun:
         """The stage's result is worth some patience: where the disk did not take it, it is tried again."""
         work, began = self.work, session_clock()
         work.saver.wait()
+        if work.saver.unsaved:
+            work.display.note("the last checkpoint is tried again until the disk takes it; Ctrl-C gives it up")
         while work.saver.unsaved and session_clock() - began < DISK_PATIENCE_SECONDS:
             work.after_step()
             if work.planner and work.planner.must_drop_step():
@@ -221,6 +223,7 @@ class _GrpoRun:
                 time.sleep(1)
             self._save()
             work.saver.wait()
+            work.saver.failures()  # that it failed is said
 
     def _validate(self, row: dict[str, Any]) -> None:
         began = time.perf_counter()
