@@ -43,7 +43,7 @@ BAD: dict[str, dict[str, Any]] = {
 def test_a_warning_is_in_the_log_the_display_and_the_report(tmp_path: Path, check: str) -> None:
     run, said, health = create(tmp_path / "run", "", {"name": "x"}), io.StringIO(), Health()
     recorder = Recorder(run, Display(said))
-    rows = [{**GOOD, "stage": "grpo", "step": step, **(BAD[check] if step > 25 else {})} for step in range(1, 71)]
+    rows = [{**GOOD, "stage": "grpo", "step": step, **(BAD[check] if step > 25 else {})} for step in range(1, 57)]
     for row in rows:
         recorder.step(row)
         for event in health.look(row):
