@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 import typer
 
-from thinkaloud import cli, exits, pipeline
+from thinkaloud import cli, durations, exits, pipeline
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.records import DOMAINS, Completion, Finish, Score, Status, Task
+from thinkaloud.rundir import RunDir
 from thinkaloud.stopping import StopRequested
 from thinkaloud.train.records import write_rollouts
 
@@ -342,6 +343,32 @@ class TestStopped:
         assert ended.err.splitlines()[0] == f"stopped by {which.name}; go on with: {again}"
         assert ended.code == code
         assert json.loads(ended.out) == {"run": "a run", "stopped": which.name, "resume": again}
+
+    @pytest.mark.parametrize(("deadline", "again"), [("2h30m", "1h"), ("23:30", "23:30"), ("5m", None)])
+    def test_the_rest_of_a_deadline_and_the_tracker_go_with_it(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, deadline: str, again: str | None
+    ) -> None:
+        now = 1_000_000.0
+
+        def train(recipe: object, text: str, out: Path, *, ends_at: float, **_: object) -> None:
+            nonlocal now
+            out.mkdir()
+            (out / "resolved.json").write_text("{}")
+            now += 5400
+            raise StopRequested(signal.SIGTERM)
+
+        monkeypatch.setattr(pipeline, "train", train)
+        monkeypatch.setattr(durations, "session_clock", lambda: now)
+        ended = run("train", TINY, "--out", "a", "--deadline", deadline, "--track", "wandb", "--json")
+        kept = f"--deadline {again} " if again else ""
+        assert json.loads(ended.out)["resume"] == f"thinkaloud train {TINY} --out a {kept}--track wandb --resume"
+
+    def test_no_report_is_named_where_the_deadline_left_no_time_for_it(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pipeline, "train", lambda recipe, text, out, **_: RunDir(out))
+        assert run("train", TINY, "--out", "a").out == "run directory: a\n"
+        assert json.loads(run("train", TINY, "--out", "a", "--json").out) == {"run": "a", "report": None}
 
     def test_before_anything_began(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         def train(*_: object, **__: object) -> None:

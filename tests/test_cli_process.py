@@ -98,3 +98,23 @@ def test_ctrl_c_while_waiting_for_lines() -> None:
     finally:
         process.kill()
     assert (process.returncode, err) == (130, b"interrupted\n")
+
+
+ENDING = """
+import atexit, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from thinkaloud import exits
+atexit.register(lambda: (print("ending", flush=True), time.sleep(60)))  # as JAX, which has backends to clear
+exits.run(lambda standalone_mode: None)
+"""
+
+
+def test_ctrl_c_while_the_interpreter_ends_is_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ending\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (-signal.SIGINT, b"")

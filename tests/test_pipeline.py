@@ -33,6 +33,8 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Task
 from thinkaloud.rundir import RunDir
 from thinkaloud.stages import cold_start as stage_module
+from thinkaloud.stages import evaluation as evaluation_module
+from thinkaloud.stages import grpo as grpo_module
 from thinkaloud.stopping import StopRequested
 from thinkaloud.train.checkpoint import list_saved
 from thinkaloud.train.grpo import Grpo
@@ -85,13 +87,21 @@ def train(
     allowed_changes: Sequence[str] = (),
     said: io.StringIO | None = None,
     profile: bool = False,
+    ends_at: float | None = None,
 ) -> str:
     """Run the recipe; returns what was said, which goes to `said` too."""
     said = said or io.StringIO()
     with pytest.MonkeyPatch.context() as patch, Display(said) as display:
         patch.setattr(pipeline, "open_scorer", paid_by_hash)
         pipeline.train(
-            recipe, TEXT, out, resume=resume, display=display, allowed_changes=allowed_changes, profile=profile
+            recipe,
+            TEXT,
+            out,
+            resume=resume,
+            display=display,
+            allowed_changes=allowed_changes,
+            profile=profile,
+            ends_at=ends_at,
         )
     return said.getvalue()
 
@@ -350,6 +360,90 @@ class TestNotFinite:
             UserError, match=r"3 steps in a row, up to step 7, was not finite; lower grpo\.learning_rate"
         ):
             diverging("grpo.not_finite=stop")
+
+
+class TestDeadline:
+    LONGER = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=8"])
+
+    def test_a_step_that_takes_too_long_is_dropped_and_the_ones_before_are_saved(
+        self, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy, now = Path(shutil.copytree(unbroken, tmp_path / "copy")), 0.0
+        (copy / "report.html").unlink()
+        real = Grpo.step
+
+        def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
+            nonlocal now
+            now += 100.0 if step == 4 else 1e5  # the sixth one outlasts the deadline as it samples
+            return real(self, adapter, state, tasks, step)
+
+        for module in (pipeline, grpo_module, evaluation_module):
+            monkeypatch.setattr(module, "session_clock", lambda: now)
+        monkeypatch.setattr(Grpo, "step", step)
+        said = train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"], ends_at=3600.0)
+        assert "deadline: step 6 takes too long, and is dropped\ndeadline: 5 steps (no further step fits)" in said
+        assert [row["step"] for row in RunDir(copy).rows() if row["stage"] == "grpo"] == [1, 2, 3, 4, 5]
+        assert ("grpo", 5) in saved_steps(copy)
+        assert "`thinkaloud report" in said
+        assert not (copy / "report.html").exists()
+
+    def test_no_time_for_any_step_leaves_an_adapter_too(
+        self, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copy = Path(shutil.copytree(unbroken, tmp_path / "copy"))
+        for saved in list_saved(copy / "checkpoints"):
+            if saved.stage == "grpo":
+                shutil.rmtree(saved.path)
+        monkeypatch.setattr(pipeline, "session_clock", lambda: 0.0)
+        assert "deadline: 0 steps (no further step fits)" in train(copy, resume=True, ends_at=0.0)
+        assert saved_steps(copy) == [("cold_start", 2), ("cold_start", 3), ("grpo", 0)]
+        train(copy, resume=True, ends_at=1e6)
+        assert saved_steps(copy)[-1] == ("grpo", 4)
+        assert rows_without_times(copy) == rows_without_times(unbroken)
+
+
+class TestFullDisk:
+    LONGER = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5"])
+
+    @pytest.fixture
+    def full(
+        self, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[int], tuple[Path, str]]:
+        """Go on with a copy of the unbroken run on a disk that takes no checkpoint for so many times."""
+
+        def go_on(times: int) -> tuple[Path, str]:
+            copy, refused = Path(shutil.copytree(unbroken, tmp_path / "copy")), 0
+
+            def reserve(*_: int) -> None:
+                nonlocal refused
+                refused += 1
+                if refused <= times:
+                    raise OSError(28, "No space left on device")
+
+            monkeypatch.setattr(os, "posix_fallocate", reserve)
+            monkeypatch.setattr(grpo_module, "DISK_RETRY_SECONDS", 0)
+            return copy, train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"])
+
+        return go_on
+
+    def test_the_last_save_waits_for_room(self, full: Callable[[int], tuple[Path, str]]) -> None:
+        copy, said = full(3)
+        assert said.count("grpo-000005: the disk is full; free some space; ") == 1
+        assert said.count("the last checkpoint is tried again until the disk takes it; ") == 1
+        assert saved_steps(copy)[-1] == ("grpo", 5)
+        assert "Traceback" not in said
+        assert (copy / "report.html").exists()
+
+    def test_and_ends_in_one_line_where_none_comes(
+        self, full: Callable[[int], tuple[Path, str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_room(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device", "plan.json")
+
+        monkeypatch.setattr(grpo_module, "DISK_PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr(evaluation_module, "evaluate_into", no_room)
+        with pytest.raises(UserError, match=r"the newest state of .* is not saved; free some space, then go on"):
+            full(1000)
 
 
 RATES = {"n", "format_rate", "format_interval", "accuracy", "mean_reward", "truncated_rate"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -65,6 +66,41 @@ def test_a_holder_on_another_host_counts_while_its_lock_is_fresh(tmp_path: Path)
     lock = acquire(tmp_path, now=lambda: time.time() + FRESH_SECONDS + 1)
     assert lock.note is not None
     lock.release()
+
+
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that knows no locks: the record has to do."""
+
+    def no_locks(*_: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_the_record_tells_the_living_from_the_dead(tmp_path: Path) -> None:
+    process = holder(tmp_path)
+    try:
+        with pytest.raises(UserError, match=f"is in use by process {process.pid} on this host"):
+            acquire(tmp_path)
+    finally:
+        end(process)
+    lock = acquire(tmp_path)
+    assert lock.note is not None
+    assert f"the lock of process {process.pid}" in lock.note
+    lock.release()
+
+
+@pytest.mark.usefixtures("without_locks")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_a_number_that_another_process_was_given_since_is_no_holder(tmp_path: Path) -> None:
+    record = {"pid": os.getppid(), "host": socket.gethostname(), "since": "2026-11-23 20:00:00"}
+    (tmp_path / NAME).write_text(json.dumps(record))
+    with pytest.raises(UserError, match=f"is in use by process {os.getppid()}"):  # written before births were
+        acquire(tmp_path)
+    (tmp_path / NAME).write_text(json.dumps({**record, "born": "another boot 4711"}))
+    acquire(tmp_path).release()
 
 
 @pytest.mark.parametrize("left", ["", "{", "[1]", '{"pid": "x"}', "\0" * 9000])

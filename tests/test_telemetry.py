@@ -83,9 +83,21 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     """What a stand-in for wandb was told."""
     calls: list[tuple[str, Any]] = []
     library: Any = ModuleType("wandb")
-    library.init = lambda **options: calls.append(("init", options))
+    state = SimpleNamespace(step=0)
+
+    def init(**options: Any) -> SimpleNamespace:
+        calls.append(("init", options))
+        return state
+
+    def log(values: Any, step: int, commit: bool) -> None:
+        assert commit
+        assert step >= state.step  # wandb drops what is told of an earlier one
+        state.step = step + 1
+        calls.append(("log", (step, values)))
+
+    library.init = init
     library.define_metric = lambda name, step_metric: calls.append(("axis", (name, step_metric)))
-    library.log = lambda values: calls.append(("log", values))
+    library.log = log
     library.finish = lambda: calls.append(("finish", None))
     monkeypatch.setitem(sys.modules, "wandb", library)
     return calls
@@ -106,7 +118,7 @@ def test_a_tracker_is_told_of_every_row(told: list[tuple[str, Any]], tmp_path: P
     assert rest == [
         ("axis", ("cold_start/*", "cold_start/step")),
         ("axis", ("grpo/*", "grpo/step")),
-        ("log", {**flat(ROW), "grpo/step": 3}),
+        ("log", (2, {**flat(ROW), "grpo/step": 3})),
         ("finish", None),
     ]
 
@@ -118,6 +130,18 @@ def test_a_resumed_run_is_the_same_run_of_the_tracker(told: list[tuple[str, Any]
     (tmp_path / "other").mkdir()
     Tracker("wandb", tmp_path / "other", "tiny", {})
     assert len({options["id"] for call, options in told if call == "init"}) == 2
+
+
+def test_a_session_without_a_network_goes_on_where_the_one_before_ended(
+    told: list[tuple[str, Any]], tmp_path: Path
+) -> None:
+    tracker = Tracker("wandb", tmp_path / "run", "tiny", {})
+    tracker.go_on("cold_start", 3)
+    tracker.go_on("grpo", 4)
+    for stage, step in (("grpo", 5), ("grpo", 6), ("grpo", 5)):  # the last one after a restart
+        tracker.row({"stage": stage, "step": step, "loss": 1.0})
+    tracker.close()
+    assert [(value[0], value[1]["grpo/step"]) for call, value in told if call == "log"] == [(7, 5), (8, 6), (9, 5)]
 
 
 def test_what_a_tracker_prints_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:

@@ -18,11 +18,27 @@ def session_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+def as_duration(seconds: float | int) -> str:
+    """Whole seconds as `seconds_until` reads them: `2h30m`, `45s`.
+
+    >>> as_duration(9_000.7), as_duration(45), as_duration(3_605)
+    ('2h30m', '45s', '1h5s')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    parts = zip((*divmod(minutes, 60), rest), "hms", strict=True)
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def is_clock(text: str) -> bool:
+    """Whether a deadline is a time by the clock on the wall."""
+    return _CLOCK.fullmatch(text.strip()) is not None
+
+
 def seconds_until(text: str, now: datetime.datetime) -> float:
     """Seconds that `9h`, `2h30m`, `45m`, `90s` last, or until it is next `07:30` by the clock on the wall.
 
     Args:
-        now: Local time, with its zone where the zone's change to or from summer time is to count.
+        now: Local time, without a zone: the machine's own knows of summer time, a fixed offset does not.
 
     Raises:
         UserError: It is neither, or nothing, or more than a year.
@@ -32,7 +48,7 @@ def seconds_until(text: str, now: datetime.datetime) -> float:
         then = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
         if then <= now:
             then += datetime.timedelta(days=1)
-        return (then - now).total_seconds()
+        return then.timestamp() - now.timestamp()
     parts = _PARTS.fullmatch(wanted)
     hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0.0, 0.0, 0.0)
     total = hours * 3600 + minutes * 60 + seconds

@@ -6,9 +6,11 @@ after Ctrl-C; 1 anything else, with its traceback, because that is a bug.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -78,6 +80,8 @@ def run(command: Callable[..., Any]) -> NoReturn:
         if told is None:
             raise
         fail(str(told))
+    finally:
+        atexit.register(_end_quietly)  # called first of all that was registered before, such as by JAX
     sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -85,6 +89,12 @@ def fail(message: str) -> NoReturn:
     """Leave with exit code 2 and one line on stderr."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def _end_quietly() -> None:
+    """Ctrl-C while the interpreter ends is obeyed without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _named(error: OSError) -> str:

@@ -12,8 +12,8 @@ import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
@@ -26,7 +26,7 @@ from thinkaloud.judge import FILE as JUDGE_FILE
 from thinkaloud.judge import open_judge
 from thinkaloud.recorder import Recorder
 from thinkaloud.report.build import build_report
-from thinkaloud.resume import check_recipe
+from thinkaloud.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.rundir import RunDir, check_new, check_writable, clear_temporary, create
 from thinkaloud.runlock import is_alive, locked
 from thinkaloud.session import Session, open_run, open_scorer, open_session
@@ -81,6 +81,7 @@ def train(
     check_engine(recipe)
     run, timer = RunDir(out), PhaseTimer()
     changed: list[str] = []
+    earlier: dict[str, Any] = {}
     with ExitStack() as closing, ExitStack() as building:
         stop = closing.enter_context(Stop(say=display.note))
         if resume:
@@ -89,17 +90,21 @@ def train(
             lock = closing.enter_context(locked(out))
             clear_temporary(out)
             if (out / "environment.json").exists():
-                timer = PhaseTimer(run.read_json("environment.json").get("seconds"))
+                earlier = run.read_json("environment.json")
+                timer = PhaseTimer(earlier.get("seconds"))
         else:
             check_new(out)
         clear_staging(out)
         prepared = run.pool.exists() and run.contract.exists()  # else it was cut off before it had both
         with timer.phase("prepare"):
             if prepared:
-                session = replace(open_run(out)[0], recipe=recipe)
+                session = open_run(out, recipe=recipe)[0]
             else:
                 place = building.enter_context(staging(out))
                 session = start(recipe, place, pool, display)
+            base = base_digests(session.files)
+            if resume:
+                check_base(run, base, allowed_changes)
             warn(audit_recipe(recipe, session.pool), display)
         score, level = closing.enter_context(open_scorer(recipe, session.contract))
         judge = open_judge(recipe.judge, out / JUDGE_FILE) if recipe.judge.on else None
@@ -117,6 +122,8 @@ def train(
             if run.pool.exists():
                 shutil.rmtree(run.pool)
             place.rename(run.pool)
+        run.write_json(BASE, base)
+        if not prepared:
             session.contract.save(run.contract)
         building.close()
         for change in changed:
@@ -128,6 +135,10 @@ def train(
             run.write_json(TRACKING, tracker.identity)
             sinks.append(tracker)
         recorder = Recorder(run, display, sinks)
+        environment = describe_environment(level, timer.seconds)
+        if others := changed_software(earlier, environment):
+            display.note(f"warning: not the machine or software of before ({others}); last digits may differ")
+        recorder.file("environment.json", environment)
         if judge:
             judge.tell = recorder.judge
         planner = None

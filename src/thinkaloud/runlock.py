@@ -81,6 +81,7 @@ def acquire(run: Path, *, now: Callable[[], float] = time.time) -> RunLock:
             if elsewhere and now() - os.fstat(descriptor).st_mtime < FRESH_SECONDS:
                 raise UserError(f"{_refusal(run, holder)}; if it has ended, delete {path}")
             me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+            me["born"] = _born(os.getpid())
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(me).encode(), 0)
         except BaseException:
@@ -102,11 +103,20 @@ def _flock(descriptor: int) -> bool:
 
 
 def _alive_here(holder: dict[str, Any]) -> bool:
-    """Whether the recorded process runs on this host."""
+    """Whether the recorded process runs on this host, and is no other that was given its number since."""
     pid = holder.get("pid")
     if not isinstance(pid, int) or pid <= 0 or pid == os.getpid() or holder.get("host") != socket.gethostname():
         return False
-    return is_alive(pid)
+    return is_alive(pid) and _born(pid) == holder.get("born", _born(pid))
+
+
+def _born(pid: int) -> str | None:
+    """What tells a process from another of the same number: boot and clock tick of its start; None where unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+    except (OSError, IndexError):
+        return None
 
 
 def is_alive(pid: int) -> bool:

@@ -167,15 +167,20 @@ def judged(score: Scorer, judge: Judge, recipe: Recipe, contract: PromptContract
     return both
 
 
-def open_run(path: Path, *, allow_contract_mismatch: bool = False) -> tuple[Session, RunDir]:
+def open_run(
+    path: Path, *, allow_contract_mismatch: bool = False, recipe: Recipe | None = None
+) -> tuple[Session, RunDir]:
     """The session of a run directory, with the contract that was saved with it.
+
+    Args:
+        recipe: Instead of the one that the run began with.
 
     Raises:
         UserError: There is no run at `path`.
         ContractMismatch: The tokenizer at hand does not give the prompts the run was trained with.
     """
     run = RunDir(path)
-    recipe = parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
+    recipe = recipe or parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
     files, built = open_contract(recipe)
     contract = PromptContract.load(run.contract, built.tokenizer, verify=not allow_contract_mismatch)
     check_domains(recipe.data)

@@ -130,11 +130,12 @@ class Tracker:
             self._id = str(json.loads((run / TRACKING).read_text(encoding="utf-8"))["id"])
         except (OSError, ValueError, KeyError, TypeError):
             self._id = secrets.token_hex(4)
+        self._cold_start = 0
         options = {"project": "thinkaloud", "name": f"{name}-{run.name}-{self._id}", "config": dict(recipe)}
         try:
             with _notes_only():
                 if library == "wandb":
-                    self._library.init(**options, resume="allow", id=self._id)
+                    self._run = self._library.init(**options, resume="allow", id=self._id)
                     for stage in ("cold_start", "grpo"):
                         self._library.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
                 else:  # it knows a run by its name
@@ -149,11 +150,19 @@ class Tracker:
 
     def go_on(self, stage: str, done: int) -> None:
         """Trackers keep what they were told; the rows of steps taken again come once more, at the same steps."""
+        if stage == "cold_start":
+            self._cold_start = done
 
     def row(self, row: Mapping[str, Any]) -> None:
-        # a step of wandb's own must never fall, and each stage begins at 1
-        steps = {} if self.name == "wandb" else {"step": row["step"]}
-        self._library.log({**flat(row), f"{row['stage']}/step": row["step"]}, **steps)
+        values, step = {**flat(row), f"{row['stage']}/step": row["step"]}, row["step"]
+        if self.name == "trackio":
+            self._library.log(values, step=step)
+            return
+        if row["stage"] == "cold_start":
+            self._cold_start = step
+        # wandb's own step runs through both stages and never falls; offline, it does not know of earlier sessions
+        passed = step - 1 if row["stage"] == "cold_start" else self._cold_start + step - 1
+        self._library.log(values, step=max(passed, self._run.step), commit=True)
 
     def close(self) -> None:
         with _notes_only():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -144,6 +145,36 @@ def test_a_save_that_fails_is_told_and_costs_only_itself(tmp_path: Path, monkeyp
 
 def no_space(*_: object, **__: object) -> None:
     raise ValueError("RESOURCE_EXHAUSTED: Error writing: [OS error 28: ENOSPC No space left on device]")
+
+
+@pytest.mark.parametrize(("number", "told"), [(28, "the disk is full"), (122, "the disk is full"), (30, "Read-only")])
+def test_a_disk_without_room_is_known_before_orbax_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: str
+) -> None:
+    wanted: list[int] = []
+
+    def refuse(descriptor: int, start: int, size: int) -> None:
+        wanted.append(size)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ocp.Checkpointer, "save", lambda *_, **__: pytest.fail("Orbax began"))
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    adapter = some_adapter(1)
+    with pytest.raises(UserError, match=told):
+        save(tmp_path / "checkpoints", "grpo", 1, adapter, some_state(adapter))
+    assert wanted == [sum(leaf.nbytes for leaf in jax.tree.leaves((adapter, some_state(adapter))))]
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_file_system_that_cannot_reserve_is_tried_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*_: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    save(tmp_path, "grpo", 1, some_adapter(1), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["grpo-000001"]
 
 
 def test_metrics_that_cannot_be_written_hold_the_checkpoint_back(tmp_path: Path) -> None:

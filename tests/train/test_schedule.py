@@ -47,6 +47,15 @@ def test_plans_that_change_bend_the_curve_and_never_break_it(total: int, changes
         assert shares == sorted(shares)
 
 
+def test_a_deadline_that_ends_a_run_early_leaves_the_curve_to_a_later_one() -> None:
+    """A plan cut off after 40 of 100 updates, and one before any: what is planned next goes on from there."""
+    for done in (0, 40):
+        cut = Horizon(100).replanned(done, done)
+        assert cut.progress(done) == done / 100
+        assert cut.replanned(done, 100) == Horizon(100, done, done / 100)
+        assert Horizon(100, done, done / 100).progress(70) == pytest.approx(0.7)
+
+
 def test_the_same_plan_again_changes_nothing() -> None:
     horizon = Horizon(10, 3, 0.2)
     assert horizon.replanned(5, 10) is horizon

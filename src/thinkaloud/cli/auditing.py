@@ -56,7 +56,7 @@ def audit(
     from thinkaloud.durations import seconds_until
 
     loaded = load_recipe(recipe, with_data_dir(overrides, data_dir))
-    seconds = None if deadline is None else seconds_until(deadline, datetime.datetime.now().astimezone())
+    seconds = None if deadline is None else seconds_until(deadline, datetime.datetime.now())
     with open_display() as display:
         findings = audit_all(
             loaded, pool=pool, samples=samples, deadline_seconds=seconds, with_model=with_model, display=display

@@ -64,10 +64,9 @@ def train(
 
     Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
     """
-    from thinkaloud.durations import seconds_until, session_clock
+    from thinkaloud.durations import as_duration, is_clock, seconds_until, session_clock
 
-    now = datetime.datetime.now().astimezone()
-    ends_at = None if deadline is None else session_clock() + seconds_until(deadline, now)
+    ends_at = None if deadline is None else session_clock() + seconds_until(deadline, datetime.datetime.now())
     from thinkaloud.config import parse_recipe_text, read_recipe_text
     from thinkaloud.data.pool import check_domains
 
@@ -102,7 +101,14 @@ def train(
                 pool=pool,
             )
     except StopRequested as stopped:
-        again = shlex.join(_resuming(recipe, target, overrides, allow_change or []))
+        options = [("--set", override) for override in overrides]
+        options += [("--allow-change", key) for key in allow_change or []]
+        if deadline and ends_at and (left := ends_at - session_clock()) >= 1:
+            options.append(("--deadline", deadline.strip() if is_clock(deadline) else as_duration(left)))
+        if track:
+            options.append(("--track", track))
+        words = ["thinkaloud", "train", str(recipe), "--out", str(target), *sum(options, ()), "--resume"]
+        again = shlex.join(words)
         begun = RunDir(target).is_begun()
         print(f"{stopped}; " + (f"go on with: {again}" if begun else "nothing had begun"), file=sys.stderr)
         if as_json:
@@ -110,16 +116,12 @@ def train(
         raise typer.Exit(stopped.code) from None
     evaluated = (run.evaluation / "summary.json").exists()  # a deadline may have left no time for it
     summary = read_summary(run.evaluation / "summary.json") if evaluated else {}
+    report = run.path / "report.html"
     if as_json:
-        print_json({"run": str(run.path), "report": str(run.path / "report.html"), **summary})
+        print_json({"run": str(run.path), "report": str(report) if report.exists() else None, **summary})
         return
-    print(f"report: {run.path / 'report.html'}")
+    if report.exists():
+        print(f"report: {report}")
     print(f"run directory: {run.path}")
     if evaluated:
         print_table(summary_table(summary))
-
-
-def _resuming(recipe: Path, target: Path, overrides: list[str], allowed: list[str]) -> list[str]:
-    """The command that goes on with a run."""
-    options = [("--set", override) for override in overrides] + [("--allow-change", key) for key in allowed]
-    return ["thinkaloud", "train", str(recipe), "--out", str(target), *sum(options, ()), "--resume"]

@@ -1,17 +1,17 @@
 """A recipe: one TOML file that says everything about a run.
 
 `load_recipe(path, overrides)` reads and validates it; `recipe.resolved()` is what a run directory records. The fields,
-their units and their defaults stand in `recipe.py`; adding one there is all it takes.
+their units and their defaults stand in `recipe.py`, `data.py` and `judge.py`; adding one there is all it takes.
 """
 
+from thinkaloud.config.data import DataConfig, SourceConfig
+from thinkaloud.config.judge import JudgeConfig
 from thinkaloud.config.load import RECIPES_HELP, load_recipe, parse_recipe_text, read_recipe_text
 from thinkaloud.config.recipe import (
     CheckpointConfig,
     ColdStartConfig,
-    DataConfig,
     EvaluateConfig,
     GrpoConfig,
-    JudgeConfig,
     LoraConfig,
     MixtureConfig,
     ModelSource,
@@ -19,7 +19,6 @@ from thinkaloud.config.recipe import (
     Recipe,
     RewardConfig,
     RolloutConfig,
-    SourceConfig,
 )
 
 __all__ = [

@@ -1,35 +1,28 @@
 """The fields of a recipe: units in the names, defaults from the original write-up (design, section 6).
 
 Every section is frozen and refuses unknown keys. Cross-field rules are validators that name the conflict, the reason
-and the alternative.
+and the alternative. The sections with rules of their own stand beside this file: `data.py` and `judge.py`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from thinkaloud.config.sources import KNOWN_SOURCES
-from thinkaloud.errors import nearest
-from thinkaloud.records import DOMAINS
-
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-HeldOutShare = Annotated[float, Field(ge=0.0, le=0.5, allow_inf_nan=False)]
-NotNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
-
-
-class Section(BaseModel):
-    """Frozen; unknown keys and silently converted types are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from thinkaloud.config.data import DataConfig
+from thinkaloud.config.judge import JudgeConfig
+from thinkaloud.config.section import (
+    Decay,
+    NotNegative,
+    NotNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Rate,
+    Section,
+    Share,
+    Target,
+)
 
 
 class ModelSource(Section):
@@ -44,124 +37,6 @@ class ModelSource(Section):
     with AVX-512 BF16 or AMX bfloat16 is faster, and sampler and trainer agree less."""
     frame: Literal["auto", "gemma", "gemma_base", "smollm2", "chatml"] = "auto"
     """The chat frame of the prompt contract; `auto` takes the model's own, `gemma_base` ends replies on `<eos>`."""
-
-
-class SourceConfig(Section):
-    """One source of tasks; an empty table takes everything as its adapter has it.
-
-    A source that is not known by name is the user's own: it says `path`, `domain` and which columns hold what.
-    """
-
-    path: str | None = None
-    """A file (.jsonl, .jsonl.gz, .parquet, .csv) or a folder of splits, read instead of the hub or of `data.dir`."""
-    revision: str | None = None
-    """Commit or tag on the hub; its newest when absent."""
-    splits: tuple[str, ...] = ()
-    """Which of the source's own splits are read; those of its adapter when absent. Its test rows never train."""
-    cap: NotNegative | None = None
-    """Training tasks to keep at most, in each domain of the source; the adapter's when absent, 0 for no cap."""
-    optional: bool = False
-    """True: a source that cannot be had is noted and left out; else it fails the build."""
-    domain: str | None = None
-    """Own source: the domain of its tasks, one of the seven or a new name."""
-    scored_as: str | None = None
-    """Own source with a new domain: the domain whose verifier scores it."""
-    question: str = "question"
-    """Own source: the column of the question."""
-    answer: str = "answer"
-    """Own source: the column of the gold answer."""
-    rationale: str | None = None
-    """Own source: the column of a short rationale, for the cold start."""
-    choices: str | None = None
-    """Own source: the column of the options (a list), which are then shown with the question."""
-    tests: str | None = None
-    """Own source: the column of the tests (a list of assertions), for coding."""
-    setup: str | None = None
-    """Own source: the column of code that runs before the tests."""
-    license: str = ""
-    """Own source: its licence, for the record."""
-
-
-class DataConfig(Section):
-    """Which tasks there are."""
-
-    sources: dict[str, SourceConfig] = Field(default_factory=lambda: {"starter": SourceConfig()})
-    """By name; `starter` are the tasks that ship in the package, `thinkaloud data --help` lists the others."""
-    dir: str | None = None
-    """A folder that holds the sources as NAME/SPLIT.jsonl, .jsonl.gz or .parquet; absent, they come from the hub."""
-    domains: tuple[str, ...] = ()
-    """Tasks of other domains are left out; all that the sources have when absent."""
-    generated: dict[str, NotNegative] = Field(default_factory=dict)
-    """Extra training tasks made by the procedural generators: `{math = 100, logic = 50}`."""
-    validation_share: HeldOutShare = 0.05
-    """Of the tasks that their source does not hold out itself, by a hash of the question."""
-    test_share: HeldOutShare = 0.05
-    """The same, for the test split."""
-    near_duplicates: Share = 0.8
-    """Tasks of one domain whose shingles overlap this much (Jaccard) count as one; 0 looks for exact copies only."""
-    evaluation_sets: tuple[str, ...] = ()
-    """Sets that no training task may share 13 words in a row with: `NAME`, `NAME:SPLIT`, or a file with questions."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _domains_of_sources(cls, values: Any) -> Any:
-        """Without `domains`, those of the sources, in the order of every table, new ones last."""
-        if not isinstance(values, dict) or "domains" in values:
-            return values
-        sources = values.get("sources", {"starter": {}})
-        if not isinstance(sources, dict):
-            return values
-        named = [known for name in sources for known in KNOWN_SOURCES.get(name, ())]
-        for source in sources.values():
-            own_name = source.get("domain") if isinstance(source, dict) else getattr(source, "domain", None)
-            named += [own_name] if isinstance(own_name, str) else []
-        own = [name for name in dict.fromkeys(named) if name not in DOMAINS]
-        return {**values, "domains": (*(name for name in DOMAINS if name in named), *own)}
-
-    @model_validator(mode="after")
-    def _known(self) -> DataConfig:
-        if not self.sources:
-            raise ValueError("sources is empty: name at least one, such as sources = { starter = {} }")
-        for name, source in self.sources.items():
-            _check_source(name, source)
-        if not self.domains:
-            raise ValueError("domains is empty: name at least one of " + ", ".join(DOMAINS))
-        if len(set(self.domains)) != len(self.domains):
-            raise ValueError("domains names one twice; each may stand once")
-        for name in self.generated:
-            if name not in ("math", "logic"):
-                raise ValueError(f"there is no generator for {name!r} (there are: math, logic)")
-            if name not in self.domains:
-                raise ValueError(f"generated names {name!r}, which domains leaves out; add it there or drop it here")
-        if self.validation_share + self.test_share > 0.9:
-            raise ValueError(
-                f"validation_share + test_share is {self.validation_share + self.test_share}, which leaves next to "
-                "nothing to train on; 0.05 each is usual"
-            )
-        return self
-
-
-def _check_source(name: str, source: SourceConfig) -> None:
-    """Raises ValueError where a source is neither known nor one of the user's own that says all it must."""
-    if name in KNOWN_SOURCES:
-        if source.domain or source.scored_as:
-            raise ValueError(f"sources.{name}: a known source has its own domain; leave domain and scored_as out")
-        return
-    if not source.path:
-        raise ValueError(
-            f"sources.{name}: not a known source{nearest(name, KNOWN_SOURCES)}; a source of your own needs path and "
-            "domain"
-        )
-    if not source.domain:
-        raise ValueError(
-            f"sources.{name}: a source of your own needs domain, one of {', '.join(DOMAINS)} or a new name"
-        )
-    scored_as = source.scored_as or source.domain
-    if scored_as not in DOMAINS:
-        raise ValueError(
-            f"sources.{name}: {source.domain!r} is a domain of your own; say with scored_as whose verifier scores it, "
-            f"one of {', '.join(DOMAINS)}"
-        )
 
 
 class PromptConfig(Section):
@@ -249,56 +124,6 @@ class RewardConfig(Section):
     """Run model-written code even where the machine cannot contain it."""
     sandbox_workers: NotNegative = 0
     """Processes that run code; 0: as many as cores."""
-
-
-class JudgeConfig(Section):
-    """A language model that marks creative answers, at an OpenAI-compatible endpoint; off without `base_url`.
-
-    The key is never written here: `api_key_env` names the environment variable that holds it.
-    """
-
-    base_url: Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9._:\[\]-]+(/[!-\"$->A-~]*)?)?$")] = ""
-    """What stands before /chat/completions, such as https://api.example.com/v1 or http://127.0.0.1:8000/v1."""
-    model: str = ""
-    """The judge's name at the endpoint."""
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
-    """The name (in capitals) of an environment variable that holds the key; no key is sent when absent."""
-    reward_share: Share = 0.0
-    """Share of the judge's mark in the domain score of GRPO's rewards, the heuristics have the rest; 0: the judge
-    is asked in evaluation only."""
-    timeout_seconds: PositiveFloat = 60.0
-    """Until a reply has come in full."""
-    max_retries: NotNegative = 4
-    """After a time-out, a refusal for load (429), a failure of the server (5xx), or a reply that is no mark."""
-    concurrency: Positive = 4
-    """Requests at once."""
-    max_reply_tokens: Positive = 1024
-    """A reply's limit; a mark takes thirty, a judge that thinks aloud needs more."""
-    max_calls: Positive | None = None
-    """Requests in the life of a run directory, retries and resumed sessions included; no limit when absent."""
-    max_tokens: Positive | None = None
-    """Tokens in the life of a run directory, prompts included, as the endpoint counts them; no limit when absent."""
-    pause_after: Positive = 5
-    """Requests that fail in a row before the judge is left alone for a while."""
-
-    @property
-    def on(self) -> bool:
-        """Whether there is a judge."""
-        return bool(self.base_url)
-
-    @model_validator(mode="after")
-    def _whole(self) -> JudgeConfig:
-        try:
-            _ = urlsplit(self.base_url).port
-        except ValueError:
-            raise ValueError("base_url is no address: write it as http://127.0.0.1:8000/v1") from None
-        if self.base_url and not self.model:
-            raise ValueError("base_url is set, but model is empty: name the model that the endpoint is to ask")
-        if self.reward_share and not self.base_url:
-            raise ValueError(
-                f"reward_share is {self.reward_share}, but there is no judge: set base_url, or leave reward_share out"
-            )
-        return self
 
 
 class GrpoConfig(Section):

@@ -27,11 +27,18 @@ from thinkaloud.train.schedule import Horizon
 NOT_FINITE_LIMIT = 3
 """So many steps in a row without a finite gradient, and something has to be done."""
 RESTARTS = 3
+DISK_RETRY_SECONDS = 10
+DISK_PATIENCE_SECONDS = 1800.0
+"""So long the end of the stage waits for a disk that does not take its last checkpoint."""
 
 
 def run_grpo(work: Work, adapter: Adapter) -> Adapter:
     """GRPO from `adapter`, which is the KL's reference too; returns the trained adapter."""
     return _GrpoRun(work, adapter).run()
+
+
+class _OutOfTime(Exception):
+    """The deadline leaves no time for the rest of a step; it is dropped."""
 
 
 class _GrpoRun:
@@ -40,7 +47,7 @@ class _GrpoRun:
     def __init__(self, work: Work, reference: Adapter) -> None:
         self.work, self.config = work, work.recipe.grpo
         stage, begun = stage_of(work.recipe), jax.tree.map(jnp.copy, reference)
-        self.stage: Grpo = stage(work.policy, begun, work.recipe, work.reward, work.stop.check)
+        self.stage: Grpo = stage(work.policy, begun, work.recipe, work.reward, self._between)
         self.adapter, self.state, self.done = reference, self.stage.optimizer.init(reference), 0
         self.health = Health("grpo")
         self.total = self.config.max_steps
@@ -60,6 +67,9 @@ class _GrpoRun:
         try:
             with self.work.timer.phase("grpo"):
                 self._steps()
+            if self.saved != self.done or not self.done:  # a deadline may leave no time for a single step
+                self._save()
+            self._wait_for_disk()
         except StopRequested:
             if self.saved != self.done:
                 self._save()
@@ -70,11 +80,11 @@ class _GrpoRun:
 
     def _trained(self) -> Adapter:
         """The adapter that counts as the stage's result: the last one, or the best by validation."""
-        checkpoint = self.work.recipe.checkpoint
-        if checkpoint.use == "newest" or self.best is None or self.best["step"] == self.done:
+        use = self.work.recipe.checkpoint.use
+        if use == "newest":  # it is at hand, whether or not the disk took it
             return self.adapter
         self.work.saver.wait()
-        saved = trained(self.work.run.checkpoints, checkpoint.use)
+        saved = trained(self.work.run.checkpoints, use)
         if saved is None or saved.step == self.done:
             return self.adapter
         self.work.display.note(f"the trained model is that of step {saved.step}, the best by validation")
@@ -82,7 +92,11 @@ class _GrpoRun:
 
     def _steps(self) -> None:
         while self.done < self.total:
-            row = self._step()
+            try:
+                row = self._step()
+            except _OutOfTime:
+                self._plan()  # to end here
+                continue
             for event in self.health.look(row):
                 self.work.recorder.event(event, self.health.raised)
             if self.health.not_finite >= NOT_FINITE_LIMIT:
@@ -175,6 +189,13 @@ class _GrpoRun:
         work.stop.check()
         return row
 
+    def _between(self) -> None:
+        """Where a step can still be dropped."""
+        self.work.stop.check()
+        if self.work.planner and self.work.planner.must_drop_step():
+            self.work.display.note(f"deadline: step {self.done + 1} takes too long, and is dropped")
+            raise _OutOfTime
+
     def _save(self) -> None:
         progress = {
             "horizon": asdict(self.stage.horizon),
@@ -186,6 +207,23 @@ class _GrpoRun:
         }
         self.work.saver.save("grpo", self.done, self.adapter, self.state, progress)
         self.saved = self.done
+
+    def _wait_for_disk(self) -> None:
+        """The stage's result is worth some patience: where the disk did not take it, it is tried again."""
+        work, began = self.work, session_clock()
+        work.saver.wait()
+        if work.saver.unsaved:
+            work.display.note("the last checkpoint is tried again until the disk takes it; Ctrl-C gives it up")
+        while work.saver.unsaved and session_clock() - began < DISK_PATIENCE_SECONDS:
+            work.after_step()
+            if work.planner and work.planner.must_drop_step():
+                return
+            for _ in range(DISK_RETRY_SECONDS):
+                work.stop.check()
+                time.sleep(1)
+            self._save()
+            work.saver.wait()
+            work.saver.failures()  # that it failed is said
 
     def _validate(self, row: dict[str, Any]) -> None:
         began = time.perf_counter()

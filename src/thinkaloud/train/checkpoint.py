@@ -10,10 +10,11 @@ import errno
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +71,8 @@ def save(
     try:
         if path.exists():
             shutil.rmtree(path)
+        directory.mkdir(parents=True, exist_ok=True)
+        _check_room(directory, sum(leaf.nbytes for leaf in jax.tree.leaves((adapter, state))))
         with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(path.absolute(), items)
         write_text(path / _PROGRESS, json.dumps(progress or {}, indent=1) + "\n")
@@ -178,6 +181,24 @@ def read_progress(saved: Saved) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as problem:
         error = problem
     raise UserError(f"cannot read the checkpoint {saved.path}: {_PROGRESS}: {str(error)[:200]}; delete that folder")
+
+
+def _check_room(directory: Path, num_bytes: int) -> None:
+    """Raises OSError where a disk, or a quota, does not take so much more.
+
+    Orbax would notice it halfway, and print a page of tracebacks from threads of its own.
+    """
+    probe = directory / f".room.{os.getpid()}"
+    try:
+        with probe.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(1, num_bytes))
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # this file system cannot reserve
+                    raise
+    finally:
+        with suppress(OSError):
+            probe.unlink()
 
 
 def _sums(path: Path) -> dict[str, str]:

@@ -128,6 +128,10 @@ class Planner:
         slowest = max(self._seconds, default=0.0)
         return self.seconds_left - self.reserve().total > slowest * (1.1 if self._seconds else 1.0)
 
+    def must_drop_step(self) -> bool:
+        """Whether a step that is under way, and can still be dropped, eats into what is kept for the rest."""
+        return self.seconds_left < self.reserve().total
+
     def look(self, done: int) -> Plan | None:
         """Plan from here, `done` steps taken; returns the plan where it is a new one, None where the old one holds."""
         usual = median(self._seconds) if self._seconds else None

@@ -31,6 +31,8 @@ class Horizon:
     def progress(self, update: int) -> float:
         """The share covered before the 0-based `update`; 1 at the end and after it."""
         left = self.total - self.since
+        if update <= self.since:  # a plan that ends where it begins covers nothing
+            return self.covered
         return 1.0 if left <= 0 else min(1.0, self.covered + (1 - self.covered) * (update - self.since) / left)
 
     def replanned(self, update: int, total: int) -> Horizon:

@@ -1,0 +1,23 @@
+"""What every section of a recipe is made of: its base, and numbers with their bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+HeldOutShare = Annotated[float, Field(ge=0.0, le=0.5, allow_inf_nan=False)]
+NotNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys and silently converted types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

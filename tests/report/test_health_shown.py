@@ -1,0 +1,57 @@
+"""Every warning of health reaches the log, the display and the report once, with what to do about it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thinkaloud.display import Display
+from thinkaloud.recorder import Recorder
+from thinkaloud.report.rundir import load_run
+from thinkaloud.report.setting import health as health_table
+from thinkaloud.rundir import create
+from thinkaloud.train.health import Health
+
+GOOD: dict[str, Any] = {
+    "reward": 0.5,
+    "accuracy": 0.5,
+    "format_rate": 0.9,
+    "truncated_rate": 0.05,
+    "dead_groups": 0.2,
+    "kl": 0.01,
+    "entropy": 1.0,
+    "skipped_updates": 0,
+    "domains": {"math": {"n": 8, "reward": 0.5}},
+}
+BAD: dict[str, dict[str, Any]] = {
+    "not_finite": {"skipped_updates": 1, "grad_norm": None},
+    "dead_groups": {"dead_groups": 1.0},
+    "no_format": {"format_rate": 0.0},
+    "truncation": {"truncated_rate": 0.4},
+    "kl": {"kl": 2.0},
+    "entropy": {"entropy": 0.1},
+    "reward_without_accuracy": {"reward": 0.7, "accuracy": 0.3},
+    "domain math": {"domains": {"math": {"n": 8, "reward": 0.01}}},
+}
+
+
+@pytest.mark.parametrize("check", BAD)
+def test_a_warning_is_in_the_log_the_display_and_the_report(tmp_path: Path, check: str) -> None:
+    run, said, health = create(tmp_path / "run", "", {"name": "x"}), io.StringIO(), Health()
+    recorder = Recorder(run, Display(said))
+    rows = [{**GOOD, "stage": "grpo", "step": step, **(BAD[check] if step > 25 else {})} for step in range(1, 57)]
+    for row in rows:
+        recorder.step(row)
+        for event in health.look(row):
+            recorder.event(event, health.raised)
+    recorder.close()
+    (event,) = [json.loads(line) for line in (run.path / "health.jsonl").read_text().splitlines()]
+    assert (event["check"], event["state"]) == (check, "raised")
+    assert said.getvalue().count(f"warning: {event['message']}; {event['remedy']}\n") == 1
+    table = health_table(load_run(run.path))
+    assert table is not None
+    assert [row[:2] + row[4:] for row in table.rows] == [("raised", check, event["message"], event["remedy"])]
