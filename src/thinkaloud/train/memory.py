@@ -112,8 +112,6 @@ def estimate_memory(
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, adapter, rows, new, budget)
-        if backend == "cpu":  # matrices of a few MB: malloc keeps their pages when they are freed
-            phases["update"]["freed by the rollout, not returned"] = phases["rollout"]["decoding weights"]
     if recipe.cold_start.max_steps:
         probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
         phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)
