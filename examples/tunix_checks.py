@@ -45,19 +45,20 @@ TEMPERATURE = 0.7
 
 def llama_config() -> ModelConfig:
     """A Llama as small as the tiny Gemma, turning by a base that is not Tunix's 1,000,000."""
-    return replace(
-        tiny_config(),
-        family="llama",
-        sliding_layers=(False,) * 4,
-        num_kv_heads=2,
-        sliding_window=None,
-        rope_theta=1_000.0,
-        rope_local_theta=None,
-        embedding_scale=1.0,
-        activation="silu",
-        norm_plus_one=False,
-        sandwich_norms=False,
-        qk_norm=False,
+    return ModelConfig.from_hf(
+        {
+            "model_type": "llama",
+            "vocab_size": tiny_config().vocab_size,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1_000.0,
+            "tie_word_embeddings": True,
+            "max_position_embeddings": 4096,
+        }
     )
 
 

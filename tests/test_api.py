@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +19,10 @@ from thinkaloud.config.toml import recipe_toml
 from thinkaloud.errors import UserError
 from tiny_runs import make_run
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+DOCUMENTED = re.findall(r"^\| `(Run\.)?(\w+)\((.*?)\)` \|", (ROOT / "docs" / "api.md").read_text("utf-8"), re.MULTILINE)
+"""Of each row of the table: whether it is a method, the name, the parameters."""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +37,25 @@ def test_the_package_loads_it_when_it_is_used() -> None:
     assert thinkaloud.api is api
     with pytest.raises(AttributeError, match="nothing"):
         _ = thinkaloud.nothing
+
+
+def test_every_call_is_documented() -> None:
+    assert {name for _, name, _ in DOCUMENTED} == {*api.__all__, "generate", "export"} - {"Reply", "Run", "UserError"}
+
+
+@pytest.mark.parametrize(("method", "name", "parameters"), DOCUMENTED, ids=[name for _, name, _ in DOCUMENTED])
+def test_a_documented_call_has_these_parameters(method: str, name: str, parameters: str) -> None:
+    (written,) = ast.parse(f"def f({parameters}): ...").body
+    assert isinstance(written, ast.FunctionDef)
+    own = written.args
+    stated = [argument.arg for argument in (*own.args, own.vararg, *own.kwonlyargs) if argument is not None]
+    found = inspect.signature(getattr(api.Run if method else api, name)).parameters
+    assert [key for key in found if key != "self"] == stated
+    for argument, default in zip([*own.args][len(own.args) - len(own.defaults) :], own.defaults, strict=True):
+        assert found[argument.arg].default == ast.literal_eval(default)
+    for argument, keyword in zip(own.kwonlyargs, own.kw_defaults, strict=True):
+        if keyword is not None:
+            assert found[argument.arg].default == ast.literal_eval(keyword)
 
 
 def test_load_recipe() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,15 @@ def test_the_notebook_calls_what_there_is() -> None:
     }
     assert used == {"load_recipe", "build_pool", "train", "evaluate"}
     assert used <= set(api.__all__)
+
+
+def test_the_notebook_names_what_a_clone_beside_it_holds() -> None:
+    """The package is in no registry: what is installed and read is in the folder `repository`."""
+    (install,) = (cell["source"] for cell in NOTEBOOK["cells"] if cell["source"].startswith("%"))
+    assert install == "%pip install --quiet ./repository"
+    named = [text for source in CODE for text in re.findall(r'"repository/([^"]+)"', source)]
+    assert named
+    assert all((EXAMPLES.parent / text).is_file() for text in [*named, "pyproject.toml"])
 
 
 @pytest.mark.slow

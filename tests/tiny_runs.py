@@ -44,6 +44,11 @@ QUESTIONS = (
 
 def bytewise_tokenizer() -> Tokenizer:
     """Gemma's kind on a small scale: SentencePiece BPE with bytes to fall back on."""
+    return _tokenizer(bytewise_metadata())
+
+
+def bytewise_metadata() -> dict[str, Any]:
+    """What GGUF holds of that tokenizer, the keys without `tokenizer.ggml.`."""
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
     runs = ["\n\n", "  ", "   "]
     singles = sorted(set("abcdefghijklmnopqrstuvwxyzTWFSPYRI0123456789.,?<>/\n:+'-") | {"▁"})
@@ -53,19 +58,17 @@ def bytewise_tokenizer() -> Tokenizer:
     tokens = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *runs, *made, *singles]
     kinds = [CONTROL] * 6 + [BYTE] * 256 + [USER_DEFINED] * 3 + [NORMAL] * (len(made) + len(singles))
     scores = [0.0] * (6 + 256 + 3) + [-float(index) for index in range(len(made) + len(singles))]
-    return _tokenizer(
-        {
-            "model": "llama",
-            "tokens": tokens,
-            "token_type": kinds,
-            "scores": scores,
-            "add_space_prefix": False,
-            "bos_token_id": 2,
-            "eos_token_id": 1,
-            "padding_token_id": 0,
-            "unknown_token_id": 3,
-        }
-    )
+    return {
+        "model": "llama",
+        "tokens": tokens,
+        "token_type": kinds,
+        "scores": scores,
+        "add_space_prefix": False,
+        "bos_token_id": 2,
+        "eos_token_id": 1,
+        "padding_token_id": 0,
+        "unknown_token_id": 3,
+    }
 
 
 def byte_level_tokenizer() -> Tokenizer:

@@ -1,8 +1,8 @@
 """A model's name to files on this machine.
 
 A name is one of: a known model (`KNOWN`), `hub:org/name[@revision]` or `org/name[@revision]` on the Hugging Face hub, a
-directory in Hugging Face's layout, or a `.gguf` file. Nothing heavy is imported here, and nothing is loaded: see
-`thinkaloud.prompt.tokenizer` and `thinkaloud.model.checkpoint`.
+directory in Hugging Face's layout or of an Orbax checkpoint of Gemma, or a `.gguf` file. Nothing heavy is imported
+here, and nothing is loaded: see `thinkaloud.prompt.tokenizer` and `thinkaloud.model.checkpoint`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ HUB_FILES = [
     "special_tokens_map.json",
     "chat_template.*",
 ]
+_ORBAX = "_METADATA"
 HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
@@ -35,13 +36,14 @@ HUB_NAME = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re
 class ModelFiles:
     """Where a model's files lie.
 
-    `weights` are one GGUF file, or safetensors files in `directory`, or nothing for `tiny`; `sha256` is that of the
-    GGUF file where it is pinned; `frame` names the chat frame (`thinkaloud.prompt.frames`) the model was trained with,
-    empty where none was recognised; `adapter` is the `adapter_model.safetensors` that is merged into the weights as
-    they are read, its `adapter_config.json` beside it.
+    `weights` are one GGUF file, or safetensors files in `directory`, or the files of the Orbax checkpoint that
+    `directory` is, or nothing for `tiny`; `sha256` is that of the GGUF file where it is pinned; `tokenizer` is the
+    SentencePiece model of an Orbax checkpoint; `frame` names the chat frame (`thinkaloud.prompt.frames`) the model was
+    trained with, empty where none was recognised; `adapter` is the `adapter_model.safetensors` that is merged into the
+    weights as they are read, its `adapter_config.json` beside it.
     """
 
-    kind: Literal["gguf", "hf", "tiny"]
+    kind: Literal["gguf", "hf", "orbax", "tiny"]
     name: str
     weights: tuple[Path, ...]
     directory: Path | None
@@ -49,6 +51,7 @@ class ModelFiles:
     sha256: str | None
     frame: str
     adapter: Path | None = None
+    tokenizer: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +247,7 @@ def _from_gguf(path: Path) -> ModelFiles:
 
 
 def _from_directory(path: Path) -> ModelFiles:
-    """A directory in Hugging Face's layout, or one that holds a single GGUF file."""
+    """A directory in Hugging Face's layout, or one that holds a single GGUF file, or an Orbax checkpoint."""
     if (base := adapter_base(path)) is not None:
         raise UserError(
             f"model directory {path} holds a PEFT adapter alone: set model.source to its base ({base}) and "
@@ -254,7 +257,13 @@ def _from_directory(path: Path) -> ModelFiles:
         found = sorted(path.glob("*.gguf"))
         if len(found) == 1:
             return _from_gguf(found[0])
-        raise UserError(f"model directory {path}: expected config.json with safetensors files, or one .gguf file")
+        for folder in (path, *sorted(path.iterdir())):
+            if (folder / _ORBAX).is_file():
+                return _from_orbax(folder)
+        raise UserError(
+            f"model directory {path}: expected config.json with safetensors files, or one .gguf file, or an Orbax "
+            f"checkpoint ({_ORBAX})"
+        )
     weights = _safetensors(path)
     config, template = _read(path / "config.json"), _read(path / "tokenizer_config.json")
     template += _read(path / "chat_template.jinja")
@@ -270,6 +279,26 @@ def _from_directory(path: Path) -> ModelFiles:
         license="unknown",
         sha256=None,
         frame=_frame(kind, template),
+    )
+
+
+def _from_orbax(path: Path) -> ModelFiles:
+    """Gemma as Kaggle has it for Flax: a checkpoint, and beside it (or in it) `tokenizer.model`."""
+    tokenizer = next((file for folder in (path, path.parent) if (file := folder / "tokenizer.model").is_file()), None)
+    if tokenizer is None:
+        raise UserError(
+            f"model directory {path}: expected Gemma's tokenizer.model in it or beside it, found none; fetch it from "
+            "where the checkpoint is from"
+        )
+    return ModelFiles(
+        kind="orbax",
+        name=path.name,
+        weights=tuple(sorted(file for file in path.rglob("*") if file.is_file())),
+        directory=path,
+        license=KNOWN["gemma3-1b"].license,
+        sha256=None,
+        frame="gemma_base" if path.name.endswith("-pt") else "gemma",  # as its releases are named: -pt, -it
+        tokenizer=tokenizer,
     )
 
 

@@ -26,11 +26,15 @@ from thinkaloud.model.gguf_config import config_from_gguf
 from thinkaloud.model.gguf_reader import GGUFTensors
 from thinkaloud.model.layout import Parameter, parameters
 from thinkaloud.model.merge import merge_in_place
+from thinkaloud.model.orbax_reader import OrbaxTensors
 from thinkaloud.model.peft_reader import read_peft
 from thinkaloud.model.safetensors_reader import SafetensorsTensors
 from thinkaloud.seeding import derive_seed
 
 SHARD_BYTES = 4 << 30
+
+Tensors = GGUFTensors | OrbaxTensors | SafetensorsTensors
+"""Where weights are read from."""
 
 
 def load_config(files: ModelFiles) -> ModelConfig:
@@ -40,6 +44,8 @@ def load_config(files: ModelFiles) -> ModelConfig:
     if files.kind == "gguf":
         return config_from_gguf(read_gguf_header(files.weights[0]))
     assert files.directory is not None
+    if files.kind == "orbax":
+        return OrbaxTensors(files.directory).config()
     return _read_config(files.directory / "config.json")
 
 
@@ -76,11 +82,15 @@ def _load_base(files: ModelFiles, dtype: Any) -> tuple[ModelConfig, dict[str, An
     if files.kind == "tiny":
         config = tiny_config()
         return config, _cast(random_params(config, seed=0), dtype)
-    source: GGUFTensors | SafetensorsTensors
+    source: Tensors
     if files.kind == "gguf":
         header = read_gguf_header(files.weights[0])
         config = config_from_gguf(header)
         source = GGUFTensors(header, config)
+    elif files.kind == "orbax":
+        assert files.directory is not None
+        source = OrbaxTensors(files.directory)
+        config = source.config()
     else:
         config = load_config(files)
         source = SafetensorsTensors(files.weights)
@@ -99,7 +109,7 @@ def _load_base(files: ModelFiles, dtype: Any) -> tuple[ModelConfig, dict[str, An
     return config, params
 
 
-def _account(source: GGUFTensors | SafetensorsTensors, leaves: list[Parameter], config: ModelConfig) -> None:
+def _account(source: Tensors, leaves: list[Parameter], config: ModelConfig) -> None:
     """Every tensor that should be there is, in its shape, and no other; a tied head may be stored, if it is a copy."""
     expected = {
         source.name_of(leaf, layer): leaf
@@ -128,7 +138,7 @@ def _account(source: GGUFTensors | SafetensorsTensors, leaves: list[Parameter], 
             raise UserError(f"{source.path}: tensor {name}: expected shape {leaf.stored_shape}, found {shape}")
 
 
-def _fill(target: np.ndarray, source: GGUFTensors | SafetensorsTensors, name: str, leaf: Parameter) -> None:
+def _fill(target: np.ndarray, source: Tensors, name: str, leaf: Parameter) -> None:
     for start, block in source.blocks(name, leaf):
         if not np.isfinite(block).all():
             raise UserError(f"{source.path}: tensor {name} holds values that are not finite; fetch the model again")

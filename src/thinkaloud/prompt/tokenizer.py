@@ -2,7 +2,8 @@
 
 Two ways to encode: `encode` turns special tokens written in the text into their ids, for frames that the program
 writes; `encode_plain` never does, for text that comes from elsewhere (a task's question must not be able to close the
-turn). What a model was trained with is taken from its `tokenizer.json`, or rebuilt from GGUF metadata.
+turn). What a model was trained with is taken from its `tokenizer.json`, or rebuilt from GGUF metadata or from a
+SentencePiece model.
 """
 
 from __future__ import annotations
@@ -154,16 +155,17 @@ class Tokenizer:
 
 
 def load_tokenizer(files: ModelFiles) -> Tokenizer:
-    """The tokenizer of a model; one rebuilt from a GGUF file is kept in the cache, so that it is rebuilt once.
+    """The tokenizer of a model; one that is rebuilt is kept in the cache, so that it is rebuilt once.
 
     Raises:
         UserError: no tokenizer, or one that is damaged or of an unknown kind.
     """
     if files.kind == "tiny":
         return byte_tokenizer()
-    if files.directory is not None:
+    if files.kind == "hf":
+        assert files.directory is not None
         return _from_directory(files.directory)
-    path = files.weights[0]
+    path = files.tokenizer or files.weights[0]
     if files.sha256 is not None:
         kept = path.parent / f"tokenizer-v{CACHE_VERSION}"
     else:
@@ -175,8 +177,11 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
             return _from_directory(kept)
     from thinkaloud.gguf_header import read_gguf_header
     from thinkaloud.prompt.gguf_tokenizer import tokenizer_from_gguf
+    from thinkaloud.prompt.sentencepiece_model import read_sentencepiece
 
-    backend, config = tokenizer_from_gguf(read_gguf_header(path))
+    backend, config = tokenizer_from_gguf(
+        read_gguf_header(path) if files.tokenizer is None else read_sentencepiece(path)
+    )
     text = _compact(backend)
     _keep(kept / "tokenizer.json", text)
     _keep(kept / "tokenizer_config.json", json.dumps(config, ensure_ascii=False))

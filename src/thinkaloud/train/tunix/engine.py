@@ -166,6 +166,7 @@ class TunixGrpo(Grpo):
             "score": self._score_seconds,
             "update": ended - began - cluster.rollout_seconds - self._score_seconds,
             "total": ended - began,
+            "idle_share": self._score_seconds / max(ended - began, 1e-9),  # Tunix waits for its reward function
         }
         return StepResult(adapter, state, metrics, self._groups, self._scores)
 
