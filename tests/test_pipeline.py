@@ -509,6 +509,7 @@ class TestCommands:
         assert "add --on" in run("eval", str(copy), "--data-dir", str(tmp_path)).mistake
         assert "no prompt fits" in run("eval", str(copy), "--max-new-tokens", "4096").mistake
         assert "did you mean 'crlf'" in run("eval", str(copy), "--contracts", "--variant", "clrf").mistake
+        assert "leave --judge out" in run("eval", str(copy), "--contracts", "--judge").mistake
 
     def test_the_contract_experiment(self, run: Run, copy: Path) -> None:
         ended = run("eval", str(copy), "--contracts", "--variant", "doubled_space", "--variant", "no_frame", "--json")

@@ -54,6 +54,8 @@ def contract_experiment(
     for name in names:
         if name not in known:
             raise UserError(f"unknown prompt variant {name!r}{nearest(name, known)}")
+    if choice.judge:
+        raise UserError("--contracts measures the format, which no judge marks; leave --judge out")
     if len(choice.stages) > 1 or choice.checkpoint or choice.model or choice.temperature:
         raise UserError("--contracts takes one --stage and decodes greedily; leave the other options out")
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)

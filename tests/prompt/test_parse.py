@@ -108,6 +108,6 @@ def test_valid_texts_are_those_that_hold_their_own_parts(text: str) -> None:
 )
 def test_a_megabyte_of_anything_is_quick(piece: str) -> None:
     text = R[:11] + piece * (1_000_000 // len(piece)) + "</reasoning>" + A
-    start = time.perf_counter()
+    start = time.thread_time()
     parse_completion(text)
-    assert time.perf_counter() - start < 2.0
+    assert time.thread_time() - start < 20.0, "a tenth of a second where time is linear, minutes where it is not"

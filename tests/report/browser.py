@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -81,6 +82,10 @@ class Page:
                 windowsVirtualKeyCode=codes[key],
                 **({"text": text} if text and kind == "keyDown" else {}),
             )
+
+    def print(self) -> bytes:
+        """The page as a PDF."""
+        return base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"])
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1

@@ -1,8 +1,15 @@
-"""The report in a real headless Chromium: width, colours, keyboard, filters, the live page."""
+"""The report in a real headless Chromium: width, colours, keyboard, filters, print, axe-core, the live page.
+
+`THINKALOUD_REPORT=runs/NAME/report.html pytest tests/report/test_browser.py` looks at that page too, in the tests that
+fit any page.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -41,26 +48,69 @@ def report(browser: Page, built: Path) -> Page:
     return browser
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1200, 1920])
-def test_nothing_scrolls_sideways(browser: Page, built: Path, width: int) -> None:
-    browser.open((built / "report.html").as_uri(), width=width, touch=width < 500)
+@pytest.fixture(params=["made-up", "given"])
+def address(request: pytest.FixtureRequest) -> str:
+    """A made-up run's page, and the page that the environment names."""
+    if request.param == "made-up":
+        built: Path = request.getfixturevalue("built")
+        return (built / "report.html").as_uri()
+    given = os.environ.get("THINKALOUD_REPORT")
+    if not given:
+        pytest.skip("THINKALOUD_REPORT names no other page")
+    return Path(given).absolute().as_uri()
+
+
+@pytest.mark.parametrize("width", [320, 360, 390, 768, 1200, 1920])
+def test_nothing_scrolls_sideways_or_complains(browser: Page, address: str, width: int) -> None:
+    browser.complaints.clear()
+    browser.open(address, width=width, touch=width < 500)
     browser.run("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     assert browser.run(SIDEWAYS) == []
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (360, True)])
+def test_axe_finds_no_barrier(browser: Page, address: str, width: int, dark: bool) -> None:
+    found = importlib.util.find_spec("axe_core_python")
+    if found is None or found.origin is None:
+        pytest.skip("no axe-core here: `make setup` installs it")
+    browser.open(address, width=width, dark=dark, touch=width < 500)
+    browser.run(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8") + "; true")
+    broken = "axe.run({}).then(found => found.violations.map(v => `${{v.impact}} ${{v.id}}: ${{v.nodes[0].html}}`))"
+    assert browser.run(broken.format("document")) == []
+    browser.run("document.querySelector('#filters label').replaceWith(document.createElement('select'))")
+    assert "select-name" in str(browser.run(broken.format("'#filters'"))), "it would find one"
+
+
+def test_print_is_what_is_open(browser: Page, built: Path) -> None:
+    browser.open((built / "report.html").as_uri())
+    closed = num_pages(browser.print())
+    browser.run("document.getElementById('open-all').click()")
+    assert 5 <= closed <= 15
+    assert num_pages(browser.print()) > closed
+
+
+def num_pages(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
 
 
 def test_a_comparison_scrolls_neither(browser: Page, built: Path, tmp_path: Path) -> None:
     shutil.copytree(built, tmp_path / "second")
+    resolved = json.loads((built / "resolved.json").read_text())
+    resolved["data"]["domains"] = [f"domain_number_{i}" for i in range(12)]
+    (tmp_path / "second" / "resolved.json").write_text(json.dumps(resolved))
     file = tmp_path / "compare.html"
     file.write_text(comparison_page(compare_runs(load_runs([built, tmp_path / "second"]))))
     for width in (390, 1200):
         browser.open(file.as_uri(), width=width, touch=width < 500)
         assert browser.run(SIDEWAYS) == []
+    assert "data.domains" in browser.run("document.body.textContent"), "a field is named as a recipe spells it"
 
 
-def test_light_and_dark_can_be_read(browser: Page, built: Path) -> None:
+def test_light_and_dark_can_be_read(browser: Page, address: str) -> None:
     papers = set()
     for dark in (False, True):
-        browser.open((built / "report.html").as_uri(), dark=dark)
+        browser.open(address, dark=dark)
         papers.add(browser.run("getComputedStyle(document.body).backgroundColor"))
         assert browser.run(CONTRAST) >= 4.5
     assert len(papers) == 2

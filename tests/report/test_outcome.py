@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.report.outcome import changes, headline, judge, judge_said, reasons, results, statuses
+from thinkaloud.report.outcome import about, changes, headline, judge, judge_said, reasons, results, statuses, title
 from thinkaloud.report.rundir import Run
 
 
@@ -26,11 +26,25 @@ def test_the_headline_states_rates_and_reward() -> None:
         grpo=({"step": 1, "reward": 0.25}, {"step": 2, "reward": 0.75}),
     )
     assert headline(run) == (
-        "Format compliance on 70 held-out tasks (test split, [95 % interval]): "
-        "0 % [60, 98] (base), 90 % [60, 98] (trained).",
-        "Accuracy in the verifiable domains: 25 % [10, 50] (trained).",
+        "Format kept on 70 held-out tasks (test split, [95 % interval]): base 0 % [60, 98], trained 90 % [60, 98].",
+        "Right answers in the verifiable domains: trained 25 % [10, 50].",
         "Over 2 GRPO steps the mean sampled reward rose from 0.250 (first 1) to 0.750 (last 1).",
     )
+
+
+def test_the_title_is_the_result_in_one_line() -> None:
+    before, after = {"overall": rates(0.02), "domains": {}}, {"overall": rates(0.9, 70), "domains": {}}
+    assert (
+        title(run_of(base=before, trained=after)) == "90 % of held-out answers keep the format, 2 % of the base model's"
+    )
+    assert title(run_of(base=before)) == "2 % of held-out answers keep the format (base model)"
+    assert title(run_of(base={"overall": rates(None), "domains": {}})) == "run", "no number, no claim"
+
+
+def test_what_was_done_is_said_for_who_has_not_seen_a_run() -> None:
+    said = about(Run(path=Path("run"), resolved={"model": {"source": "some-model"}}, grpo=({"step": 1}, {"step": 2})))
+    assert said.startswith("some-model is taught in 2 GRPO steps to write <reasoning>")
+    assert about(Run(path=Path("run"))).startswith("A language model is taught to write")
 
 
 def test_a_headline_without_numbers_says_so() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from synthetic_run import make_run
 
 from thinkaloud.report.page import page, tight
 from thinkaloud.report.rundir import Run, load_run
@@ -157,6 +158,13 @@ def test_a_megabyte_of_output_does_not_make_a_megabyte_of_page(built: Path) -> N
     Reader(html)
 
 
+def test_two_thousand_steps_stay_under_five_megabytes(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path / "long", steps=2_000, tasks=14))
+    html = page(run)
+    assert len(run.grpo) == 2_000
+    assert len(html.encode()) < 5_000_000
+
+
 def test_broken_unicode_is_shown_not_fatal(built: Path) -> None:
     run = load_run(built)
     broken = replace(
@@ -181,4 +189,5 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_no_line_breaks_inside_a_rate() -> None:
     assert tight("96 % [88, 99] to 3 %") == "96\u00a0% [88,\u00a099] to 3\u00a0%"
+    assert tight("(exact: p = 0.01), p < 0.001, to p") == "(exact: p\u00a0=\u00a00.01), p\u00a0<\u00a00.001, to p"
     assert tight("a, b [x, y] % c") == "a, b [x, y] % c"

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.judging import check_judge
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.mixture import mixture_of_run
@@ -35,6 +36,7 @@ def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
         check_licenses(lines),
         check_contamination(recipe),
         check_group(recipe),
+        *check_judge(recipe, pool),
     ]
 
 

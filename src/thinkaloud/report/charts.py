@@ -108,7 +108,7 @@ def compliance(run: Run) -> Chart | None:
         text="Bar chart of the format rate by domain and stage, with 95 % intervals. " + "; ".join(spoken) + ".",
         draw=draw,
         note=f"Lines: 95 % intervals (Wilson); {split} split; tasks scored in each domain: {span}.",
-        size=(5.4, 0.9 + 0.23 * len(groups) * max(2, len(stages))),
+        size=(4.4, 0.8 + 0.19 * len(groups) * max(2, len(stages))),
     )
 
 
@@ -117,24 +117,26 @@ def prompt_matching(run: Run) -> Chart | None:
     entries = [entry for entry in run.contracts.get("variants", []) if number(entry, "format_rate") is not None]
     if not entries:
         return None
-    names = [printable(str(lookup(entry, "description") or entry["name"]), 80) for entry in entries]
+    names = [printable(str(lookup(entry, "description") or entry["name"]), 60) for entry in entries]
     rates = [number(entry, "format_rate") or 0.0 for entry in entries]
 
     def draw(ax: Any) -> None:
         for row, (entry, rate) in enumerate(zip(entries, rates, strict=True)):
             low, high = interval(entry, "format_interval") or (rate, rate)
-            ax.barh(row, rate, height=0.66, color=BLUE if entry["name"] == "matched" else ORANGE, zorder=2)
+            matched = entry["name"] == "matched"
+            ax.barh(row, rate, height=0.42, color=BLUE if matched else ORANGE, zorder=2)
             ax.plot([low, high], [row, row], color=PAPER, linewidth=3.2, solid_capstyle="butt", zorder=3)
             ax.plot([low, high], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt", zorder=3)
             text = ax.text(max(high, rate) + 0.015, row, percent(rate), va="center", color=INK, zorder=4)
             text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})
+            name = ax.text(0, row - 0.27, names[row], va="bottom", color=INK, zorder=4)
+            name.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.5})
+            name.set_fontweight("bold" if matched else "normal")
         ax.axvline(rates[0], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        ax.set_yticks(range(len(entries)), names)
-        ax.get_yticklabels()[0].set_fontweight("bold")
-        ax.set_ylim(len(entries) - 0.5, -0.5)
+        ax.set_yticks([])
+        ax.set_ylim(len(entries) - 0.7, -0.8)
         ax.set_xlim(0, 1.14)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-        ax.tick_params(axis="y", length=0)
         ax.grid(axis="x", color=GRID, linewidth=0.8)
 
     spoken = "; ".join(f"{name}: {percent(rate)}" for name, rate in zip(names, rates, strict=True))
@@ -143,7 +145,7 @@ def prompt_matching(run: Run) -> Chart | None:
         text=f"Bar chart of the format rate under the prompt of training and under others. {spoken}.",
         draw=draw,
         note=f"Lines: 95 % intervals (Wilson); the same {number(run.contracts, 'n') or 0:.0f} tasks under each prompt.",
-        size=(6.4, 0.6 + 0.3 * len(entries)),
+        size=(4.4, 0.5 + 0.38 * len(entries)),
     )
 
 
@@ -194,7 +196,7 @@ def mixture(run: Run) -> Chart | None:
         title="Mixture: GRPO completions by domain",
         text=f"Bar chart of {total} completions by domain: {spoken}.",
         draw=draw,
-        size=(5.4, 0.5 + 0.34 * len(counts)),
+        size=(4.4, 0.5 + 0.3 * len(counts)),
     )
 
 

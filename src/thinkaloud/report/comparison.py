@@ -89,7 +89,7 @@ def tables(found: dict[str, Any]) -> tuple[Table, ...]:
             by_measure.append(Table(caption=caption, header=("domain", *shown), rows=tuple(rows), bold_last=True))
     about = Table(
         caption="What was evaluated",
-        header=("", *shown),
+        header=("run", *shown),
         rows=(
             ("stage", *(label(printable(str(results[name]["stage"] or "-"), 40)) for name in names)),
             ("split", *(printable(str(results[name]["split"] or "-"), 40) for name in names)),

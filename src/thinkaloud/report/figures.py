@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -17,7 +18,8 @@ from thinkaloud.report import charts
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.rundir import Run
 
-DPI = 160
+DPI = 200
+_NOTE_CHARACTERS_PER_INCH = 15
 
 
 def save_figures(run: Run) -> dict[str, Path]:
@@ -95,7 +97,8 @@ def _sheet(sheet: Sequence[Chart], columns: int) -> Any:
         chart.draw(axes)
         axes.set_title(chart.title, loc="left", pad=24 if axes.get_legend() else 8)
     notes = dict.fromkeys(chart.note for chart in sheet if chart.note)
-    figure.supxlabel(" ".join(notes), x=0.01, ha="left", fontsize=8.5, color=charts.MUTED)
+    note = textwrap.fill(" ".join(notes), int(_NOTE_CHARACTERS_PER_INCH * columns * width))
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=8.5, color=charts.MUTED)
     return figure
 
 

@@ -25,21 +25,50 @@ from thinkaloud.report.tables import (
 )
 
 
+def title(run: Run) -> str:
+    """The result in one line, or the run's name where there is none."""
+    found = _overall(run, "format_rate")
+    if not found:
+        return printable(run.name, 80)
+    stage, rates = found[-1]
+    said = f"{percent(number(rates, 'format_rate'))} of held-out answers keep the format"
+    if len(found) == 1:
+        return f"{said} ({stage} model)"
+    return f"{said}, {percent(number(found[0][1], 'format_rate'))} of the {found[0][0]} model's"
+
+
+def about(run: Run) -> str:
+    """What the run did, for a reader who has not seen one."""
+    model = lookup(run.resolved, "model", "source")
+    stages = (("supervised", run.cold_start), ("GRPO", run.grpo))
+    done = " and ".join(f"{len(rows)} {name}" for name, rows in stages if rows)
+    return (
+        f"{printable(str(model), 80) if model else 'A language model'} is taught"
+        f"{f' in {done} steps' if done else ''} to write <reasoning>…</reasoning>, then <answer>…</answer>. "
+        "A text that is just that keeps the format; any other earns nothing."
+    )
+
+
+def _overall(run: Run, key: str) -> list[tuple[str, object]]:
+    """The stages that have a rate over all domains, by the name that is shown."""
+    found = [(label(name), stage["overall"]) for name, stage in run.stages.items()]
+    return [(name, overall) for name, overall in found if number(overall, key) is not None]
+
+
 def headline(run: Run) -> tuple[str, ...]:
     """What came out, in at most three sentences."""
     sentences = []
-    rates = [(label(name), stage["overall"]) for name, stage in run.stages.items()]
-    rates = [(name, overall) for name, overall in rates if number(overall, "format_rate") is not None]
+    rates = _overall(run, "format_rate")
     if rates:
-        parts = ", ".join(f"{rate_text(overall, 'format')} ({name})" for name, overall in rates)
+        parts = ", ".join(f"{name} {rate_text(overall, 'format')}" for name, overall in rates)
         split = run.summary.get("split", "unknown")
         sentences.append(
-            f"Format compliance on {count_text(rates[-1][1])} held-out tasks ({split} split, [95 % interval]): {parts}."
+            f"Format kept on {count_text(rates[-1][1])} held-out tasks ({split} split, [95 % interval]): {parts}."
         )
         exact = [(name, overall) for name, overall in rates if number(overall, "accuracy") is not None]
         if exact:
-            parts = ", ".join(f"{rate_text(overall, 'accuracy')} ({name})" for name, overall in exact)
-            sentences.append(f"Accuracy in the verifiable domains: {parts}.")
+            parts = ", ".join(f"{name} {rate_text(overall, 'accuracy')}" for name, overall in exact)
+            sentences.append(f"Right answers in the verifiable domains: {parts}.")
     else:
         sentences.append("No evaluation was found in this run directory.")
     change = windows(run.grpo, lambda row: number(row, "reward"))
@@ -179,7 +208,7 @@ def statuses(run: Run) -> Table | None:
     counts = {name: _counts(stage, "statuses") for name, stage in run.stages.items()}
     rows = _count_rows(counts, [status.value for status in Status])
     header = ("status", *map(label, counts))
-    return Table(caption="What became of the completions", header=header, rows=rows) if rows else None
+    return Table(caption="Completions by status", header=header, rows=rows) if rows else None
 
 
 def reasons(run: Run) -> Table | None:

@@ -64,7 +64,7 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup(templates.get_template("page.css.j2").render()),
-        title=printable(run.name, 80),
+        name=printable(run.name, 80),
         compliance=charts.compliance(run),
         matching_chart=charts.prompt_matching(run),
         every_step=course.steps(run),
@@ -81,5 +81,9 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
 
 
 def tight(text: str) -> str:
-    """`text` with spaces that no line breaks at inside `97 %` and `[90, 99]`."""
-    return re.sub(r"(?<=\d) (?=%)|(?<=\[)95 %|(?<=\d,) (?=[\d.]+\])", lambda m: m[0].replace(" ", "\u00a0"), text)
+    """`text` with spaces that no line breaks at inside `97 %`, `[90, 99]` and `p = 0.01`."""
+    return re.sub(
+        r"(?<=\d) (?=%)|(?<=\[)95 %|(?<=\d,) (?=[\d.]+\])|(?<=\bp) (?=[<=])|(?<=p [<=]) (?=\d)",
+        lambda m: m[0].replace(" ", "\u00a0"),
+        text,
+    )

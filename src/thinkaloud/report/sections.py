@@ -13,6 +13,8 @@ def sections(run: Run) -> dict[str, Any]:
     """Tables and sentences; what a run does not have is None or empty."""
     return {
         "run": run,
+        "title": outcome.title(run),
+        "about": outcome.about(run),
         "headline": outcome.headline(run),
         "results": outcome.results(run),
         "changes": outcome.changes(run),

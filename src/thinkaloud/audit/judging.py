@@ -1,0 +1,81 @@
+"""What a recipe's judge will be asked, against its budget."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.config import Recipe
+from thinkaloud.data import Pool
+from thinkaloud.data.mixture import mixture_of_run
+from thinkaloud.domains import domain
+from thinkaloud.judge.rubric import messages
+
+CHARACTERS_PER_TOKEN = 4
+REPLY_TOKENS = 30
+"""Of three marks; a judge that thinks aloud takes up to judge.max_reply_tokens."""
+
+
+def check_judge(recipe: Recipe, pool: Pool) -> list[Finding]:
+    """The most that a run asks of its judge, retries aside; nothing where the recipe has none.
+
+    Calls are counted as if every creative completion kept the format and none came twice. Tokens are rough: four
+    characters a token, and completions of half their limit.
+    """
+    if not recipe.judge.on:
+        return []
+    calls = num_calls(recipe, pool)
+    each = tokens_a_call(recipe, pool)
+    tokens = sum(calls.values()) * each
+    asked = sum(calls.values())
+    message = (
+        f"up to {asked:,} calls ({', '.join(f'{count:,} {what}' for what, count in calls.items())}) of about "
+        f"{each:,} tokens each: {tokens:,} in all"
+    )
+    budgets = {"max_calls": (recipe.judge.max_calls, asked), "max_tokens": (recipe.judge.max_tokens, tokens)}
+    short = {name: need for name, (limit, need) in budgets.items() if limit is not None and limit < need}
+    limits = ", ".join(f"judge.{name} = {limit:,}" for name, (limit, _) in budgets.items() if limit is not None)
+    if short:
+        left_out = "GRPO goes on without it, on another scale" if recipe.judge.reward_share else "the rest has no marks"
+        message += f"; {limits} may be spent before the end: then {left_out}"
+    else:
+        message += f"; within {limits}" if limits else "; no budget is set (judge.max_calls, judge.max_tokens)"
+    mend = " and ".join(f"judge.{name} = {need:,}".replace(",", "_") for name, need in short.items())
+    return [
+        Finding(
+            name="judge",
+            level=Level.WARNING if short else Level.OK,
+            message=message,
+            remedy=f"set {mend}, or ask less: grpo.max_steps, evaluate.tasks_per_domain" if short else "",
+            figures={"calls": calls, "tokens_a_call": each, "tokens": tokens},
+        )
+    ]
+
+
+def num_calls(recipe: Recipe, pool: Pool) -> dict[str, int]:
+    """The most calls by purpose: the trial at the start, GRPO where the judge pays, evaluation."""
+    creative = [name for name in pool.counts() if domain(name).kind == "heuristic"]
+    stages = [stage for stage in recipe.evaluate.stages if stage != "cold_start" or recipe.cold_start.max_steps]
+    held_out = sum(
+        min(recipe.evaluate.tasks_per_domain, pool.counts()[name][recipe.evaluate.split]) for name in creative
+    )
+    calls = {"to try it": 1}
+    if recipe.judge.reward_share:
+        _, rows = mixture_of_run(recipe, pool)
+        drawn = sum(row.drawn for row in rows if row.domain in creative)
+        calls["in GRPO"] = round(drawn * recipe.rollout.group_size)
+    calls["in evaluation"] = held_out * len(stages)
+    return calls
+
+
+def tokens_a_call(recipe: Recipe, pool: Pool) -> int:
+    """Rubric, question, a completion of half its limit, and the marks."""
+    questions = [
+        len(task.question)
+        for name, tasks in pool.by_domain("train").items()
+        if domain(name).kind == "heuristic"
+        for task in tasks
+    ]
+    rubric = sum(len(message["content"]) for message in messages("", "", ""))
+    read = round((rubric + (fmean(questions) if questions else 0.0)) / CHARACTERS_PER_TOKEN)
+    return read + recipe.rollout.max_new_tokens // 2 + REPLY_TOKENS
