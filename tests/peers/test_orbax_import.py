@@ -60,6 +60,7 @@ def test_logits_are_those_of_tunix(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         head_dim=config.head_dim,
         num_kv_heads=config.num_kv_heads,
         sliding_window_size=32,
+        global_base_frequency=1_000_000,  # as every release has it; Tunix's default is another
         param_dtype=jnp.float32,
     )
     theirs = reader.create_model_from_checkpoint(str(tmp_path / "kaggle" / "gemma3-tiny-it"), shape, dtype=jnp.float32)
