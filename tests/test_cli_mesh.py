@@ -1,4 +1,4 @@
-"""`train --mesh`: into the recipe, and one line where it does not fit."""
+"""`train --mesh` and `--coordinator`: one line where they do not fit."""
 
 from __future__ import annotations
 
@@ -43,4 +43,22 @@ def test_a_mesh_that_does_not_fit_is_one_line(
     last = said.splitlines()[-1]
     assert last.startswith("error: "), said
     assert told in last, said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--coordinator", "h:1"],
+        ["--num-processes", "2", "--process-id", "0"],
+        ["--coordinator", "auto", "--process-id", "0"],
+        ["--process-id", "0"],
+    ],
+)
+def test_options_of_several_processes_go_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str]
+) -> None:
+    assert run(monkeypatch, *options, "--out", str(tmp_path / "run")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --coordinator HOST:PORT, --num-processes and --process-id go together")
     assert not (tmp_path / "run").exists()

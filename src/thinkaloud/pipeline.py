@@ -2,6 +2,9 @@
 
 Each stage leaves its result in the run directory before the next begins, so that `--resume` goes on from there: from
 the newest whole checkpoint within the cold start and GRPO, from its beginning within an evaluation.
+
+Of several processes (`team.py`) all do the same. Process 0 has the run directory; each of the others has one of its
+own, for what the stages read again, which is thrown away in the end: no file system need be shared.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import signal
 import socket
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +23,7 @@ from typing import Any
 from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
+from thinkaloud.data.store import POOL_FILES
 from thinkaloud.display import Display
 from thinkaloud.durations import session_clock
 from thinkaloud.environment import PhaseTimer, describe_environment
@@ -29,14 +35,15 @@ from thinkaloud.report.build import build_report
 from thinkaloud.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.rundir import RunDir, check_new, check_writable, clear_temporary, create
 from thinkaloud.runlock import is_alive, locked
-from thinkaloud.session import Session, open_run, open_scorer, open_session
+from thinkaloud.session import Session, check_same_session, copy_from_first, open_run, open_scorer, open_session
 from thinkaloud.stages.cold_start import run_cold_start
 from thinkaloud.stages.evaluation import run_evaluation
 from thinkaloud.stages.grpo import run_grpo
 from thinkaloud.stages.work import Work
 from thinkaloud.stopping import Stop
+from thinkaloud.team import from_first, gather, is_first
 from thinkaloud.telemetry import FINISH_SECONDS, TRACKING, Sink, TensorBoard, Tracker
-from thinkaloud.train.deadline import Planner
+from thinkaloud.train.deadline import TeamPlanner
 from thinkaloud.train.engine import check_engine
 from thinkaloud.train.profiling import Profiler
 
@@ -71,7 +78,7 @@ def train(
         allowed_changes: Keys of the recipe that may differ from what the run began with.
         ends_at: The deadline, in seconds of `durations.session_clock`; None for none.
         track: `wandb` or `trackio`, to be told of the metrics.
-        profile: Trace some steps of GRPO into `profile/`.
+        profile: Trace some steps of GRPO into `profile/`; of several processes, those of process 0.
 
     Raises:
         UserError: Whatever the user can mend; a new run directory is made only after the sandbox has
@@ -79,12 +86,16 @@ def train(
         StopRequested: A signal asked for it; what there was to save is saved.
     """
     check_engine(recipe)
-    run, timer = RunDir(out), PhaseTimer()
+    timer = PhaseTimer()
     changed: list[str] = []
     earlier: dict[str, Any] = {}
     with ExitStack() as closing, ExitStack() as building:
-        stop = closing.enter_context(Stop(say=display.note))
-        if resume:
+        stop = closing.enter_context(Stop(say=display.note, agree=agreed))
+        run = RunDir(out := closing.enter_context(own_place(out)))
+        if not is_first():
+            create(out, recipe_text, recipe.resolved())
+            lock = closing.enter_context(locked(out))
+        elif resume:
             changed = check_recipe(run, recipe, allowed_changes)
             check_writable(out)
             lock = closing.enter_context(locked(out))
@@ -95,25 +106,27 @@ def train(
         else:
             check_new(out)
         clear_staging(out)
-        prepared = run.pool.exists() and run.contract.exists()  # else it was cut off before it had both
+        prepared = from_first(lambda: run.pool.exists() and run.contract.exists())  # else cut off before it had both
         with timer.phase("prepare"):
             if prepared:
+                copy_from_first(out, [run.contract.name, *(f"{run.pool.name}/{name}" for name in POOL_FILES)])
                 session = open_run(out, recipe=recipe)[0]
             else:
                 place = building.enter_context(staging(out))
                 session = start(recipe, place, pool, display)
+            check_same_session(session)
             base = base_digests(session.files)
             if resume:
                 check_base(run, base, allowed_changes)
             warn(audit_recipe(recipe, session.pool), display)
         score, level = closing.enter_context(open_scorer(recipe, session.contract))
-        judge = open_judge(recipe.judge, out / JUDGE_FILE) if recipe.judge.on else None
+        judge = open_judge(recipe.judge, out / JUDGE_FILE, asks=is_first()) if recipe.judge.on else None
         with timer.phase("prepare"):
             policy = session.load_policy()
             check_engine(recipe, policy.model.config)
         stop.check()
-        tracker = Tracker(track, out, recipe.name, recipe.resolved()) if track else None
-        if not resume:
+        tracker = Tracker(track, out, recipe.name, recipe.resolved()) if track and is_first() else None
+        if not resume and is_first():
             create(out, recipe_text, recipe.resolved())
             lock = closing.enter_context(locked(out))
         if lock.note:
@@ -130,7 +143,7 @@ def train(
             display.note(f"the recipe changed, as allowed: {change}")
         if changed:
             run.write_json("resolved.json", recipe.resolved())
-        sinks: list[Sink] = [TensorBoard(out)]
+        sinks: list[Sink] = [TensorBoard(out)] if is_first() else []
         if tracker:
             run.write_json(TRACKING, tracker.identity)
             sinks.append(tracker)
@@ -144,8 +157,8 @@ def train(
         planner = None
         if ends_at is not None:
             ends_at -= FINISH_SECONDS if tracker else 0.0
-            planner = Planner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
-        profiler = Profiler(out / "profile" if profile else None, display.note)
+            planner = TeamPlanner(ends_at - session_clock(), session_clock, recipe.grpo.max_steps)
+        profiler = Profiler(out / "profile" if profile and is_first() else None, display.note)
         work = Work(session, run, policy, score, display, timer, recorder, stop, lock, planner, judge, profiler)
         try:
             run_stages(work)
@@ -156,6 +169,8 @@ def train(
             recorder.file("environment.json", describe_environment(level, timer.seconds))
         if work.saver.unsaved:
             raise UserError(f"the newest state of {out} is not saved; free some space, then go on with --resume")
+        if not is_first():
+            return run
         if planner and planner.seconds_left < 0:
             display.note(f"deadline: no time left for the report; `thinkaloud report {out}` makes it")
         else:
@@ -171,6 +186,23 @@ def start(recipe: Recipe, place: Path, pool: Path | None, display: Display) -> S
             display.progress(done, total, what)
 
     return open_session(recipe, place, given=pool, note=display.note, progress=progress)
+
+
+def agreed(asked: signal.Signals | None) -> signal.Signals | None:
+    """The signal that came to the first process that one came to."""
+    return next((one for one in gather(asked) if one is not None), None)
+
+
+@contextmanager
+def own_place(out: Path) -> Iterator[Path]:
+    """The run directory, for process 0; for any other, one that stands for it, and is gone in the end."""
+    if is_first():
+        yield out
+        return
+    elsewhere = Path(tempfile.gettempdir()).absolute() / out.name
+    clear_staging(elsewhere)
+    with staging(elsewhere) as pool:
+        yield pool.with_name("run")
 
 
 @contextmanager

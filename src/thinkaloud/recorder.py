@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from thinkaloud.display import Display, duration
 from thinkaloud.durations import session_clock
 from thinkaloud.rundir import RunDir, append_line, write_text
+from thinkaloud.team import is_first
 from thinkaloud.telemetry import Sink
 from thinkaloud.train.health import Event
 
@@ -94,6 +95,8 @@ class Recorder:
 
     def rollouts(self, step: int, tasks: Any, result: StepResult) -> None:
         """What was sampled in 1-based `step`, and what it earned."""
+        if not is_first():  # every process has them, and one keeps them
+            return
         from thinkaloud.train.records import write_rollouts
 
         with self._tolerant("rollouts", "steps are left out of rollouts/ until they can be"):

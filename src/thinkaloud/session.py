@@ -21,14 +21,13 @@ from thinkaloud.data import Pool
 from thinkaloud.data.build import place_pool
 from thinkaloud.data.curate import Progress
 from thinkaloud.data.pool import check_domains
-from thinkaloud.data.store import open_pool
+from thinkaloud.data.store import POOL_FILES, open_pool
 from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.fetch import ModelFiles, models_cache
 from thinkaloud.judge import Judge, answer_of, paid
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
-from thinkaloud.model.processes import gather, is_first, share
 from thinkaloud.model.sharding import mesh_of, place
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Task
@@ -37,6 +36,7 @@ from thinkaloud.rollout.policy import Policy
 from thinkaloud.rundir import RunDir
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 from thinkaloud.seeding import derive_seed
+from thinkaloud.team import alone, from_first, gather, is_first, require_same, share
 from thinkaloud.train.checkpoint import newest, restore_adapter, trained
 
 Scorer = Callable[[Sequence[Task], Sequence[Completion]], list[Score]]
@@ -95,8 +95,10 @@ def open_session(
 ) -> Session:
     """Fetch the model's files, and build the recipe's pool, or take the one that was built.
 
+    Of several processes the first builds the pool and gives the others a copy, so that they need no sources.
+
     Args:
-        place: Where the pool is to lie.
+        place: Where the pool is to lie; a place of its own for each process.
         given: A pool of `thinkaloud data`; the recipe's is built when absent.
         note: Told one line about what takes time, or what the user should know.
         progress: Told (done, total, what) while the pool is built; a total of 0 is not known.
@@ -105,8 +107,27 @@ def open_session(
         UserError: Whatever the user can mend.
     """
     files, contract = open_contract(recipe, note)
-    pool = place_pool(recipe, contract, place, given=given, progress=progress, note=note)
-    return Session(recipe, files, contract, pool)
+    pool = place_pool(recipe, contract, place, given=given, progress=progress, note=note) if is_first() else None
+    copy_from_first(place, POOL_FILES)
+    return Session(recipe, files, contract, open_pool(place) if pool is None else pool)
+
+
+def copy_from_first(folder: Path, names: Sequence[str]) -> None:
+    """Give every process, in its own `folder`, the files that process 0 has in its."""
+    if alone():
+        return
+    for name in names:
+        content = from_first((folder / name).read_bytes)
+        if not is_first():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+
+
+def check_same_session(session: Session) -> None:
+    """Raises UserError where the processes of a run have other models, or other words for theirs."""
+    weights = [[path.name, path.stat().st_size] for path in session.files.weights]
+    model = [session.files.name, *weights, session.files.adapter and session.files.adapter.name]
+    require_same(gather({"the model's files": model, "the prompt contract": session.contract.fingerprint}))
 
 
 @contextmanager
@@ -160,7 +181,7 @@ def judged(score: Scorer, judge: Judge, recipe: Recipe, contract: PromptContract
         ]
         asking = judge.begin([answer for answer in answers if answer is not None] if is_first() else [])
         scores = score(tasks, completions)
-        found = iter(gather(judge.finish(asking, check))[0])  # one process asks for all
+        found = iter(from_first(lambda: judge.finish(asking, check)))  # one process asks for all
         rulings = [None if answer is None else next(found) for answer in answers]
         return paid(tasks, scores, rulings, recipe.judge.reward_share)
 

@@ -30,6 +30,9 @@ class StopRequested(Exception):
         super().__init__(f"stopped by {which.name}")
         self.signal = which
 
+    def __reduce__(self) -> tuple[type[StopRequested], tuple[signal.Signals]]:
+        return StopRequested, (self.signal,)
+
     @property
     def code(self) -> int:
         """The exit code: 0 for a planned stop, 130 after Ctrl-C."""
@@ -45,22 +48,35 @@ class Stop:
     Args:
         say: Called once, with one line, when the first signal comes.
         leave: How a second Ctrl-C ends the process.
+        agree: What this process was asked to what all processes of the run do: the same in all, None where none of
+            them was asked.
     """
 
     def __init__(
-        self, say: Callable[[str], None] = lambda text: None, leave: Callable[[int], object] = os._exit
+        self,
+        say: Callable[[str], None] = lambda text: None,
+        leave: Callable[[int], object] = os._exit,
+        agree: Callable[[signal.Signals | None], signal.Signals | None] = lambda asked: asked,
     ) -> None:
-        self._say, self._leave = say, leave
+        self._say, self._leave, self._agree = say, leave, agree
         self.requested: signal.Signals | None = None
         self._interrupts = 0
         self._before: dict[signal.Signals, Any] = {}
         self._wakeup = -1
         self._thread: threading.Thread | None = None
 
+    def asked(self) -> signal.Signals | None:
+        """The signal that came, to this process or another; all of them ask at the same places."""
+        agreed = self._agree(self.requested)
+        if agreed is not None and self.requested is None:
+            self.requested = agreed
+            self._say(f"{agreed.name} came to another process: stopping where nothing is lost, then saving")
+        return agreed
+
     def check(self) -> None:
         """Raises StopRequested if a signal came; called where nothing would be lost."""
-        if self.requested is not None:
-            raise StopRequested(self.requested)
+        if (asked := self.asked()) is not None:
+            raise StopRequested(asked)
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():

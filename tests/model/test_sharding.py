@@ -15,7 +15,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.model.checkpoint import random_params
 from thinkaloud.model.config import tiny_config
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.processes import gather, join_processes, own_rows, share, sum_trees
+from thinkaloud.model.processes import sum_trees
 from thinkaloud.model.sharding import mesh_of, open_mesh, place, place_rows, weight_spec
 
 CONFIG = tiny_config()
@@ -109,32 +109,6 @@ def test_one_device_needs_no_mesh() -> None:
     assert mesh_of(place(random_params(CONFIG, 0), None, CONFIG)) is None
 
 
-def test_one_process_does_everything() -> None:
-    assert own_rows(5) == range(5)
-    assert share(3, lambda rows: [row * 2 for row in rows]) == [0, 2, 4]
-    assert gather("x") == ["x"]
+def test_one_process_adds_nothing_up() -> None:
     tree = {"a": np.ones(2)}
     assert sum_trees(tree) is tree
-
-
-def test_rows_are_shared_out_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jax, "process_count", lambda: 3)
-    parts = []
-    for index in range(3):
-        monkeypatch.setattr(jax, "process_index", lambda index=index: index)
-        parts.append(list(own_rows(7)))
-    assert parts == [[0, 1, 2], [3, 4], [5, 6]]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ((None, 2, 0), "go together"),
-        (("host", 2, 0), "expected HOST:PORT"),
-        (("host:1", 2, 2), "expected 0 to 1"),
-    ],
-)
-def test_processes_that_cannot_join_are_one_line(arguments: tuple[Any, Any, Any], told: str) -> None:
-    with pytest.raises(UserError) as error:
-        join_processes(*arguments)
-    assert told in str(error.value)

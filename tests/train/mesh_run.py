@@ -24,18 +24,21 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.model.config import tiny_config
     from thinkaloud.model.load import Model
     from thinkaloud.model.lora import TARGETS, init_adapter
-    from thinkaloud.model.processes import join_processes, share
+    from thinkaloud.model.processes import connect_devices
     from thinkaloud.model.sharding import mesh_of, open_mesh, place
     from thinkaloud.prompt.contract import PromptContract
     from thinkaloud.prompt.tokenizer import byte_tokenizer
     from thinkaloud.records import Completion, Score, Status, Task, task_id
     from thinkaloud.rollout.policy import Policy
     from thinkaloud.rollout.sampling import GREEDY
+    from thinkaloud.team import is_first, join, share
     from thinkaloud.train.cold_start import cold_start
     from thinkaloud.train.grpo import Grpo
 
     if processes:
-        join_processes(processes[0], int(processes[1]), int(processes[2]))
+        own = processes[0], int(processes[1]), int(processes[2])
+        join(*own, {})
+        connect_devices(*own)
     sizes = parse_mesh(mesh) if mesh != "none" else {}
     config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)
     params = place(random_params(config, 0), open_mesh(sizes, config), config)
@@ -89,7 +92,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     found["greedy"] = [list(c.token_ids) for (c,) in greedy]
     leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(adapter)]
     found["adapter"] = [number for leaf in leaves for number in leaf]
-    if jax.process_index() == 0:
+    if is_first():
         Path(out).write_text(json.dumps(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -47,10 +48,10 @@ def print_table(table: Any) -> None:
     Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
-def open_display() -> Display:
+def open_display(*, silent: bool = False) -> Display:
     from thinkaloud.display import Display
 
-    return Display()
+    return Display(io.StringIO() if silent else None)
 
 
 def plain_text(argument: str) -> str:

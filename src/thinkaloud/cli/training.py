@@ -53,6 +53,15 @@ def train(
         Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
     ] = None,
     mesh: Annotated[str | None, typer.Option(help="Devices by axis, such as data=2,fsdp=4,tensor=1.")] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where process 0 of several is; auto: as SLURM or a TPU pod says.",
+        ),
+    ] = None,
+    num_processes: Annotated[int | None, typer.Option(help="How many processes train together.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="Which of them this is, from 0.")] = None,
     engine: Annotated[
         str | None, typer.Option(help="What samples and updates in GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
@@ -77,17 +86,24 @@ def train(
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
         return
-    from thinkaloud import pipeline
+    from thinkaloud import team
+    from thinkaloud.cli.together import in_team
+    from thinkaloud.config.flat import flat
     from thinkaloud.errors import UserError
-    from thinkaloud.evaluate.summary import read_summary, summary_table
     from thinkaloud.rundir import RunDir
     from thinkaloud.stopping import StopRequested
 
     if allow_change and not resume:
         raise UserError("--allow-change is about a run that goes on; use it with --resume")
     target = out or Path("runs") / loaded.name
+    alike = {**flat(loaded.resolved()), "--resume": resume, "--deadline": "given" if deadline else "not given"}
     try:
-        with open_display() as display:
+        with (
+            in_team(coordinator, num_processes, process_id, alike),
+            open_display(silent=not team.is_first()) as display,
+        ):
+            from thinkaloud import pipeline
+
             run = pipeline.train(
                 loaded,
                 text,
@@ -101,6 +117,8 @@ def train(
                 pool=pool,
             )
     except StopRequested as stopped:
+        if not team.is_first():
+            raise typer.Exit(stopped.code) from None
         options = [("--set", override) for override in overrides]
         options += [("--allow-change", key) for key in allow_change or []]
         if deadline and ends_at and (left := ends_at - session_clock()) >= 1:
@@ -114,6 +132,10 @@ def train(
         if as_json:
             print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
         raise typer.Exit(stopped.code) from None
+    if not team.is_first():
+        return
+    from thinkaloud.evaluate.summary import read_summary, summary_table
+
     evaluated = (run.evaluation / "summary.json").exists()  # a deadline may have left no time for it
     summary = read_summary(run.evaluation / "summary.json") if evaluated else {}
     report = run.path / "report.html"

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "thinkaloud pool", 1
 PARQUET, ARROW, INDEX = "tasks.parquet", "tasks.arrow", "pool.json"
+POOL_FILES = (PARQUET, ARROW, INDEX)
+"""The index last: a folder that has it is whole."""
 BATCH_ROWS = 4096
 """Rows of a record batch of the Arrow file: row i stands in batch i // 4096."""
 
@@ -131,7 +133,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 def link_pool(source: Path, target: Path) -> None:
     """Have a pool in a second place too: as links where the disk allows it, else as a copy; the index goes last."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in (PARQUET, ARROW, INDEX):
+    for name in POOL_FILES:
         try:
             os.link(source / name, target / name)
         except OSError:

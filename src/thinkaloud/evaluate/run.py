@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.parts import Parts
@@ -13,6 +14,7 @@ from thinkaloud.records import Completion, Score, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import GREEDY, Sampling
 from thinkaloud.seeding import derive_seed
+from thinkaloud.team import alone, from_first
 
 BATCHES_A_PART = 4
 """Batches between two savings of rows: what a killed evaluation loses at most."""
@@ -64,8 +66,8 @@ def evaluate(
         tasks: At least one.
         decoding: How.
         score: What completions earn.
-        progress: Called with (tasks done, all tasks).
-        parts: Where rows are kept as they come; those that are there already are not decoded again.
+        progress: Called with (tasks done, all tasks); with several processes at the same places in all of them.
+        parts: Where rows are kept as they come; those that process 0 has already are not decoded again.
 
     Returns:
         The rows, task by task in order, the samples of a task beside each other. They are the same whether or not the
@@ -77,12 +79,14 @@ def evaluate(
     for part in range(num_parts):
         places = range(part, len(tasks), num_parts)  # every part has tasks of all domains, so their shapes agree
         chosen, done = [tasks[i] for i in places], len(rows)
-        kept = parts.read(part) if parts else None
-        if kept is None or len(kept) != len(chosen) * decoding.samples:
-            kept = _answer(policy, adapter, chosen, decoding, part, prompts, score, progress, done, len(tasks))
+        kept = from_first(partial(parts.read, part)) if parts else None
+        known = kept is not None and len(kept) == len(chosen) * decoding.samples
+        if kept is None or not known:
+            told = progress if alone() else None  # its own rows are in other batches in each process
+            kept = _answer(policy, adapter, chosen, decoding, part, prompts, score, told, done, len(tasks))
             if parts:
                 parts.write(part, kept)
-        elif progress:
+        if progress and (known or not alone()):
             progress(done + len(chosen), len(tasks))
         rows.update({i: kept[n * decoding.samples : (n + 1) * decoding.samples] for n, i in enumerate(places)})
     return [row for i in range(len(tasks)) for row in rows[i]]

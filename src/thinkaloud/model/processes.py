@@ -1,98 +1,121 @@
-"""Several processes, on one machine or many: who does what, and how they tell each other.
-
-Every process runs the whole program on the same recipe. Rows are shared out: each decodes, scores and differentiates
-its own, and what the others need (completions, scores, sums of gradients) is exchanged, so that all hold the same
-adapter to the bit. With one process nothing is exchanged.
-"""
+"""What JAX does for several processes: it finds them where a scheduler started them, and carries their gradients."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import jax
 import numpy as np
 
-from thinkaloud.errors import UserError
+from thinkaloud.errors import UserError, out_of_memory
+from thinkaloud.team import TeamError, alone, from_first, gather
 
-T = TypeVar("T")
+HEARTBEAT_SECONDS = 600
+"""After which JAX aborts a process whose team is silent: the last net, for exchanges between accelerators. Whatever
+else is noticed sooner by `team.py`; and a machine that sleeps for a while costs no run."""
 
-SMALLEST_MESSAGE = 1 << 16
-"""Messages are padded to powers of two from this many bytes on: every size is a compilation."""
 
+def find_devices() -> tuple[str, int, int, list[int] | None]:
+    """What SLURM, Open MPI, Kubernetes or a TPU pod tells a process that it started, as JAX understands it.
 
-def join_processes(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Make this process one of several; must come before anything else of JAX.
-
-    Args:
-        coordinator: HOST:PORT of process 0, the same for all.
-        num_processes: How many there are.
-        process_id: Which of them this is, from 0.
+    Returns:
+        HOST:PORT of process 0, the number of processes, which one this is, and which of the host's devices are its own
+        (None for all).
 
     Raises:
-        UserError: One is given without the others, or the others do not come.
+        UserError: None of them does.
     """
-    if coordinator is None and num_processes is None and process_id is None:
-        return
-    if coordinator is None or num_processes is None or process_id is None:
-        raise UserError("--coordinator, --num-processes and --process-id go together; give all three, or none")
-    if not coordinator.rpartition(":")[0] or not coordinator.rpartition(":")[2].isdigit():
-        raise UserError(f"--coordinator {coordinator!r}: expected HOST:PORT of process 0, as 10.0.0.1:8476")
-    if not 0 <= process_id < num_processes:
-        raise UserError(f"--process-id {process_id}: expected 0 to {num_processes - 1} with {num_processes} processes")
+    from jax._src.clusters import ClusterEnv  # what `jax.distributed.initialize` asks; it has no public door
+
+    try:
+        found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, 60)
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        raise UserError(f"--coordinator auto: {error!r:.200}; give {_BY_HAND}") from error
+    address, count, index, local = found
+    if address is None or count is None or index is None:
+        raise UserError(
+            "--coordinator auto: expected a step of SLURM or Open MPI, or a TPU pod, found none of them; give "
+            + _BY_HAND
+        )
+    return str(address), int(count), int(index), None if local is None else list(local)
+
+
+_BY_HAND = "--coordinator HOST:PORT, --num-processes and --process-id instead"
+
+
+def connect_devices(address: str, count: int, index: int, local_devices: list[int] | None = None) -> None:
+    """Make the devices of all processes known to each other; after `team.join`, before anything else of JAX.
+
+    Raises:
+        UserError: It cannot be done.
+    """
     settings: Any = jax.config
     settings.update("jax_cpu_collectives_implementation", "gloo")  # looked at on CPUs alone
+    host = address.rpartition(":")[0]
+    port = from_first(_free_port)
     try:
-        jax.distributed.initialize(coordinator, num_processes, process_id)
+        jax.distributed.initialize(
+            f"{host}:{port}",
+            count,
+            index,
+            local_device_ids=local_devices,
+            cluster_detection_method="deactivate",
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"process {process_id} cannot join the others at {coordinator}: {str(error)[:200]}; start all of them, and "
-            "let the port be free on the coordinator"
+            f"JAX cannot join the processes at {host}:{port} ({str(error)[:200]}); let the hosts reach each other on "
+            "all ports"
         ) from error
-
-
-def is_first() -> bool:
-    """Whether this is the process that writes the run directory."""
-    return jax.process_index() == 0
-
-
-def own_rows(count: int) -> range:
-    """Which of `count` rows are this process's: an equal block each, the first ones one more where it does not fit."""
-    base, extra = divmod(count, jax.process_count())
-    index = jax.process_index()
-    first = index * base + min(index, extra)
-    return range(first, first + base + (index < extra))
-
-
-def share(count: int, work: Callable[[range], Sequence[T]]) -> list[T]:
-    """Do `work` on this process's rows and return everybody's results, in the order of the rows."""
-    results = list(work(own_rows(count)))
-    return [result for part in gather(results) for result in part]
-
-
-def gather(value: T) -> list[T]:
-    """Every process's value, in the order of processes. Values are pickled; only our own processes ever send any."""
-    if jax.process_count() == 1:
-        return [value]
-    from jax.experimental.multihost_utils import process_allgather
-
-    message = np.frombuffer(pickle.dumps(value), np.uint8)
-    sizes = np.asarray(process_allgather(np.asarray([message.size], np.int32))).reshape(-1)
-    padded = np.zeros(max(SMALLEST_MESSAGE, 1 << (int(sizes.max()) - 1).bit_length()), np.uint8)
-    padded[: message.size] = message
-    messages = np.asarray(process_allgather(padded)).reshape(len(sizes), -1)
-    return [pickle.loads(text[:size].tobytes()) for text, size in zip(messages, sizes, strict=True)]
+    with _no_stdout():  # gloo says there that it is connected
+        sum_trees({"first": np.zeros((1,), np.float32)})
 
 
 def sum_trees(tree: Any) -> Any:
-    """The sum over processes of a tree of arrays, added in the same order everywhere, placed as it was."""
-    if jax.process_count() == 1:
+    """The sum over processes of a tree of arrays, added in the same order everywhere, placed as it was.
+
+    Raises:
+        TeamError: A process is gone.
+    """
+    if alone():
         return tree
     from jax.experimental.multihost_utils import process_allgather
 
+    gather(None)  # whoever is gone is noticed here, rather than waited for where nothing reaches
+
     def add(leaf: Any) -> Any:
         parts = np.asarray(process_allgather(np.asarray(leaf))).reshape(jax.process_count(), *leaf.shape)
-        return jax.device_put(np.sum(parts, axis=0, dtype=parts.dtype), leaf.sharding)
+        total = np.sum(parts, axis=0, dtype=parts.dtype)
+        return jax.device_put(total, leaf.sharding) if isinstance(leaf, jax.Array) else total
 
-    return jax.tree.map(add, tree)
+    try:
+        return jax.tree.map(add, tree)
+    except (RuntimeError, ValueError) as error:
+        if out_of_memory(error):
+            raise
+        raise TeamError(
+            f"an exchange between the processes failed ({str(error)[:200]}); go on with --resume"
+        ) from error
+
+
+def _free_port() -> int:
+    with socket.create_server(("", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _no_stdout() -> Iterator[None]:
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

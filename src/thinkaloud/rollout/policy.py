@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.processes import share
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Finish, Task
 from thinkaloud.rollout.generate import Sampled, generate
 from thinkaloud.rollout.sampling import Sampling
+from thinkaloud.team import share
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 from thinkaloud.stages.work import Work
+from thinkaloud.stopping import StopRequested
+from thinkaloud.team import from_first
 from thinkaloud.train.cold_start import cold_start, cold_start_optimizer
 from thinkaloud.train.health import Health
 
@@ -24,31 +29,31 @@ def run_cold_start(work: Work) -> Adapter:
             return adapter
     work.display.stage("cold_start", total_steps=config.max_steps, done=done)
     health = Health("cold_start")
-    health.replay(row for row in work.run.rows() if row["stage"] == "cold_start")
+    health.replay(work.rows("cold_start"))
     began, clock = session_clock(), session_clock
     allowed = work.planner.cold_start_seconds() if work.planner else 0.0
     with work.timer.phase("cold_start"):
         for step in cold_start(work.policy, adapter, recipe, work.session.pool, state, done):
             adapter = step.adapter
-            work.recorder.step(step.metrics)
+            row: dict[str, Any] = from_first(partial(dict, step.metrics))
+            work.recorder.step(row)
             work.after_step()
-            for event in health.look(step.metrics):
+            for event in health.look(row):
                 work.recorder.event(event, health.raised)
             if health.not_finite >= 3:
                 raise UserError(
                     "the gradient of three steps of the cold start in a row was not finite; lower "
                     "cold_start.learning_rate and start anew with --out"
                 )
-            spent = clock() - began
-            cut = work.planner is not None and allowed < spent * (1 + 1 / (step.metrics["step"] - done))
+            spent = from_first(lambda: clock() - began)
+            cut = work.planner is not None and allowed < spent * (1 + 1 / (row["step"] - done))
             if cut and not step.finished:
-                work.display.note(f"deadline: the cold start ends here, after step {step.metrics['step']}")
-            finished = step.finished or cut
-            due = finished or step.metrics["step"] % recipe.checkpoint.every_steps == 0
-            if due or work.stop.requested:
-                progress = {"finished": finished}
-                work.saver.save("cold_start", step.metrics["step"], adapter, step.state, progress)
-            work.stop.check()
+                work.display.note(f"deadline: the cold start ends here, after step {row['step']}")
+            finished, asked = step.finished or cut, work.stop.asked()
+            if finished or asked or row["step"] % recipe.checkpoint.every_steps == 0:
+                work.saver.save("cold_start", row["step"], adapter, step.state, {"finished": finished})
+            if asked:
+                raise StopRequested(asked)
             if finished:
                 break
     return adapter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,7 @@ from thinkaloud.evaluating import decoding_of, evaluate_into, judge_facts, summa
 from thinkaloud.judge import marked
 from thinkaloud.model.lora import Adapter
 from thinkaloud.stages.work import Work
+from thinkaloud.team import from_first
 
 
 class _OutOfTime(Exception):
@@ -23,7 +25,7 @@ class _OutOfTime(Exception):
 def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
     """Evaluate one stage, unless the recipe leaves it out or the run directory has it."""
     path, config = work.run.evaluation / f"{stage}.parquet", work.recipe.evaluate
-    if stage not in config.stages or path.exists():
+    if stage not in config.stages or from_first(path.exists):
         return
     if work.planner and not work.planner.may_evaluate():
         work.display.note(f"deadline: no time to evaluate {stage}; `thinkaloud eval {work.run.path}` does it later")
@@ -40,7 +42,7 @@ def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
         if work.judge is None:
             return list(rows)
         try:
-            return marked(rows, work.judge, work.session.contract, between)
+            return from_first(partial(marked, rows, work.judge, work.session.contract, between))
         except _OutOfTime:
             work.display.note(f"deadline: {stage} is not judged; `thinkaloud eval {work.run.path} --judge` does it")
             return list(rows)

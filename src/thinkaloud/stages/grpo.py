@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,11 +18,12 @@ from thinkaloud.seeding import derive_seed
 from thinkaloud.stages.evaluation import validate
 from thinkaloud.stages.work import Work
 from thinkaloud.stopping import StopRequested
+from thinkaloud.team import from_first
 from thinkaloud.train.checkpoint import list_saved, restore_adapter, trained
 from thinkaloud.train.engine import stage_of
 from thinkaloud.train.grpo import Grpo
 from thinkaloud.train.health import Event, Health
-from thinkaloud.train.saver import forget_after
+from thinkaloud.train.saver import forget_after, placed_like
 from thinkaloud.train.schedule import Horizon
 
 NOT_FINITE_LIMIT = 3
@@ -84,11 +86,17 @@ class _GrpoRun:
         if use == "newest":  # it is at hand, whether or not the disk took it
             return self.adapter
         self.work.saver.wait()
-        saved = trained(self.work.run.checkpoints, use)
-        if saved is None or saved.step == self.done:
+
+        def best() -> tuple[int, Any] | None:
+            saved = trained(self.work.run.checkpoints, use)
+            if saved is None or saved.step == self.done:
+                return None
+            return saved.step, jax.device_get(restore_adapter(saved, self.adapter))
+
+        if (found := from_first(best)) is None:
             return self.adapter
-        self.work.display.note(f"the trained model is that of step {saved.step}, the best by validation")
-        return restore_adapter(saved, self.adapter)
+        self.work.display.note(f"the trained model is that of step {found[0]}, the best by validation")
+        return placed_like(found[1], self.adapter)
 
     def _steps(self) -> None:
         while self.done < self.total:
@@ -123,7 +131,7 @@ class _GrpoRun:
             if int(path.stem.removeprefix("step-")) > self.done:
                 path.unlink(missing_ok=True)
         self._fit_learning_rate()
-        self.health.replay(row for row in self.work.run.rows() if row["stage"] == "grpo")
+        self.health.replay(self.work.rows("grpo"))
 
     def _go_back(self) -> None:
         """To the checkpoint before the last good step, at half the learning rate and with other samples.
@@ -140,7 +148,7 @@ class _GrpoRun:
         work.saver.wait()
         scale, dropped = self.stage.rate_scale / 2, self.done
         good = [s.step for s in list_saved(directory) if s.stage == "grpo" and s.step < self.health.last_good]
-        forget_after(directory, "grpo", good[-1] if good else 0)
+        forget_after(directory, "grpo", good[-1] if good else 0)  # process 0 has them; `_resume` tells the others
         self.adapter = jax.tree.map(jnp.copy, self.stage.reference)
         self.state, self.done, self.best = self.stage.optimizer.init(self.adapter), 0, None
         self.stage.horizon = Horizon(self.total * self.stage.updates_per_step)
@@ -175,6 +183,7 @@ class _GrpoRun:
         row = result.metrics
         if work.judge and work.recipe.judge.reward_share:
             row["judge"] = work.judge.take_counts()
+        row = from_first(partial(dict, row))
         validated = checkpoint.validate_every and self.done % checkpoint.validate_every == 0
         if validated:
             self._validate(row)
@@ -212,9 +221,13 @@ class _GrpoRun:
         """The stage's result is worth some patience: where the disk did not take it, it is tried again."""
         work, began = self.work, session_clock()
         work.saver.wait()
-        if work.saver.unsaved:
+
+        def missing() -> bool:
+            return bool(work.saver.unsaved) and session_clock() - began < DISK_PATIENCE_SECONDS
+
+        if from_first(missing):
             work.display.note("the last checkpoint is tried again until the disk takes it; Ctrl-C gives it up")
-        while work.saver.unsaved and session_clock() - began < DISK_PATIENCE_SECONDS:
+        while from_first(missing):
             work.after_step()
             if work.planner and work.planner.must_drop_step():
                 return

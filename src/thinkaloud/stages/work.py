@@ -16,10 +16,11 @@ from thinkaloud.rundir import RunDir
 from thinkaloud.runlock import RunLock
 from thinkaloud.session import Scorer, Session, judged
 from thinkaloud.stopping import Stop
+from thinkaloud.team import from_first
 from thinkaloud.train.checkpoint import Restored, Stage
 from thinkaloud.train.deadline import Planner
 from thinkaloud.train.profiling import Profiler
-from thinkaloud.train.saver import Saver, find
+from thinkaloud.train.saver import Saver, find_together
 
 
 @dataclass(slots=True)
@@ -60,11 +61,11 @@ class Work:
 
         Says what it took and what it passed over, and drops the rows of steps that will be taken again.
         """
-        found = find(self.run.checkpoints, stage, like, state_like)
+        found = find_together(self.run.checkpoints, stage, like, state_like)
         done = found.restored.saved.step if found.restored else 0
         for passed in found.passed_over:
             self.display.note(f"passed over {passed}")
-        rows = [row for row in self.run.rows() if row["stage"] == stage]
+        rows = self.rows(stage)
         again = sum(row["step"] > done for row in rows)
         if found.restored:
             self.display.note(f"resumed from {found.restored.saved.path}")
@@ -76,6 +77,10 @@ class Work:
         self.run.keep_rows(lambda row: row["stage"] != stage or row["step"] <= done)
         self.recorder.go_on(stage, done)
         return found.restored
+
+    def rows(self, stage: Stage) -> list[dict[str, Any]]:
+        """The rows of metrics of a stage so far."""
+        return from_first(lambda: [row for row in self.run.rows() if row["stage"] == stage])
 
     def after_step(self) -> None:
         """What is due after every step; saves that failed are said, and cost nothing else."""

@@ -73,7 +73,7 @@ def save(
             shutil.rmtree(path)
         directory.mkdir(parents=True, exist_ok=True)
         _check_room(directory, sum(leaf.nbytes for leaf in jax.tree.leaves((adapter, state))))
-        with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        with _one_voice(), _checkpointer() as checkpointer:
             checkpointer.save(path.absolute(), items)
         write_text(path / _PROGRESS, json.dumps(progress or {}, indent=1) + "\n")
         write_text(path / _SUMS, json.dumps(_sums(path), indent=1) + "\n")
@@ -210,13 +210,20 @@ def _restore(saved: Saved, items: Any) -> Any:
     try:
         if problem := damage(saved):
             raise ValueError(problem)
-        with _one_voice(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+        with _one_voice(), _checkpointer() as checkpointer:
             return checkpointer.restore(saved.path.absolute(), items)
     except (ValueError, OSError, KeyError, TypeError) as error:
         raise UserError(
             f"cannot read the checkpoint {saved.path}: {str(error)[:200]}; delete that folder to go on from the one "
             "before"
         ) from error
+
+
+def _checkpointer() -> Any:
+    """Orbax for the first process of a run alone: it holds all there is, and the others have no part in it."""
+    alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0}, barrier_sync_key_prefix="first")
+    handler = ocp.CompositeCheckpointHandler(composite_options=ocp.CompositeOptions(multiprocessing_options=alone))
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 @contextmanager

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
+
+from thinkaloud.team import from_first
 
 RECENT_STEPS = 20
 """Steps whose times plan the rest; fewer at first."""
@@ -161,3 +164,22 @@ class Planner:
         if abs(usual / before - 1) < 0.01:
             return f"steps still take {usual:.3g} s; there is more or less time than was planned"
         return f"steps take {usual:.3g} s now, not {before:.3g} s"
+
+
+class TeamPlanner(Planner):
+    """A planner that answers as that of process 0 does, in all processes of a run."""
+
+    def may_evaluate(self) -> bool:
+        return from_first(super().may_evaluate)
+
+    def must_end_evaluation(self, seconds: float | int) -> bool:
+        return from_first(partial(super().must_end_evaluation, seconds))
+
+    def cold_start_seconds(self) -> float:
+        return from_first(super().cold_start_seconds)
+
+    def must_drop_step(self) -> bool:
+        return from_first(super().must_drop_step)
+
+    def look(self, done: int) -> Plan | None:
+        return from_first(partial(super().look, done))

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
+from thinkaloud.team import alone, from_first, is_first
 from thinkaloud.train.checkpoint import (
     Restored,
     Saved,
@@ -33,7 +34,7 @@ from thinkaloud.train.checkpoint import (
 
 
 class Saver:
-    """Writes checkpoints of one run, at most one at a time, each in the background.
+    """Writes checkpoints of one run, at most one at a time, each in the background; of several processes the first.
 
     Args:
         directory: Of the checkpoints.
@@ -61,6 +62,8 @@ class Saver:
         Args:
             progress: JSON-ready; `best` in it, if any, names the step of the best by validation, which is kept.
         """
+        if not is_first():  # all hold the same
+            return
         self.wait()
         self._began = time.perf_counter()
         arrays = jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get((adapter, state)))
@@ -137,6 +140,30 @@ def find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found
             + f"; delete these folders to begin {stage} anew"
         )
     return Found(None, tuple(passed))
+
+
+def find_together(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found:
+    """As `find`, in all processes of a run: process 0 has the checkpoints, and sends what is in the one it takes."""
+    if alone():
+        return find(directory, stage, like, state_like)
+
+    def found_here() -> Found:
+        found = find(directory, stage, like, state_like)
+        if found.restored is None:
+            return found
+        adapter, state = jax.device_get((found.restored.adapter, found.restored.state))
+        return replace(found, restored=replace(found.restored, adapter=adapter, state=state))
+
+    found = from_first(found_here)
+    if found.restored is None:
+        return found
+    adapter, state = placed_like((found.restored.adapter, found.restored.state), (like, state_like))
+    return replace(found, restored=replace(found.restored, adapter=adapter, state=state))
+
+
+def placed_like(tree: Any, like: Any) -> Any:
+    """A tree of host arrays on the devices, each where `like` has its counterpart."""
+    return jax.tree.map(lambda leaf, there: jax.device_put(leaf, there.sharding), tree, like)
 
 
 def forget_after(directory: Path, stage: Stage, step: int) -> None:

@@ -1,0 +1,146 @@
+"""Two processes train through the command line: one run, the numbers of one process, and one end for both."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from killable import sources_beside
+
+from thinkaloud.rundir import RunDir
+from thinkaloud.train.checkpoint import damage, list_saved, newest
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = Path(__file__).with_name("one_of_several.py")
+OVERRIDES = (
+    "data.domains=['math', 'science']",
+    "data.validation_share=0.25",
+    "data.test_share=0.25",
+    "cold_start.max_steps=2",
+    "cold_start.batch_size=2",
+    "cold_start.probe_from=2",
+    "cold_start.probe_tasks=2",
+    "cold_start.stop_at_format_rate=1.0",
+    "rollout.max_new_tokens=48",
+    "grpo.max_steps=4",
+    "checkpoint.every_steps=2",
+    "evaluate.tasks_per_domain=3",
+    "evaluate.stages=['base', 'trained']",
+)
+End = tuple[int, str, str]
+"""Exit code, stdout and stderr."""
+
+
+def start(out: Path, deed: str, *arguments: str, scratch: Path) -> subprocess.Popen[str]:
+    sources = [f"data.sources.{name}={source}" for name, source in sources_beside(out).items()]
+    settings = [part for override in (*OVERRIDES, *sources) for part in ("--set", override)]
+    return subprocess.Popen(
+        [sys.executable, str(PROGRAM), deed, "--out", str(out), *settings, *arguments],
+        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=1", "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(running: Sequence[subprocess.Popen[str]]) -> list[End]:
+    try:
+        return [(p.returncode, out, err) for p in running for out, err in [p.communicate(timeout=900)]]
+    finally:
+        for process in running:
+            process.kill()
+
+
+def together(out: Path, *arguments: str, deeds: Sequence[str] = ("none", "none")) -> list[End]:
+    """A life of two processes, the second of which shares nothing with the first but the machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    scratch = out.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    team = ("--coordinator", address, "--num-processes", "2")
+    ends = finish(
+        [
+            start(out, deed, *team, "--process-id", str(index), *arguments, scratch=scratch)
+            for index, deed in enumerate(deeds)
+        ]
+    )
+    assert ends[1][1] == ""
+    assert all("Traceback" not in err and "stack trace" not in err for _, _, err in ends), ends
+    return ends
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in RunDir(out).rows()]
+
+
+def numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers(item)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    ours, theirs = rows(found), rows(expected)
+    assert [(row["stage"], row["step"]) for row in ours] == [(row["stage"], row["step"]) for row in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-4, rtol=1e-4)
+    summaries = [json.loads((out / "eval" / "summary.json").read_text()) for out in (found, expected)]
+    np.testing.assert_allclose(numbers(summaries[0]), numbers(summaries[1]), atol=1e-4)
+    saved = list_saved(found / "checkpoints")
+    assert [one.path.name for one in saved] == [one.path.name for one in list_saved(expected / "checkpoints")]
+    assert [damage(one) for one in saved] == [None] * len(saved)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    ((code, _, err),) = finish([start(out, "none", scratch=out.parent)])
+    assert code == 0, err
+    assert all(row["grad_norm"] > 0 for row in rows(out))
+    return out
+
+
+def test_two_processes_are_one_run(alone: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first, second = together(out, "--json")
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert json.loads(first[1])["run"] == str(out)
+    assert (out / "report.html").exists()
+    assert second[2].splitlines() == [line for line in second[2].splitlines() if line.startswith("process 1 of 2: ")]
+    assert_same_run(out, alone)
+    assert [path.name for path in tmp_path.rglob(".*")] == []
+
+
+def test_stopped_and_killed_and_resumed_they_are_the_same_run(alone: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first, second = together(out, deeds=("term:1", "none"))
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert "go on with: thinkaloud train" in first[2]
+    stopped = newest(out / "checkpoints")
+    assert stopped is not None
+    assert (stopped.stage, stopped.step) == ("grpo", 1)
+
+    first, second = together(out, "--resume", deeds=("none", "kill:2"))
+    assert (first[0], second[0]) == (2, -signal.SIGKILL), first[2]
+    assert first[2].splitlines()[-1].startswith("error: process 1 is gone")
+
+    first, second = together(out, "--resume", deeds=("kill:3", "none"))
+    assert first[0] == -signal.SIGKILL
+    assert second[0] not in (0, 1), second[2]
+
+    first, second = together(out, "--resume")
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert "resumed from" in first[2]
+    assert_same_run(out, alone)
