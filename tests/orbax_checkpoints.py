@@ -83,6 +83,10 @@ def sentencepiece_file(metadata: dict[str, Any], path: Path, **change: Any) -> P
     trainer = _number(3, change.get("model_type", BPE)) + _number(4, len(fields["tokens"]))
     trainer += _number(35, change.get("byte_fallback", 1))
     trainer += b"".join(_number(number, fields[f"{role}_token_id"]) for number, role in ids.items())
+    names = {45: "unknown", 46: "bos", 47: "eos", 48: "padding"}  # by which the library finds them
+    trainer += b"".join(
+        _bytes(number, fields["tokens"][fields[f"{role}_token_id"]].encode()) for number, role in names.items()
+    )
     normalizer = _bytes(1, b"identity") + _number(3, change.get("add_dummy_prefix", 0))
     normalizer += _number(4, change.get("remove_extra_whitespaces", 0)) + _number(5, 1)
     path.write_bytes(message + _bytes(2, trainer) + _bytes(3, normalizer))
