@@ -31,7 +31,7 @@ OVERRIDES = (
     "cold_start.probe_from=2",
     "cold_start.probe_tasks=2",
     "cold_start.stop_at_format_rate=1.0",
-    "rollout.max_new_tokens=48",
+    "rollout.max_new_tokens=96",
     "grpo.max_steps=4",
     "checkpoint.every_steps=2",
     "evaluate.tasks_per_domain=3",
@@ -112,17 +112,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_two_processes_are_one_run(alone: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    first, second = together(out, "--json")
-    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
-    assert json.loads(first[1])["run"] == str(out)
-    assert (out / "report.html").exists()
-    assert second[2].splitlines() == [line for line in second[2].splitlines() if line.startswith("process 1 of 2: ")]
-    assert_same_run(out, alone)
-    assert [path.name for path in tmp_path.rglob(".*")] == []
-
-
 def test_stopped_and_killed_and_resumed_they_are_the_same_run(alone: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     first, second = together(out, deeds=("term:1", "none"))
@@ -140,7 +129,11 @@ def test_stopped_and_killed_and_resumed_they_are_the_same_run(alone: Path, tmp_p
     assert first[0] == -signal.SIGKILL
     assert second[0] not in (0, 1), second[2]
 
-    first, second = together(out, "--resume")
+    first, second = together(out, "--resume", "--json")
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     assert "resumed from" in first[2]
+    assert json.loads(first[1])["run"] == str(out)
+    assert (out / "report.html").exists()
+    assert second[2].splitlines() == [line for line in second[2].splitlines() if line.startswith("process 1 of 2: ")]
     assert_same_run(out, alone)
+    assert [path.name for path in tmp_path.rglob(".*")] == []
