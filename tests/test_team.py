@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -210,13 +211,15 @@ def test_strangers_at_the_port_are_passed_over() -> None:
             while True:
                 try:
                     with socket.create_connection((host, int(port))) as stranger:
+                        if stranger.getsockname() == stranger.getpeername():
+                            continue  # nobody listens yet, and the system gave it that very port
                         stranger.sendall(text)
                         stranger.shutdown(socket.SHUT_WR)
                         assert stranger.recv(1) == b""  # shown the door
                         break
                 except ConnectionRefusedError:
-                    continue
-                except ConnectionResetError:
+                    time.sleep(0.05)
+                except (ConnectionResetError, BrokenPipeError):
                     break
         return meet(address, 2, 1, {}, seconds=60)
 

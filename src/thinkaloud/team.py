@@ -241,7 +241,11 @@ def _call(host: str, port: int, hello: Mapping[str, Any], seconds: float | int) 
     until = time.monotonic() + seconds
     while True:
         try:
-            link = Link(socket.create_connection((host, port), timeout=HELLO_SECONDS), "process 0")
+            connection = socket.create_connection((host, port), timeout=HELLO_SECONDS)
+            if connection.getsockname() == connection.getpeername():  # the system gave it that very port
+                connection.close()
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens")
+            link = Link(connection, "process 0")
             break
         except OSError as error:
             if time.monotonic() > until:
