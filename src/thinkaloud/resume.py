@@ -56,7 +56,7 @@ def base_digests(files: ModelFiles) -> dict[str, str]:
     Of each file its size and 64 blocks spread over it, 4 MiB in all: another model, revision or fine-tune differs
     there, and a large one is not read twice.
     """
-    config = [files.directory / "config.json"] if files.directory else []
+    config = [files.directory / "config.json"] if files.directory and files.kind == "hf" else []
     adapter = [files.adapter, files.adapter.with_name("adapter_config.json")] if files.adapter else []
     return {"model.source": _digest([*config, *files.weights]), "model.adapter": _digest(adapter)}
 

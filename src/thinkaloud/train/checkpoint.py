@@ -188,6 +188,8 @@ def _check_room(directory: Path, num_bytes: int) -> None:
 
     Orbax would notice it halfway, and print a page of tracebacks from threads of its own.
     """
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
     probe = directory / f".room.{os.getpid()}"
     try:
         with probe.open("wb") as file:
