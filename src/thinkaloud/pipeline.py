@@ -131,12 +131,11 @@ def train(
             lock = closing.enter_context(locked(out))
         if lock.note:
             display.note(lock.note)
+        run.write_json(BASE, base)
         if not prepared:
             if run.pool.exists():
                 shutil.rmtree(run.pool)
             place.rename(run.pool)
-        run.write_json(BASE, base)
-        if not prepared:
             session.contract.save(run.contract)
         building.close()
         for change in changed:

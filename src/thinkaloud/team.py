@@ -187,28 +187,10 @@ class Team:
 _team = Team(0, 1, [])
 
 
-def join(
-    address: str,
-    count: int,
-    index: int,
-    settings: Mapping[str, Any],
-    *,
-    say: Callable[[str], None] = lambda text: None,
-    seconds: float | int = JOIN_SECONDS,
-) -> None:
-    """Make this process one of several, for the functions below.
-
-    Args:
-        address: HOST:PORT of process 0, the same for all.
-        settings: What has to be the same in all of them, JSON-ready, by name.
-        say: Told one line.
-        seconds: How long they wait for each other.
-
-    Raises:
-        UserError: In all that are there: the others did not come in time, or were not started alike.
-    """
+def join(team: Team) -> None:
+    """Make this process one of the team, for the functions below."""
     global _team
-    _team = meet(address, count, index, settings, say=say, seconds=seconds)
+    _team = team
 
 
 def meet(
@@ -220,7 +202,17 @@ def meet(
     say: Callable[[str], None] = lambda text: None,
     seconds: float | int = JOIN_SECONDS,
 ) -> Team:
-    """The team of `join`."""
+    """The team of the processes that come to one address.
+
+    Args:
+        address: HOST:PORT of process 0, the same for all.
+        settings: What has to be the same in all of them, JSON-ready, by name.
+        say: Told one line.
+        seconds: How long they wait for each other.
+
+    Raises:
+        UserError: In all that are there: the others did not come in time, or were not started alike.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
         raise UserError(f"--coordinator {address!r}: expected HOST:PORT of process 0, as 10.0.0.1:8476")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tunix_gemma import gemma_config
 
 from orbax_checkpoints import flat_tree, save_orbax, sentencepiece_file
 from thinkaloud.fetch import ModelFiles, resolve_model
@@ -51,18 +52,7 @@ def test_logits_are_those_of_tunix(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     save_orbax(flat_tree(config, params), tmp_path / "kaggle" / "gemma3-tiny-it")
     sentencepiece_file(bytewise_metadata(), tmp_path / "kaggle" / "tokenizer.model")
 
-    shape = gemma3.ModelConfig(
-        num_layers=config.num_layers,
-        num_embed=config.vocab_size,
-        embed_dim=config.hidden_size,
-        hidden_dim=config.intermediate_size,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
-        num_kv_heads=config.num_kv_heads,
-        sliding_window_size=32,
-        global_base_frequency=1_000_000,  # as every release has it; Tunix's default is another
-        param_dtype=jnp.float32,
-    )
+    shape = gemma_config(config.to_hf())
     theirs = reader.create_model_from_checkpoint(str(tmp_path / "kaggle" / "gemma3-tiny-it"), shape, dtype=jnp.float32)
     tokens = np.random.default_rng(0).integers(6, 262, 80).astype(np.int32)
     mask = jnp.tril(jnp.ones((1, 80, 80), bool))

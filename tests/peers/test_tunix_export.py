@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tunix_gemma import gemma_config
 
 if TYPE_CHECKING:
     from conftest import Tiny
@@ -33,32 +34,21 @@ def tunix_model(folder: Path) -> Any:
     from tunix.models.llama3 import params as llama3_params
 
     fields: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    common = {
-        "num_layers": fields["num_hidden_layers"],
-        "embed_dim": fields["hidden_size"],
-        "hidden_dim": fields["intermediate_size"],
-        "num_heads": fields["num_attention_heads"],
-        "head_dim": fields["head_dim"],
-        "num_kv_heads": fields["num_key_value_heads"],
-    }
     if fields["model_type"] == "llama":
         llama_config = llama3.ModelConfig(
-            **common,
+            num_layers=fields["num_hidden_layers"],
+            embed_dim=fields["hidden_size"],
+            hidden_dim=fields["intermediate_size"],
+            num_heads=fields["num_attention_heads"],
+            head_dim=fields["head_dim"],
+            num_kv_heads=fields["num_key_value_heads"],
             vocab_size=fields["vocab_size"],
             rope_theta=int(fields["rope_theta"]),
             norm_eps=fields["rms_norm_eps"],
             weight_tying=fields["tie_word_embeddings"],
         )
         return llama3_params.create_model_from_safe_tensors(str(folder), llama_config, dtype=jnp.float32)
-    config = gemma3.ModelConfig(
-        **common,
-        num_embed=fields["vocab_size"],
-        sliding_window_size=fields["sliding_window"],
-        local_base_frequency=int(fields["rope_local_base_freq"]),
-        global_base_frequency=int(fields["rope_theta"]),
-        param_dtype=jnp.float32,
-    )
-    return params_safetensors.create_model_from_safe_tensors(str(folder), config, dtype=jnp.float32)
+    return params_safetensors.create_model_from_safe_tensors(str(folder), gemma_config(fields), dtype=jnp.float32)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from healthy import GOOD
 from thinkaloud.display import Display
 from thinkaloud.recorder import Recorder
 from thinkaloud.report.rundir import load_run
@@ -16,17 +17,6 @@ from thinkaloud.report.setting import health as health_table
 from thinkaloud.rundir import create
 from thinkaloud.train.health import Health
 
-GOOD: dict[str, Any] = {
-    "reward": 0.5,
-    "accuracy": 0.5,
-    "format_rate": 0.9,
-    "truncated_rate": 0.05,
-    "dead_groups": 0.2,
-    "kl": 0.01,
-    "entropy": 1.0,
-    "skipped_updates": 0,
-    "domains": {"math": {"n": 8, "reward": 0.5}},
-}
 BAD: dict[str, dict[str, Any]] = {
     "not_finite": {"skipped_updates": 1, "grad_norm": None},
     "dead_groups": {"dead_groups": 1.0},

@@ -31,13 +31,13 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.records import Completion, Score, Status, Task, task_id
     from thinkaloud.rollout.policy import Policy
     from thinkaloud.rollout.sampling import GREEDY
-    from thinkaloud.team import is_first, join, share
+    from thinkaloud.team import is_first, join, meet, share
     from thinkaloud.train.cold_start import cold_start
     from thinkaloud.train.grpo import Grpo
 
     if processes:
         own = processes[0], int(processes[1]), int(processes[2])
-        join(*own, {})
+        join(meet(*own, {}))
         connect_devices(*own)
     sizes = parse_mesh(mesh) if mesh != "none" else {}
     config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)

@@ -7,19 +7,8 @@ from typing import Any
 
 import pytest
 
+from healthy import GOOD
 from thinkaloud.train.health import Event, Health
-
-GOOD: dict[str, Any] = {
-    "reward": 0.5,
-    "accuracy": 0.5,
-    "format_rate": 0.9,
-    "truncated_rate": 0.05,
-    "dead_groups": 0.2,
-    "kl": 0.01,
-    "entropy": 1.0,
-    "skipped_updates": 0,
-    "domains": {"math": {"n": 8, "reward": 0.5}, "logic": {"n": 8, "reward": 0.6}},
-}
 
 
 def look(health: Health, first: int, rows: list[dict[str, Any]]) -> list[Event]:

@@ -60,10 +60,9 @@ class State(NamedTuple):
 @partial(jax.jit, static_argnames=("config", "scale"))
 def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> DecodingWeights:
     """The weights one dict a layer: the adapter merged in where they are float32, beside them where they are not."""
-    layers, pairs = [], []
+    layers, pairs, merge = [], [], params["embed"].dtype == jnp.float32
     for index in range(config.num_layers):
         layer, pair = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
-        merge = params["embed"].dtype == jnp.float32
         layers.append(merge_adapter(layer, pair, scale) if merge else layer)
         pairs.append({} if merge else pair)
     return DecodingWeights(layers, pairs)
