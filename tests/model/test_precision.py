@@ -14,7 +14,7 @@ from thinkaloud.model.architecture import frozen_product
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
-from thinkaloud.model.precision import activation_dtype, base_dtype, in_loop, into_loop
+from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, base_dtype
 
 
 def test_auto_is_exact_on_a_cpu_and_fast_elsewhere() -> None:
@@ -27,10 +27,10 @@ def test_auto_is_exact_on_a_cpu_and_fast_elsewhere() -> None:
 
 def test_bits_are_the_weights() -> None:
     tree = {"w": jnp.asarray([1.5, -2.0, 3e-3], jnp.bfloat16), "n": jnp.ones(2, jnp.float32)}
-    carried = into_loop(tree)
+    carried = as_bits(tree)
     assert carried["w"].dtype == jnp.uint16
     assert carried["n"] is tree["n"]
-    back = in_loop(carried)
+    back = as_numbers(carried)
     assert back["w"].dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.asarray(back["w"], np.float32), np.asarray(tree["w"], np.float32))
 

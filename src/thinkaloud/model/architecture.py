@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.precision import activation_dtype, in_loop, into_loop
+from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, rows_of
 from thinkaloud.model.remat import SAVED_IN_BACKWARD, keep
 
 Params = dict[str, Any]
@@ -190,7 +190,7 @@ def block(
 
 def embed(params: Params, tokens: Int[Array, "*tokens"], config: ModelConfig) -> Array:
     """Token embeddings, scaled as Gemma does."""
-    x = params["embed"][tokens]
+    x = rows_of(params["embed"], tokens)
     x = x.astype(activation_dtype(x.dtype))
     return x * jnp.asarray(config.embedding_scale, x.dtype) if config.embedding_scale != 1.0 else x
 
@@ -222,17 +222,17 @@ def run_layers(
 
     def body(x: Array, scanned: Any) -> tuple[Array, Any]:
         layer, pairs, slides = scanned
-        return block(x, in_loop(layer), pairs, slides, turn, attend, config, scale)
+        return block(x, as_numbers(layer), pairs, slides, turn, attend, config, scale)
 
     policy = jax.checkpoint_policies.save_only_these_names(*SAVED_IN_BACKWARD)
     x, collected = jax.lax.scan(
         jax.checkpoint(body, policy=policy, prevent_cse=False),
         embed(params, tokens, config),
-        (into_loop(params["layers"]), adapter, sliding),
+        (as_bits(params["layers"]), adapter, sliding),
     )
-    return rms_norm(x, params["final_norm"], config), collected
+    return rms_norm(x, as_numbers(params["final_norm"]), config), collected
 
 
 def head_weight(params: Params) -> Float[Array, "vocab width"]:
     """The output head, one row a token: the embedding where they are tied."""
-    return params["head"].T if "head" in params else params["embed"]
+    return as_numbers(params["head"].T if "head" in params else params["embed"])

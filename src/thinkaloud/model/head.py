@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from thinkaloud.model.precision import in_loop, into_loop
+from thinkaloud.model.precision import as_bits, as_numbers, rows_of
 
 CHUNK_BYTES = 64 * 2**20
 """About the largest array of logits that is ever held on a CPU, in float32."""
@@ -70,19 +70,22 @@ def _chunked(
     head: Array, hidden: Array, targets: Array, temperature: float, *, with_gradient: bool
 ) -> tuple[Array, Array, Array]:
     size = chunk_size(head.shape[0], hidden.shape[0])
-    inverse, carried = np.float32(1.0 / temperature), into_loop(head)
+    inverse, carried = np.float32(1.0 / temperature), as_bits(head)
 
     def one(chunk: tuple[Array, Array]) -> tuple[Array, Array, Array]:
-        (rows, wanted), head = chunk, in_loop(carried)
+        (rows, wanted), head = chunk, as_numbers(carried)
         logits = jnp.einsum("td,vd->tv", rows.astype(head.dtype), head, preferred_element_type=jnp.float32) * inverse
-        total = jax.nn.logsumexp(logits, axis=-1)
-        logprobs = jnp.take_along_axis(logits, wanted[:, None], axis=-1)[:, 0] - total
-        probabilities = jnp.exp(logits - total[:, None])
-        entropies = total - jnp.sum(probabilities * logits, axis=-1)
+        highest = jnp.max(logits, axis=-1)
+        powers = jnp.exp(logits - highest[:, None])  # of them all, once: they are most of what is left beside products
+        total = jnp.sum(powers, axis=-1)
+        normalizer = highest + jnp.log(total)
+        logprobs = jnp.take_along_axis(logits, wanted[:, None], axis=-1)[:, 0] - normalizer
+        entropies = normalizer - jnp.sum(powers * logits, axis=-1) / total
         if not with_gradient:
             return logprobs, entropies, jnp.zeros((rows.shape[0], 0), rows.dtype)
-        mean = jnp.einsum("tv,vd->td", probabilities.astype(head.dtype), head, preferred_element_type=jnp.float32)
-        return logprobs, entropies, ((head[wanted].astype(jnp.float32) - mean) * inverse).astype(rows.dtype)
+        mean = jnp.einsum("tv,vd->td", powers.astype(head.dtype), head, preferred_element_type=jnp.float32)
+        mean = mean / total[:, None]
+        return logprobs, entropies, ((rows_of(carried, wanted).astype(jnp.float32) - mean) * inverse).astype(rows.dtype)
 
     chunks = (hidden.reshape(-1, size, hidden.shape[1]), targets.reshape(-1, size))
     logprobs, entropies, gradient = jax.lax.map(one, chunks)

@@ -12,13 +12,13 @@ from thinkaloud.fetch import ModelFiles
 from thinkaloud.model.architecture import Params
 from thinkaloud.model.checkpoint import load_checkpoint
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.precision import Dtype, base_dtype
+from thinkaloud.model.precision import Dtype, as_bits, base_dtype
 from thinkaloud.model.sharding import open_mesh, place
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A frozen base model. `params` is laid out as `model/checkpoint.py` says."""
+    """A frozen base model. `params` is laid out as `model/checkpoint.py` says, and held as `as_bits` does."""
 
     config: ModelConfig
     params: Params
@@ -37,4 +37,4 @@ def load_model(files: ModelFiles, dtype: Dtype = "auto", mesh: Mapping[str, int]
     """
     wanted = np.float32 if base_dtype(dtype) == "float32" else ml_dtypes.bfloat16
     config, params = load_checkpoint(files, np.dtype(wanted))
-    return Model(config, place(params, open_mesh(mesh or {}, config), config))
+    return Model(config, place(as_bits(params), open_mesh(mesh or {}, config), config))

@@ -1,4 +1,4 @@
-"""Which type numbers have: the base's weights, the activations between them, and weights inside XLA's loops.
+"""Which type numbers have: the base's weights, the activations between them, and how a CPU holds weights.
 
 Adapters, norms, softmax and sums of products are float32 always. The base is float32 or bfloat16. Activations have the
 base's type on accelerators; on a CPU they are float32, and only the factors of a product with the base are rounded:
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -32,25 +33,38 @@ def activation_dtype(weights: Any, backend: str | None = None) -> Any:
     return jnp.dtype(jnp.float32) if (backend or jax.default_backend()) == "cpu" else jnp.dtype(weights)
 
 
-def into_loop(tree: Any) -> Any:
-    """Weights as a loop of XLA should carry them; `in_loop` gives them back inside.
+def as_bits(tree: Any) -> Any:
+    """Weights as they are held and passed to programs; `as_numbers` gives them back where they are multiplied.
 
-    On a CPU, XLA widens every bfloat16 array that a loop carries to float32 before it begins, and narrows what it
-    needs in every turn. As bits the weights are left alone.
+    On a CPU, XLA widens every bfloat16 array that it gathers from or that a loop carries to float32, all of it, and
+    narrows what it needs in every turn. As bits (uint16) the weights are left alone.
     """
     if jax.default_backend() != "cpu":
         return tree
 
     def bits(x: Any) -> Any:
-        return jax.lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
+        if x.dtype != jnp.bfloat16:
+            return x
+        return x.view(np.uint16) if isinstance(x, np.ndarray) else jax.lax.bitcast_convert_type(x, jnp.uint16)
 
     return jax.tree.map(bits, tree)
 
 
-def in_loop(tree: Any) -> Any:
-    """The weights again, from what `into_loop` made of them."""
+def as_numbers(tree: Any) -> Any:
+    """The weights again, from what `as_bits` made of them."""
 
     def numbers(x: Any) -> Any:
         return jax.lax.bitcast_convert_type(x, jnp.bfloat16) if x.dtype == jnp.uint16 else x
 
     return jax.tree.map(numbers, tree)
+
+
+def rows_of(weight: Any, rows: Any) -> Any:
+    """weight[rows], as numbers, without turning the rest into numbers: a barrier keeps XLA from doing that first."""
+    return as_numbers(jax.lax.optimization_barrier(as_bits(weight)[rows]))
+
+
+def weights_dtype(params: Any) -> Any:
+    """The type of a model's weights, held as numbers or as bits."""
+    dtype = jnp.dtype(params["embed"].dtype)
+    return jnp.dtype(jnp.bfloat16) if dtype == jnp.uint16 else dtype

@@ -30,7 +30,7 @@ from thinkaloud.model.attention import shared_prefix_attention
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter, merge_adapter
 from thinkaloud.model.packed import Packed, forward
-from thinkaloud.model.precision import activation_dtype, in_loop, into_loop
+from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, weights_dtype
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
@@ -60,10 +60,10 @@ class State(NamedTuple):
 @partial(jax.jit, static_argnames=("config", "scale"))
 def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> DecodingWeights:
     """The weights one dict a layer: the adapter merged in where they are float32, beside them where they are not."""
-    layers, pairs, merge = [], [], params["embed"].dtype == jnp.float32
+    layers, pairs, merge = [], [], weights_dtype(params) == jnp.float32
     for index in range(config.num_layers):
         layer, pair = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
-        layers.append(merge_adapter(layer, pair, scale) if merge else layer)
+        layers.append(merge_adapter(layer, pair, scale) if merge else as_numbers(layer))
         pairs.append({} if merge else pair)
     return DecodingWeights(layers, pairs)
 
@@ -144,7 +144,7 @@ def decode(
         prompt: Keys and values of the prompts, by layer.
     """
     prompts, group = state.done.shape
-    params, weights = into_loop((params, weights))
+    params, weights = as_bits((params, weights))
 
     def more(carry: tuple[Any, State]) -> Array:
         now = carry[1]
@@ -152,7 +152,7 @@ def decode(
 
     def advance(carry: tuple[Any, State]) -> tuple[Any, State]:
         (own_keys, own_values), now = carry
-        base, layers = in_loop((params, weights.layers))
+        base, layers = as_numbers((params, weights.layers))
         last = jax.lax.dynamic_index_in_dim(now.tokens, now.step, axis=2, keepdims=False).reshape(-1)
         positions = jnp.repeat(now.prompt_lengths + now.step, group)
         turn = rotation(config, positions)

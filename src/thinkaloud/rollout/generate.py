@@ -13,6 +13,7 @@ from thinkaloud.model.heap import give_freed_memory_back
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import common_prefix, pack, round_up
+from thinkaloud.model.precision import weights_dtype
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish
 from thinkaloud.rollout.decode import (
@@ -144,7 +145,7 @@ def _generate_batch(
         sampling=sampling,
         stop_ids=stop_ids,
     )
-    cache = place_rows(empty_cache(config, filled, group, limit, model.params["embed"].dtype), mesh)
+    cache = place_rows(empty_cache(config, filled, group, limit, weights_dtype(model.params)), mesh)
     taken = np.broadcast_to(live[:, None], labels.shape)  # cells whose outcome is still to be read
     places = {int(label): divmod(i, group) for i, label in enumerate(labels[: len(prompts)].reshape(-1))}
     results: list[list[Sampled | None]] = [[None] * group for _ in prompts]

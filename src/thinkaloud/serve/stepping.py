@@ -15,6 +15,7 @@ import numpy as np
 
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack, round_up
+from thinkaloud.model.precision import weights_dtype
 from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, prefill, start
 from thinkaloud.rollout.generate import PROMPT_BUCKET
 from thinkaloud.rollout.policy import Policy
@@ -73,7 +74,7 @@ class Stepper:
             sampling=sampling,
             stop_ids=stop_ids,
         )
-        cache = empty_cache(model.config, filled, choices, slots, model.params["embed"].dtype)
+        cache = empty_cache(model.config, filled, choices, slots, weights_dtype(model.params))
         reached = 1
         while True:
             reached = min(reached + tokens_at_once, limit)

@@ -16,6 +16,7 @@ from thinkaloud.contracts import open_contract
 from thinkaloud.environment import describe_environment
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import init_adapter
+from thinkaloud.model.precision import weights_dtype
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train.grpo import Grpo
@@ -41,7 +42,7 @@ def main() -> None:
     state: Any = stage.optimizer.init(adapter)
     block.say_ready(
         version=thinkaloud.__version__,
-        dtype=model.params["embed"].dtype.name,
+        dtype=weights_dtype(model.params).name,
         machine=describe_environment("not needed", {}),
     )
     for step in range(job["steps"]):

@@ -27,6 +27,7 @@ from tunix.utils import compat
 from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.load import Model
+from thinkaloud.model.precision import as_numbers
 
 MODULES = {
     "llama": {
@@ -99,7 +100,7 @@ def build_model(model: Model, mesh: Mesh, *, faithful: bool) -> Any:
     Args:
         faithful: Llama as Tunix has it, its fixed rotary base included.
     """
-    config, params = model.config, model.params
+    config, params = model.config, as_numbers(model.params)
     dtype = params["embed"].dtype
     make = partial(_gemma, config, dtype) if config.family == "gemma3" else partial(_llama, config, faithful=faithful)
     with compat.set_mesh(mesh):
