@@ -17,7 +17,7 @@ from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.head import chunk_size, token_logprobs
 from thinkaloud.model.load import Model, load_model
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.packed import common_prefix, pack
+from thinkaloud.model.packed import bucketed, common_prefix, pack
 
 PROMPTS = [[3, 9, 4, 4, 7, 2, 8, 11, 5, 6], [1, 12, 13], [20, 21, 22, 23, 24, 25]]
 GROUPS = [
@@ -33,7 +33,7 @@ SCALE = 2.0
 
 def packed_objective(adapter: Any, model: Model, weights: Any, prompts: Any) -> Any:
     """A sum of weighted log-probabilities, different for every target, through the engine's layout."""
-    packed = pack(prompts, GROUPS, token_bucket=16, prompt_bucket=8, completion_bucket=4, target_bucket=8)
+    packed = pack(prompts, GROUPS, token_bucket=16, prompt_bucket=8, completion_bucket=4)
     hidden, _ = run(model.params, adapter, packed, model.config, SCALE)
     targets = jnp.asarray(packed.targets)
     logprobs, _ = token_logprobs(head_weight(model.params), hidden[packed.predictors], targets, TEMPERATURE)
@@ -89,12 +89,12 @@ def test_what_all_prompts_begin_with_stands_once() -> None:
 
 
 def test_no_token_is_fed_in_that_predicts_nothing() -> None:
-    packed = pack(PROMPTS, GROUPS, token_bucket=1, prompt_bucket=1, completion_bucket=1, target_bucket=1)
+    packed = pack(PROMPTS, GROUPS, token_bucket=1, prompt_bucket=1, completion_bucket=1)
     prompt_tokens = sum(map(len, PROMPTS))
     inputs = sum(max(0, len(c) - 1) for members in GROUPS for c in members)
     assert packed.tokens.shape == (prompt_tokens + inputs,)
     assert packed.token_valid.all()
-    assert packed.target_valid.all()
+    assert packed.target_valid.sum() == sum(len(c) for members in GROUPS for c in members)
 
 
 def test_entropy_is_that_of_the_distribution_at_its_temperature() -> None:
@@ -121,3 +121,9 @@ def test_logits_are_never_held_whole() -> None:
     )
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * targets * vocab / 3
     assert targets % chunk_size(vocab, targets) == 0
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 64), (1, 64), (65, 128), (1024, 1024), (1175, 1216), (2049, 2176)])
+def test_sizes_are_few_and_padding_is_small(count: int, size: int) -> None:
+    assert bucketed(count) == size
+    assert len({bucketed(n) for n in range(2**13 + 1, 2**14 + 1)}) == 16

@@ -53,7 +53,7 @@ def test_no_weight_is_widened_in_a_loop(tmp_path: Path) -> None:
     """The compiled forward pass over bfloat16 weights holds no float32 copy of a stack of them."""
     model = load_model(golden_directory("tiny-llama3", tmp_path / "m"), "bfloat16")
     adapter = random_adapter(init_adapter(model.config, 4, TARGETS, seed=1), seed=2)
-    packed = pack([[3, 9, 4, 4]], [[[5, 6, 7]]])
+    packed = pack([[3, 9, 4, 4]], [[[5, 6, 7]]], token_bucket=48)  # not the size of the vocabulary
     text = (
         jax.jit(forward, static_argnames=("config", "scale"))
         .lower(model.params, adapter, packed, model.config, 2.0)
@@ -61,8 +61,9 @@ def test_no_weight_is_widened_in_a_loop(tmp_path: Path) -> None:
         .as_text()
     )
     layers, width, inner = model.config.num_layers, model.config.hidden_size, model.config.intermediate_size
-    assert f"bf16[{layers},{width},{inner}]" in text
+    assert f"u16[{layers},{width},{inner}]" in text
     assert f"f32[{layers},{width},{inner}]" not in text
+    assert f"f32[{model.config.vocab_size},{width}]" not in text
 
 
 def test_bfloat16_is_near_float32(tmp_path: Path) -> None:

@@ -113,15 +113,28 @@ def _product_backward(weight: Array, gradient: Array) -> tuple[Array, None]:
 frozen_product.defvjp(_product_forward, _product_backward)
 
 
-def project(x: Float[Array, "*rows width"], layer: Layer, adapter: Layer, name: str, scale: float) -> Array:
-    """x W + bias + scale (x A) B, summed in float32."""
-    y = frozen_product(x, layer[name])
-    if f"{name}_bias" in layer:
-        y = y + _across(layer[f"{name}_bias"].astype(jnp.float32), y)
-    if name in adapter:
-        low = keep(x.astype(jnp.float32) @ adapter[name]["a"], "lora_in")
-        y = y + np.float32(scale) * (low @ adapter[name]["b"])
-    return y.astype(x.dtype)
+def project(
+    x: Float[Array, "*rows width"], layer: Layer, adapter: Layer, names: tuple[str, ...], scale: float
+) -> list[Array]:
+    """x W + bias + scale (x A) B, summed in float32, for matrices that have their input in common.
+
+    Their A's are one product: thin ones cost more than their share.
+    """
+    adapted = [name for name in names if name in adapter]
+    lows: dict[str, Array] = {}
+    if adapted:
+        down = jnp.concatenate([adapter[name]["a"] for name in adapted], axis=-1)
+        low = keep(x.astype(jnp.float32) @ down, "lora_in") * np.float32(scale)
+        lows = dict(zip(adapted, jnp.split(low, len(adapted), axis=-1), strict=True))
+    outputs = []
+    for name in names:
+        y = frozen_product(x, layer[name])
+        if f"{name}_bias" in layer:
+            y = y + _across(layer[f"{name}_bias"].astype(jnp.float32), y)
+        if name in lows:
+            y = y + lows[name] @ adapter[name]["b"]
+        outputs.append(y.astype(x.dtype))
+    return outputs
 
 
 def activate(gate: Float[Array, "*rows inner"], config: ModelConfig) -> Array:
@@ -141,9 +154,7 @@ def queries_keys_values(
     """Normed, projected, head-split and rotated: queries [rows, heads, dim], keys and values [rows, kv, dim]."""
     normed = rms_norm(x, layer["attn_norm"], config)
     heads = (*x.shape[:-1], -1, config.head_dim)
-    query = project(normed, layer, adapter, "q", scale).reshape(heads)
-    key = project(normed, layer, adapter, "k", scale).reshape(heads)
-    value = project(normed, layer, adapter, "v", scale).reshape(heads)
+    query, key, value = (y.reshape(heads) for y in project(normed, layer, adapter, ("q", "k", "v"), scale))
     if config.qk_norm:
         query = rms_norm(query, layer["q_norm"], config)
         key = rms_norm(key, layer["k_norm"], config)
@@ -159,14 +170,16 @@ def finish_block(
 ) -> Array:
     """Output projection, residual and MLP: the part of a block after attention."""
     attended = attended.reshape(*x.shape[:-1], -1)
-    out = keep(project(attended, layer, adapter, "o", scale), "attention_out")
+    (out,) = project(attended, layer, adapter, ("o",), scale)
+    out = keep(out, "attention_out")
     if config.sandwich_norms:
         out = rms_norm(out, layer["post_attn_norm"], config)
     x = x + out
     normed = rms_norm(x, layer["mlp_norm"], config)
-    gate = keep(project(normed, layer, adapter, "gate", scale), "gate")
-    up = keep(project(normed, layer, adapter, "up", scale), "up")
-    out = keep(project(activate(gate, config) * up, layer, adapter, "down", scale), "mlp_out")
+    gate, up = project(normed, layer, adapter, ("gate", "up"), scale)
+    inner = activate(keep(gate, "gate"), config) * keep(up, "up")
+    (out,) = project(inner, layer, adapter, ("down",), scale)
+    out = keep(out, "mlp_out")
     if config.sandwich_norms:
         out = rms_norm(out, layer["post_mlp_norm"], config)
     return x + out

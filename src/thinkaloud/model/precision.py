@@ -61,7 +61,8 @@ def as_numbers(tree: Any) -> Any:
 
 def rows_of(weight: Any, rows: Any) -> Any:
     """weight[rows], as numbers, without turning the rest into numbers: a barrier keeps XLA from doing that first."""
-    return as_numbers(jax.lax.optimization_barrier(as_bits(weight)[rows]))
+    barrier: Any = jax.lax.optimization_barrier
+    return as_numbers(barrier(as_bits(weight)[rows]))
 
 
 def weights_dtype(params: Any) -> Any:

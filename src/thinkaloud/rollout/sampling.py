@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,14 @@ def _draw(values: Float[Array, "rows choices"], keys: Array) -> Int[Array, " row
 def _invert(weights: Float[Array, "rows choices"], uniform: Float[Array, " rows"]) -> Int[Array, " rows"]:
     """The first choice whose running sum of weights exceeds `uniform` (below 1) of the whole; never one of weight 0."""
     sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=-1), np.float32(-1.0))
-    return jnp.argmax(sums > (uniform * sums.max(axis=-1))[:, None], axis=-1)
+    return _first(sums > (uniform * sums.max(axis=-1))[:, None])
+
+
+def _first(where: Bool[Array, "rows choices"]) -> Int[Array, " rows"]:
+    """The index of the first True of each row, 0 without one: as argmax, which XLA is slow at on CPUs."""
+    choices = where.shape[-1]
+    index = jnp.min(jnp.where(where, jnp.arange(choices)[None], choices), axis=-1)
+    return jnp.where(index < choices, index, 0)
 
 
 def sample(
@@ -77,7 +84,7 @@ def sample(
     """
     scaled = logits / np.float32(sampling.temperature) if sampling.temperature > 0 else logits
     if sampling.temperature == 0:
-        chosen = jnp.argmax(scaled, axis=-1)
+        chosen = _first(scaled == scaled.max(axis=-1, keepdims=True))
     else:
         kept = min(sampling.top_k, logits.shape[-1]) if sampling.top_k else logits.shape[-1]
         if kept == logits.shape[-1] and sampling.top_p >= 1:

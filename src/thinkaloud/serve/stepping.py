@@ -62,7 +62,8 @@ class Stepper:
         filled, slots = power_of_two(count), power_of_two(limit)
         padded = [*prompts, *[[0]] * (filled - count)]
         length = round_up(max(map(len, prompts)), PROMPT_BUCKET)
-        packed = pack(padded, [[]] * filled, prompt_bucket=length, prefix_length=0)  # whatever is asked: one shape
+        # whatever is asked, few shapes
+        packed = pack(padded, [[]] * filled, token_bucket=256, prompt_bucket=length, prefix_length=0)
         logits, prompt_cache = prefill(model.params, self.adapter, packed, model.config, self.policy.scale)
         state = start(
             logits,

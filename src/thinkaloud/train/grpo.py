@@ -100,6 +100,9 @@ class Grpo:
         between: Callable[[], None] = lambda: None,
     ) -> None:
         self.policy, self.reference, self.recipe, self.score = policy, reference, recipe, score
+        # an adapter that changes nothing yet is left out of the reference's pass: the base does it
+        changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
+        self._reference_pass: Adapter = reference if changes else {}
         self.between = between
         self.encode = lru_cache(recipe.rollout.prompts_per_step)(policy.contract.encode)
         config = recipe.grpo
@@ -291,7 +294,7 @@ class Grpo:
         if self.objective.beta > 0:
             reference = reference_logprobs(
                 self.policy.model.params,
-                self.reference,
+                self._reference_pass,
                 place_rows(packed, mesh),
                 config=self.policy.model.config,
                 scale=self.policy.scale,

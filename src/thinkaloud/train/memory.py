@@ -19,7 +19,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
-from thinkaloud.model.packed import round_up
+from thinkaloud.model.packed import bucketed, round_up
 from thinkaloud.model.precision import activation_dtype, base_dtype
 from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
 from thinkaloud.train.microbatch import (
@@ -186,7 +186,7 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
     merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
     token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
     prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
-    tokens = round_up(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), 256)
+    tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)))
     prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
     logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
     half = prompts * group // 2  # rows that are left when they are packed closer, each with a copy of its prompt
@@ -205,8 +205,8 @@ def _update(
     counts = [prompt + sum(members) for prompt, members in rows]
     parts = split_rows(counts, footprint, budget, attended=length + inputs)
     largest = max(parts, key=lambda chosen: sum(counts[i] for i in chosen))
-    tokens = round_up(sum(counts[i] for i in largest), 256)
-    targets = round_up(sum(sum(rows[i][1]) for i in largest), 256)
+    tokens = bucketed(sum(counts[i] for i in largest))
+    targets = bucketed(sum(sum(rows[i][1]) for i in largest))
     shape = UpdateShape(len(largest), len(rows[0][1]), length, inputs, tokens, targets)
     return {
         "activations": tokens
