@@ -95,6 +95,7 @@ def _print_rewards(found: dict[str, Any]) -> None:
 
 
 def _print_engines(found: dict[str, Any]) -> None:
+    from rich import box
     from rich.table import Table
 
     work, roofline = found["work"], found["roofline"]
@@ -103,15 +104,15 @@ def _print_engines(found: dict[str, Any]) -> None:
         f"{work['model']}: prompts of {prompts} tokens x {work['group_size']} completions of {work['new_tokens']}, "
         f"{work['inner_iterations']} inner iteration(s), beta {work['beta']}"
     )
-    table = Table(
-        "engine", "dtype", "step s (min-max)", "rollout tok/s", "update tok/s", "peak GB", "compile s", "ratio"
-    )
+    headings = "engine", "dtype", "step s", "least to most", "rollout tok/s", "update tok/s", "GB", "compile s", "ratio"
+    table = Table(*headings, box=box.SIMPLE_HEAD)
     for row in found["results"]:
         seconds = row["step_seconds"]
         table.add_row(
             f"{row['engine']} {row['version']}",
             row["dtype"],
-            f"{seconds['median']:.2f} ({seconds['min']:.2f}-{seconds['max']:.2f})",
+            f"{seconds['median']:.2f}",
+            f"{seconds['min']:.2f} to {seconds['max']:.2f}",
             f"{row['rollout_tokens_per_second']:.1f}",
             f"{row['update_tokens_per_second']:.1f}",
             f"{row['peak_memory_bytes'] / 1e9:.2f}",
