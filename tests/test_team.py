@@ -17,7 +17,7 @@ import pytest
 
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.stopping import Stop, StopRequested
-from thinkaloud.team import Team, TeamError, gather, meet, own_rows, share
+from thinkaloud.team import Link, Team, TeamError, gather, meet, own_rows, share
 
 
 def free_address() -> str:
@@ -218,7 +218,8 @@ def test_strangers_at_the_port_are_passed_over() -> None:
                     with socket.create_connection((host, int(port))) as stranger:
                         stranger.sendall(text)
                         stranger.shutdown(socket.SHUT_WR)
-                        assert stranger.recv(1) == b""  # shown the door
+                        while stranger.recv(1 << 16):  # a challenge, then the door
+                            pass
                         break
                 except ConnectionRefusedError:
                     time.sleep(0.05)
@@ -230,3 +231,45 @@ def test_strangers_at_the_port_are_passed_over() -> None:
     assert [team.count for team in teams] == [2, 2]
     for team in teams:
         team.leave()
+
+
+def test_only_who_knows_the_key_is_let_in_and_nothing_of_others_is_unpickled() -> None:
+    address = free_address()
+
+    def stranger_then_one_of_ours() -> Team:
+        with pytest.raises(TeamError, match="process 0 has another key; set THINKALOUD_TEAM_KEY alike"):
+            meet(address, 2, 1, {}, key=b"guessed", seconds=60)
+        return meet(address, 2, 1, {}, key=b"known", seconds=60)
+
+    first, other = run([lambda: meet(address, 2, 0, {}, key=b"known", seconds=60), stranger_then_one_of_ours])
+    teams = [first.result(), other.result()]
+    assert [end.result() for end in run([partial(team.gather, team.index) for team in teams])] == [[0, 1]] * 2
+    for team in teams:
+        team.leave()
+
+
+def test_a_process_0_that_does_not_know_the_key_is_not_believed() -> None:
+    address = free_address()
+    host, _, port = address.rpartition(":")
+
+    def pretend() -> None:
+        with socket.create_server((host, int(port))) as server:
+            link = Link(server.accept()[0], "a process")
+            link.send(bytes(32))
+            for _ in range(3):
+                link.receive()
+            link.send(bytes(32))
+            link.leave(0.0)
+
+    pretended, called = run([pretend, lambda: meet(address, 2, 1, {}, key=b"known", seconds=60)])
+    assert pretended.exception() is None
+    assert "does not know the key" in str(called.exception())
+
+
+def test_those_that_came_with_another_key_are_counted() -> None:
+    address = free_address()
+    works = [partial(meet, address, 2, index, {}, key=key, seconds=3) for index, key in ((0, b"a"), (1, b"b"))]
+    first, other = (str(end.exception()) for end in run(works))
+    assert "did not come" in first
+    assert "; 1 came without the right THINKALOUD_TEAM_KEY; start" in first
+    assert "another key" in other

@@ -6,14 +6,19 @@ file that is there), goes through process 0, which holds a connection to each of
 gradients up. With one process nothing is exchanged.
 
 A process that fails says so to all; one that was killed is known by its closed connection, and one whose host is gone
-by TCP's keep-alive. Messages are pickled: the processes of a run trust each other and their network, as JAX's own do.
+by TCP's keep-alive.
+
+Messages are pickled, so that whoever may send one may run code: as they meet, both sides prove by HMAC that they know
+one key, before anything is unpickled. Without a key anybody does. Nothing is encrypted.
 """
 
 from __future__ import annotations
 
 import errno
+import hmac
 import json
 import pickle
+import secrets
 import socket
 import struct
 import time
@@ -32,6 +37,9 @@ LEAVE_SECONDS = 60.0
 """How long a process that ends before its time waits for the others to hear why."""
 HELLO_SECONDS, HELLO_BYTES = 10.0, 1 << 22
 """What someone who connects may take to say who it is, and how much it may say."""
+KEY_VARIABLE = "THINKALOUD_TEAM_KEY"
+"""The environment variable with the key, the same for all processes of a run."""
+_NONCE_BYTES = 32
 _IDLE, _BETWEEN, _TIMES = 20, 5, 4
 """TCP's keep-alive, in seconds: a host that is gone is known after 40."""
 _HEADER = struct.Struct("!cQ")
@@ -199,6 +207,7 @@ def meet(
     index: int,
     settings: Mapping[str, Any],
     *,
+    key: bytes = b"",
     say: Callable[[str], None] = lambda text: None,
     seconds: float | int = JOIN_SECONDS,
 ) -> Team:
@@ -207,7 +216,8 @@ def meet(
     Args:
         address: HOST:PORT of process 0, the same for all.
         settings: What has to be the same in all of them, JSON-ready, by name.
-        say: Told one line.
+        key: What only the processes of this run know.
+        say: Told one line, or two.
         seconds: How long they wait for each other.
 
     Raises:
@@ -223,12 +233,19 @@ def meet(
     hello = json.loads(json.dumps({"process": index, "count": count, "settings": dict(settings)}))
     if index:
         say(f"process {index} of {count}: works for process 0 at {address}, which shows what happens, and ends it too")
-        return Team(index, count, [_call(host.strip("[]"), int(port), hello, seconds)])
+        return Team(index, count, [_call(host.strip("[]"), int(port), hello, key, seconds)])
     say(f"process 0 of {count}: waits at {address} for the others, {seconds:.0f} s at most")
-    return Team(0, count, _receive(host.strip("[]"), int(port), hello, seconds))
+    if not key and host.strip("[]") not in ("localhost", "127.0.0.1", "::1"):
+        say(f"no {KEY_VARIABLE}: whoever reaches that port may run code here; set one, the same for all processes")
+    return Team(0, count, _receive(host.strip("[]"), int(port), hello, key, seconds))
 
 
-def _call(host: str, port: int, hello: Mapping[str, Any], seconds: float | int) -> Link:
+def _proof(key: bytes, who: str, *said: bytes) -> bytes:
+    """That one who knows the key heard this."""
+    return hmac.digest(key, b"\0".join((who.encode(), *said)), "sha256")
+
+
+def _call(host: str, port: int, hello: Mapping[str, Any], key: bytes, seconds: float | int) -> Link:
     """The link to process 0, once that has seen everybody."""
     until = time.monotonic() + seconds
     while True:
@@ -247,31 +264,52 @@ def _call(host: str, port: int, hello: Mapping[str, Any], seconds: float | int) 
                 ) from error
             time.sleep(0.2)
     try:
-        link.send(json.dumps(hello).encode())
+        challenge, nonce, said = (
+            link.receive(_NONCE_BYTES),
+            secrets.token_bytes(_NONCE_BYTES),
+            json.dumps(hello).encode(),
+        )
+        for message in (said, nonce, _proof(key, "caller", challenge, nonce, said)):
+            link.send(message)
         link.wait_at_most(None)
-        link.receive()
-    except TeamError:
+        if not hmac.compare_digest(link.receive(HELLO_BYTES), _proof(key, "process 0", nonce, challenge)):
+            raise TeamError(
+                f"what answers at {host}:{port} does not know the key; set {KEY_VARIABLE} alike in all processes"
+            )
+    except (TeamError, ValueError) as error:
         link.leave(0.0)
-        raise
+        if isinstance(error, TeamError):
+            raise
+        raise TeamError(f"what answers at {host}:{port} is no process of thinkaloud ({error})") from error
     return link
 
 
-def _receive(host: str, port: int, hello: Mapping[str, Any], seconds: float | int) -> list[Link]:
+def _receive(host: str, port: int, hello: Mapping[str, Any], key: bytes, seconds: float | int) -> list[Link]:
     """The links to all others, in order."""
     found: dict[int, Link] = {}
+    answers: dict[int, bytes] = {}
     try:
-        _await_all(host, port, hello, seconds, found)
+        _await_all(host, port, hello, key, seconds, found, answers)
         links = [link for _, link in sorted(found.items())]
-        for link in links:
-            link.send(b"")
+        for index, link in sorted(found.items()):
+            link.send(answers[index])
     except UserError as error:
         Team(0, hello["count"], list(found.values())).leave(str(error))
         raise
     return links
 
 
-def _await_all(host: str, port: int, hello: Mapping[str, Any], seconds: float | int, found: dict[int, Link]) -> None:
-    until = time.monotonic() + seconds
+def _await_all(
+    host: str,
+    port: int,
+    hello: Mapping[str, Any],
+    key: bytes,
+    seconds: float | int,
+    found: dict[int, Link],
+    answers: dict[int, bytes],
+) -> None:
+    """Fill `found` with the links, and `answers` with what proves to each that this is process 0."""
+    until, strange = time.monotonic() + seconds, 0
     with _listen(host, port) as server:
         while len(found) < hello["count"] - 1:
             server.settimeout(max(0.01, until - time.monotonic()))
@@ -279,18 +317,30 @@ def _await_all(host: str, port: int, hello: Mapping[str, Any], seconds: float | 
                 connection, _ = server.accept()
             except TimeoutError:
                 missing = [str(index) for index in range(1, hello["count"]) if index not in found]
+                others = f"; {strange} came without the right {KEY_VARIABLE}" if strange else ""
                 raise UserError(
                     f"process {', '.join(missing)} of {hello['count']} did not come to {host}:{port} within "
-                    f"{seconds:.0f} s; start every one with the same --coordinator, and let the port be open"
+                    f"{seconds:.0f} s{others}; start every one with the same --coordinator, and let the port be open"
                 ) from None
             link = Link(connection, "a process")
             try:
                 link.wait_at_most(HELLO_SECONDS)
-                other = json.loads(link.receive(HELLO_BYTES))
+                challenge = secrets.token_bytes(_NONCE_BYTES)
+                link.send(challenge)
+                said, nonce, proof = (link.receive(HELLO_BYTES) for _ in range(3))
+                if not hmac.compare_digest(proof, _proof(key, "caller", challenge, nonce, said)):
+                    strange += 1
+                    link.send(
+                        f"process 0 has another key; set {KEY_VARIABLE} alike in all processes".encode(), _FAILURE
+                    )
+                    link.leave(time.monotonic() + 1.0)
+                    continue
+                other = json.loads(said)
                 index, settings = int(other["process"]), dict(other["settings"])
             except (TeamError, ValueError, KeyError, TypeError):
                 link.leave(0.0)  # none of ours
                 continue
+            answers[index] = _proof(key, "process 0", nonce, challenge)
             link.name = f"process {index}"
             link.wait_at_most(None)
             twice = index in found or not 0 < index < hello["count"]

@@ -71,7 +71,14 @@ def _join(
         from thinkaloud.model.processes import find_devices
 
         coordinator, num_processes, process_id, local_devices = find_devices()
-    met = team.meet(coordinator, num_processes, process_id, settings, say=lambda text: print(text, file=sys.stderr))
+    met = team.meet(
+        coordinator,
+        num_processes,
+        process_id,
+        settings,
+        key=os.environ.get(team.KEY_VARIABLE, "").encode(),
+        say=lambda text: print(text, file=sys.stderr),
+    )
     team.join(met)
     if team.alone():
         return
