@@ -214,8 +214,8 @@ def test_a_model_without_a_system_message_gets_all_in_one(tmp_path: Path) -> Non
     with serving(reply) as fake:
         judge = judge_at(fake, tmp_path, concurrency=1)
         assert outcomes(rule(judge, answers(2))) == ["judged"] * 2
-    (message,) = fake.asked[-1]["messages"]
-    assert message["content"] == "\n\n".join(message["content"] for message in fake.asked[0]["messages"])
+    refused, taken = fake.asked[len(FORMS) - 2], fake.asked[len(FORMS) - 1]
+    assert taken["messages"][0]["content"] == "\n\n".join(message["content"] for message in refused["messages"])
     assert fake.calls == len(FORMS) + 1
 
 
