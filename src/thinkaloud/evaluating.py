@@ -222,8 +222,7 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
         for label, adapter in _models(session, run, policy, choice):
             marking: Marking = list
             if judge:
-                display.note(f"{label}: asking the judge") if choice.judge else None
-                marking = partial(marked, judge=judge, contract=session.contract)
+                marking = partial(marked, judge=judge, contract=session.contract, tell=display.note)
             evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding, marking=marking)
         clear(folder)
     told = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}

@@ -251,7 +251,7 @@ def test_nobody_at_home(tmp_path: Path) -> None:
         pass
     judge = judge_at(fake, tmp_path, pause_after=2, max_retries=0)
     assert outcomes(rule(judge, answers(4))) == ["failed", "failed", "silent", "silent"]
-    with pytest.raises(UserError, match=r"the judge gives no marks: http://127\.0\.0\.1:.*refused"):
+    with pytest.raises(UserError, match=r"the judge gives no marks: http://127\.0\.0\.1:.*refused; start it"):
         judge_at(fake, tmp_path).check()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
-from thinkaloud.report.course import samples_of, trained_domains, windows
+from thinkaloud.report.course import WINDOW_NOTE, samples_of, trained_domains, windows
 from thinkaloud.report.rundir import Metrics, Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label, plain_text
@@ -150,7 +150,7 @@ def prompt_matching(run: Run) -> Chart | None:
 
 
 def training_curves(run: Run) -> list[Chart]:
-    """GRPO's metrics by step; the means of the first and the last five steps are marked."""
+    """GRPO's metrics by step; the means of the first and the last steps are marked (`windows`)."""
     return [chart for curve in _CURVES if (chart := _curve(run.grpo, *curve, color=BLUE, marks=True)) is not None]
 
 
@@ -256,9 +256,5 @@ def _curve(
     spoken += f", lowest {show(min(values))}, highest {show(max(values))}."
     if change is not None:
         spoken += f" Mean of the first {change[2]}: {show(change[0])}; of the last {change[2]}: {show(change[1])}."
-    note = (
-        f"Short black lines: mean of the first and of the last {change[2]} values."
-        if change and kind in ("rate", "share")
-        else ""
-    )
+    note = WINDOW_NOTE if change and kind in ("rate", "share") else ""
     return Chart(title=title, text=f"Line chart. {spoken}", draw=draw, note=note)

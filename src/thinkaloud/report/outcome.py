@@ -203,6 +203,22 @@ def changes(run: Run) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def limits(run: Run) -> tuple[str, ...]:
+    """What the numbers do not say."""
+    said = ["One run with one seed: the intervals cover the choice of tasks, not a second training."]
+    if run.stages:
+        others = "" if run.contracts.get("variants") else ", nor were other prompts and other white space"
+        said += [
+            "The intervals say how far the held-out tasks carry: read them, not the rates alone.",
+            f"The evaluation decoded greedily; sampling was not evaluated here{others}.",
+            "p-values are not corrected for the number of comparisons.",
+        ]
+    return (
+        *said,
+        "Graded domains are scored by form (length, diversity, relevance), which is no judgement of quality.",
+    )
+
+
 def statuses(run: Run) -> Table | None:
     """What became of the evaluated completions: status x stage."""
     counts = {name: _counts(stage, "statuses") for name, stage in run.stages.items()}
