@@ -207,6 +207,8 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
     choice.check()
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
     name, tasks = choice.tasks(session)
+    if choice.data_set and any(task.split == "train" for task in tasks):
+        display.note(f"warning: {choice.data_set} gives rows to train on; a run may have seen them")
     decoding, own = choice.decoding(session), choice.is_own(session)
     folder = run.evaluation if own else run.evaluation / _folder_name(name, decoding, decoding_of(session))
     check_writable(path)
