@@ -54,6 +54,8 @@ def test_a_headline_without_numbers_says_so() -> None:
     )
     falling = Run(path=Path("run"), grpo=({"step": 1, "reward": 0.5}, {"step": 2, "reward": 0.25}))
     assert "fell from 0.500" in headline(falling)[1]
+    halted = Run(path=Path("run"), grpo=({"step": 1, "reward": 0.5},), resolved={"grpo": {"max_steps": 4}})
+    assert headline(halted)[-1] == "Of the 4 GRPO steps that the recipe asks for, 1 are recorded."
 
 
 def test_results_are_domain_by_stage_and_absent_numbers_are_dashes() -> None:

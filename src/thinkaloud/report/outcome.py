@@ -56,7 +56,7 @@ def _overall(run: Run, key: str) -> list[tuple[str, object]]:
 
 
 def headline(run: Run) -> tuple[str, ...]:
-    """What came out, in at most three sentences."""
+    """What came out, in at most four sentences."""
     sentences = []
     rates = _overall(run, "format_rate")
     if rates:
@@ -81,6 +81,9 @@ def headline(run: Run) -> tuple[str, ...]:
         )
     else:
         sentences.append("Fewer than two GRPO steps were recorded.")
+    asked = number(run.resolved, "grpo", "max_steps")
+    if asked is not None and len(run.grpo) < asked:
+        sentences.append(f"Of the {asked:.0f} GRPO steps that the recipe asks for, {len(run.grpo)} are recorded.")
     return tuple(sentences)
 
 
