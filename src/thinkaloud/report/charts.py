@@ -247,7 +247,7 @@ def _curve(
         begin, end = number(rows[0], "step") or 0.0, number(rows[-1], "step") or 0.0
         margin = 0.5 + 0.03 * (end - begin)
         ax.set_xlim(begin - margin, end + margin)
-        ax.locator_params(axis="x", nbins=6, integer=True)
+        ax.locator_params(axis="x", nbins=6, integer=True, min_n_ticks=1)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_xlabel("step", loc="right", labelpad=1)
 

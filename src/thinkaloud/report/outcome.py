@@ -74,11 +74,11 @@ def headline(run: Run) -> tuple[str, ...]:
     change = windows(run.grpo, lambda row: number(row, "reward"))
     if change is not None:
         first, last, k = change
-        verb = "rose" if last > first else "fell" if last < first else "stayed"
-        sentences.append(
-            f"Over {len(run.grpo)} GRPO steps the mean sampled reward {verb} from {first:.3f} (first {k}) "
-            f"to {last:.3f} (last {k})."
-        )
+        verb = "rose" if last > first else "fell"
+        course = f"{verb} from {first:.3f} (first {k}) to {last:.3f} (last {k})"
+        if f"{first:.3f}" == f"{last:.3f}":
+            course = f"stayed at {first:.3f} (first {k}, last {k})"
+        sentences.append(f"Over {len(run.grpo)} GRPO steps the mean sampled reward {course}.")
     else:
         sentences.append("Fewer than two GRPO steps were recorded.")
     asked = number(run.resolved, "grpo", "max_steps")
