@@ -105,7 +105,7 @@ def judge_facts(judge: Judge | None) -> dict[str, Any]:
 
 def summarize(folder: Path, split: str, **more: Any) -> dict[str, Any]:
     """Count the evaluated rows of a folder, and write its summary.json; `more` goes into it."""
-    found = {path.stem: read_rows(path) for path in folder.glob("*.parquet") if not path.name.startswith(".")}
+    found = {path.stem: read_rows(path) for path in sorted(folder.glob("*.parquet")) if not path.name.startswith(".")}
     summary = {**build_summary(split, found), **more}
     write_summary(folder / "summary.json", summary)
     return summary
