@@ -144,7 +144,7 @@ def prompt_matching(run: Run) -> Chart | None:
         title="Prompt matching impact",
         text=f"Bar chart of the format rate under the prompt of training and under others. {spoken}.",
         draw=draw,
-        note=f"Bars: format rate on the same {number(run.contracts, 'n') or 0:.0f} tasks. Lines: 95 % intervals, Wilson.",
+        note=f"Format rate of the same {number(run.contracts, 'n') or 0:.0f} tasks; lines: 95 % intervals (Wilson).",
         size=(4.4, 0.5 + 0.38 * len(entries)),
     )
 
