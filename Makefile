@@ -16,7 +16,7 @@ ARGS ?=
 SOUND := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test peers test-peers check bench clean
+.PHONY: help setup demo test browser peers test-peers check bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,15 @@ demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prin
 
 test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+browser: ## as root with apt-get: install Chromium for the tests in a browser, which are skipped without it
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing Chromium for the tests in a browser; once, half a minute" >&2; \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    { apt-get update && apt-get install --yes --no-install-recommends chromium; } </dev/null >/dev/null 2>&1; \
+	fi; \
+	command -v chromium >/dev/null || echo "no Chromium: the tests in a browser will be skipped" >&2
 
 peers: $(PEERS)/.ready ## install other programs (torch, TRL, Tunix, with npm llama.cpp) into .venv-peers, for `thinkaloud bench`
 	@echo "ready: thinkaloud bench recipes/bench.toml --peer trl --peer tunix"

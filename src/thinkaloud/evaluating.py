@@ -105,7 +105,7 @@ def judge_facts(judge: Judge | None) -> dict[str, Any]:
 
 def summarize(folder: Path, split: str, **more: Any) -> dict[str, Any]:
     """Count the evaluated rows of a folder, and write its summary.json; `more` goes into it."""
-    found = {path.stem: read_rows(path) for path in folder.glob("*.parquet") if not path.name.startswith(".")}
+    found = {path.stem: read_rows(path) for path in sorted(folder.glob("*.parquet")) if not path.name.startswith(".")}
     summary = {**build_summary(split, found), **more}
     write_summary(folder / "summary.json", summary)
     return summary
@@ -207,6 +207,8 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
     choice.check()
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
     name, tasks = choice.tasks(session)
+    if choice.data_set and any(task.split == "train" for task in tasks):
+        display.note(f"warning: {choice.data_set} gives rows to train on; a run may have seen them")
     decoding, own = choice.decoding(session), choice.is_own(session)
     folder = run.evaluation if own else run.evaluation / _folder_name(name, decoding, decoding_of(session))
     check_writable(path)
@@ -222,8 +224,7 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
         for label, adapter in _models(session, run, policy, choice):
             marking: Marking = list
             if judge:
-                display.note(f"{label}: asking the judge") if choice.judge else None
-                marking = partial(marked, judge=judge, contract=session.contract)
+                marking = partial(marked, judge=judge, contract=session.contract, tell=display.note)
             evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding, marking=marking)
         clear(folder)
     told = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}

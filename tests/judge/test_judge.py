@@ -203,7 +203,20 @@ def test_forms_that_a_server_does_not_know_are_left_out(tmp_path: Path) -> None:
     assert ruling.outcome is Outcome.FAILED
     assert ruling.why.endswith("says 400: too long")
     assert fake.calls == 6
-    assert "temperature" not in FORMS[-1]
+    assert "temperature" not in FORMS[-2]
+
+
+def test_a_model_without_a_system_message_gets_all_in_one(tmp_path: Path) -> None:
+    def reply(number: int, asked: dict[str, Any]) -> Said:
+        known = [message["role"] for message in asked["messages"]] == ["user"]
+        return Said() if known else Said(status=400, body=b'{"error": {"message": "no system role"}}')
+
+    with serving(reply) as fake:
+        judge = judge_at(fake, tmp_path, concurrency=1)
+        assert outcomes(rule(judge, answers(2))) == ["judged"] * 2
+    refused, taken = fake.asked[len(FORMS) - 2], fake.asked[len(FORMS) - 1]
+    assert taken["messages"][0]["content"] == "\n\n".join(message["content"] for message in refused["messages"])
+    assert fake.calls == len(FORMS) + 1
 
 
 def test_a_dead_endpoint_is_left_alone_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +251,7 @@ def test_nobody_at_home(tmp_path: Path) -> None:
         pass
     judge = judge_at(fake, tmp_path, pause_after=2, max_retries=0)
     assert outcomes(rule(judge, answers(4))) == ["failed", "failed", "silent", "silent"]
-    with pytest.raises(UserError, match=r"the judge gives no marks: http://127\.0\.0\.1:.*refused"):
+    with pytest.raises(UserError, match=r"the judge gives no marks: http://127\.0\.0\.1:.*refused; start it"):
         judge_at(fake, tmp_path).check()
 
 

@@ -180,9 +180,12 @@ def test_a_run_with_a_judge(
     assert "judge.KEY=VALUE" in call("eval", str(whole), "--judge", "--set", "grpo.max_steps=1")[2]
     monkeypatch.setenv("ANOTHER_KEY", "k")
     another = ("--set", "judge.model=k", "--set", "judge.api_key_env=ANOTHER_KEY", "--json")
-    code, out, _ = call("eval", str(whole), "--judge", "--stage", "trained", *another)
+    fake.reply = lambda number, asked: reply(number, asked) if "The sea turned" in str(asked) else Said("7 of 10")
+    code, out, err = call("eval", str(whole), "--judge", "--stage", "trained", *another)
     assert (code, fake.calls - paid_for) == (0, 2), "its check, and the one creative answer"
-    assert json.loads(out)["judge"]["model"] == "k"
+    printed = json.loads(out)
+    assert (printed["judge"]["model"], printed["stages"]["trained"]["overall"]["judge"]["not_judged"]) == ("k", 1)
+    assert "the judge marks 1 answers\n1 of 1 got no marks; 1 of them: expected a JSON object" in err
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from synthetic_run import make_run
 
 from test_cli import Run, run
 from thinkaloud.errors import UserError
-from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, tables
+from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, sentences, tables
 
 __all__ = ["run"]  # the fixture
 
@@ -46,7 +46,8 @@ def test_tables_and_page_hold_the_numbers_and_no_markup(pair: tuple[Path, Path])
     recipe, about, formats, *_ = tables(found)
     assert recipe.header == ("field", "a/run", "b/run")
     assert ("grpo.beta", "0.02", "0.5") in recipe.rows
-    assert about.rows[2] == ("GRPO steps", "2", "3")
+    assert about.rows[2:4] == (("tasks", "21", "21"), ("GRPO steps", "2", "3"))
+    assert about.rows[-1][0] == "wall time", "nothing is missing"
     assert formats.rows[-1][0] == "overall"
     html = comparison_page(found)
     assert "<script" not in html
@@ -71,7 +72,9 @@ def test_a_run_without_evaluation_is_compared_by_its_recipe(pair: tuple[Path, Pa
     shutil.rmtree(pair[1] / "eval")
     found = compare_runs(load_runs(pair))
     assert found["results"]["b/run"]["stage"] is None
-    assert found["paired"] == []
+    assert (found["paired"], found["unpaired"]) == ([], ["b/run"])
+    assert sentences(found) == ("b/run shares no answered task with a/run: rates only.",)
+    assert tables(found)[1].rows[-1] == ("incomplete", "-", "eval/summary.json is not there")
     assert tables(found)[2].rows[-1][2] == "-"
     with pytest.raises(UserError, match="twice"):
         load_runs([pair[0], pair[0] / ".." / "run"])

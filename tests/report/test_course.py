@@ -40,6 +40,7 @@ def test_domains_count_the_steps_that_drew_them() -> None:
     rows.insert(1, {"domains": {"summarization": {"n": 4, "reward": 0.5, "accuracy": None}}})
     table = training_by_domain(run_of([*rows, {"domains": None}, {}]))
     assert table is not None
+    assert "mean of the first 1 steps that drew the domain, to that of the last 1" in table.caption
     assert table.rows == (
         ("math", "16", "0.2 to 0.6", "-", "10 % to 30 %"),
         ("summarization", "4", "-", "-", "-"),

@@ -76,3 +76,14 @@ def test_compliance_says_every_rate_in_words() -> None:
     assert chart.text.endswith("math: base 75 %, other -; overall: base 75 %, other -.")
     assert "test split; tasks scored in each domain: 0 to 4." in chart.note
     assert inline_svg(chart, "k").count("75 %") >= 2
+
+
+def test_steps_are_whole_numbers_however_few() -> None:
+    from matplotlib.figure import Figure
+
+    for steps in (1, 2, 3):
+        run = Run(path=Path("run"), grpo=tuple({"step": k + 1, "reward": 0.5} for k in range(steps)))
+        (chart,) = training_curves(run)
+        axes = Figure().add_subplot()
+        chart.draw(axes)
+        assert all(tick == round(tick) for tick in axes.get_xticks())

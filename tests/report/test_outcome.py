@@ -54,6 +54,10 @@ def test_a_headline_without_numbers_says_so() -> None:
     )
     falling = Run(path=Path("run"), grpo=({"step": 1, "reward": 0.5}, {"step": 2, "reward": 0.25}))
     assert "fell from 0.500" in headline(falling)[1]
+    still = Run(path=Path("run"), grpo=({"step": 1, "reward": 0.5},) * 2)
+    assert "reward stayed at 0.500 (first 1, last 1)." in headline(still)[1]
+    halted = Run(path=Path("run"), grpo=({"step": 1, "reward": 0.5},), resolved={"grpo": {"max_steps": 4}})
+    assert headline(halted)[-1] == "Of the 4 GRPO steps that the recipe asks for, 1 are recorded."
 
 
 def test_results_are_domain_by_stage_and_absent_numbers_are_dashes() -> None:

@@ -47,6 +47,17 @@ def test_the_breakdown_is_shown_where_it_is_one() -> None:
     ]
 
 
+def test_a_judge_s_marks_stand_beside_the_answer() -> None:
+    marks = {"judge": "judged", "judge_reasoning": 3, "judge_answer": 2, "judge_overall": 4}
+    rows = {"base": [row("a", **marks), row("b", judge="failed"), row("c")]}
+    found = samples(Run(path=Path("run"), rows=rows), per_domain=9, max_chars=50)
+    assert [sample.answers[0].judge for sample in found] == [
+        "judge, of 10: reasoning 3, answer 2, overall 4",
+        "judge: no marks (failed)",
+        "",
+    ]
+
+
 def test_text_that_hides_is_written_out() -> None:
     assert printable("a\x00b\u202ec\u200bd\ud800e\r\n\tf", 99) == "a⟨U+0000⟩b⟨U+202E⟩c⟨U+200B⟩d⟨U+D800⟩e⟨U+000D⟩\n\tf"
     assert printable("Zoë 日本 🙂", 99) == "Zoë 日本 🙂"

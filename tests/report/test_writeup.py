@@ -55,6 +55,7 @@ def test_headings_links_and_numbers(built: Path) -> None:
     assert "| peak memory | 4.31 GB |" in prose
     assert "3f9a" * 16 in prose
     assert "Provide·your·reasoning" in text
+    assert "The evaluation decoded greedily" in prose
 
 
 def test_hostile_text_stays_inside_its_block(built: Path) -> None:
@@ -86,6 +87,7 @@ def test_an_empty_run_is_written_up_as_such() -> None:
     ):
         assert said in text
     assert "None" not in text
+    assert "decoded greedily" not in text, "nothing was evaluated"
 
 
 def test_an_interrupted_run_has_its_own_numbers_only(tmp_path: Path) -> None:

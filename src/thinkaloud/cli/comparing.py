@@ -21,7 +21,7 @@ def compare(
 
     Example: thinkaloud compare runs/first runs/second --out compare.html
     """
-    from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, tables
+    from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, sentences, tables
 
     found = compare_runs(load_runs(runs))
     if out:
@@ -42,5 +42,5 @@ def compare(
         for row in table.rows:
             shown.add_row(*row)
         print_table(shown)
-    for entry in found["paired"]:
-        print(entry["sentence"])
+    for sentence in sentences(found):
+        print(sentence)

@@ -23,11 +23,14 @@ def read_set(spec: str, data_dir: Path | None) -> list[Task]:
         data_dir: a folder with NAME/SPLIT files; the hub when None.
 
     Raises:
-        UserError: the set or the split is not known or cannot be had, or holds no task.
+        UserError: the set or the split is not known, is not in `data_dir`, cannot be had, or holds no task.
     """
     name, _, split = spec.partition(":")
     if name not in SOURCES:
         raise UserError(f"unknown data set {name!r}{nearest(name, SOURCES)}; for a file of your own use --tasks")
+    if data_dir and data_dir.is_dir() and not (data_dir / name).is_dir():
+        have = ", ".join(sorted(path.name for path in data_dir.iterdir() if path.name in SOURCES)) or "no known set"
+        raise UserError(f"expected a folder {name} in {data_dir}, found {have}; leave --data-dir out to ask the hub")
     rows = _rows(name, (split,) if split else ("test", "validation", ""), data_dir)
     tasks: dict[str, Task] = {}
     for row in rows:

@@ -26,7 +26,7 @@ from thinkaloud.evaluate.rows import STAGE_LABELS, STAGES, Row, in_order, replac
 from thinkaloud.evaluate.sampled import by_task, sampled_rates
 from thinkaloud.evaluate.statistics import bootstrap_interval, rate_interval, wilson_interval
 from thinkaloud.prompt.parse import OutsideText, Tags, parse_completion
-from thinkaloud.records import Finish, Status
+from thinkaloud.records import SPLITS, Finish, Status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -188,8 +188,9 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
 
+    split = summary.get("split", "?")
     table = Table(
-        title=f"Held-out tasks ({summary.get('split', '?')}), {_decoding(summary)}",
+        title=f"{'Held-out tasks' if split in SPLITS[1:] else 'Tasks'} ({split}), {_decoding(summary)}",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,

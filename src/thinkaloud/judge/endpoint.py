@@ -28,9 +28,10 @@ FORMS: tuple[dict[str, Any], ...] = (
     {"temperature": 0, "limit": "max_tokens", "response_format": {"type": "json_object"}},
     {"temperature": 0, "limit": "max_tokens"},
     {"limit": "max_completion_tokens", "response_format": _SCHEMA_FORMAT},
+    {"temperature": 0, "limit": "max_tokens", "one_message": True},
 )
-"""How a request may be put, the best first: servers refuse what they do not know with 400 or 422. The last is for
-models that refuse a temperature."""
+"""How a request may be put, the best first: servers refuse what they do not know with 400 or 422. The last but one is
+for models that refuse a temperature, the last for those without a system message (Gemma 2, `thinkaloud serve`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,9 @@ class Endpoint:
         raise AssertionError("there is no form of request")
 
     def _post(self, messages: Messages, form: dict[str, Any]) -> tuple[str, int]:
-        asked = {key: value for key, value in form.items() if key != "limit"}
+        asked = {key: value for key, value in form.items() if key not in ("limit", "one_message")}
+        if form.get("one_message"):
+            messages = [{"role": "user", "content": "\n\n".join(message["content"] for message in messages)}]
         asked |= {"model": self._config.model, "messages": messages, form["limit"]: self._config.max_reply_tokens}
         headers = {"Content-Type": "application/json", "User-Agent": "thinkaloud"}
         if self._key:

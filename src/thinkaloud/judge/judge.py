@@ -143,7 +143,8 @@ class Judge:
             except Failed as error:
                 self._ledger.add(None, None, calls=error.calls, tokens=error.tokens)
                 if not error.again or tries > min(self.config.max_retries, MOST_RETRIES_OF_CHECK) or self._spent():
-                    raise UserError(f"the judge gives no marks: {error}") from None
+                    remedy = "; start it, or see judge.base_url" if error.down else ""
+                    raise UserError(f"the judge gives no marks: {error}{remedy}") from None
                 time.sleep(min(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS) * tries)
             else:
                 self._ledger.add(key, marks, calls=calls, tokens=tokens)

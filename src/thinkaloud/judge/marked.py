@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,17 +18,26 @@ PATIENCE_SECONDS = 300.0
 
 
 def marked(
-    rows: Sequence[Row], judge: Judge, contract: PromptContract, check: Callable[[], None] = lambda: None
+    rows: Sequence[Row],
+    judge: Judge,
+    contract: PromptContract,
+    check: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
     """The rows, those of creative completions that keep the format with the judge's marks or why they have none.
 
     Args:
         check: called while requests are under way; what it raises ends the waiting.
+        tell: told how many answers are asked about, then how many got no marks, with the commonest reason.
     """
     answers = [answer_of(row.domain, row.question, row.text, row.finish, contract) for row in rows]
-    asking = judge.begin([answer for answer in answers if answer is not None], PATIENCE_SECONDS)
+    shown = [answer for answer in answers if answer is not None]
+    if judge.asks and shown:
+        tell(f"the judge marks {len(shown)} answers")
+    asking = judge.begin(shown, PATIENCE_SECONDS)
     rulings = iter(judge.finish(asking, check))
-    found = []
+    found: list[Row] = []
+    whys: Counter[str] = Counter()
     for row, answer in zip(rows, answers, strict=True):
         if answer is not None:
             ruling = next(rulings)
@@ -41,5 +51,8 @@ def marked(
                 )
             elif judge.asks:
                 row = replace(row, judge=ruling.outcome.value)
+                whys[ruling.why] += 1
         found.append(row)
+    for why, count in whys.most_common(1):
+        tell(f"{whys.total()} of {len(shown)} got no marks; {count} of them: {why}")
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
-from thinkaloud.report.course import samples_of, trained_domains, windows
+from thinkaloud.report.course import WINDOW_NOTE, samples_of, trained_domains, windows
 from thinkaloud.report.rundir import Metrics, Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label, plain_text
@@ -144,13 +144,13 @@ def prompt_matching(run: Run) -> Chart | None:
         title="Prompt matching impact",
         text=f"Bar chart of the format rate under the prompt of training and under others. {spoken}.",
         draw=draw,
-        note=f"Lines: 95 % intervals (Wilson); the same {number(run.contracts, 'n') or 0:.0f} tasks under each prompt.",
+        note=f"Format rate of the same {number(run.contracts, 'n') or 0:.0f} tasks; lines: 95 % intervals (Wilson).",
         size=(4.4, 0.5 + 0.38 * len(entries)),
     )
 
 
 def training_curves(run: Run) -> list[Chart]:
-    """GRPO's metrics by step; the means of the first and the last five steps are marked."""
+    """GRPO's metrics by step; the means of the first and the last steps are marked (`windows`)."""
     return [chart for curve in _CURVES if (chart := _curve(run.grpo, *curve, color=BLUE, marks=True)) is not None]
 
 
@@ -247,7 +247,7 @@ def _curve(
         begin, end = number(rows[0], "step") or 0.0, number(rows[-1], "step") or 0.0
         margin = 0.5 + 0.03 * (end - begin)
         ax.set_xlim(begin - margin, end + margin)
-        ax.locator_params(axis="x", nbins=6, integer=True)
+        ax.locator_params(axis="x", nbins=6, integer=True, min_n_ticks=1)
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.set_xlabel("step", loc="right", labelpad=1)
 
@@ -256,9 +256,5 @@ def _curve(
     spoken += f", lowest {show(min(values))}, highest {show(max(values))}."
     if change is not None:
         spoken += f" Mean of the first {change[2]}: {show(change[0])}; of the last {change[2]}: {show(change[1])}."
-    note = (
-        f"Short black lines: mean of the first and of the last {change[2]} values."
-        if change and kind in ("rate", "share")
-        else ""
-    )
+    note = WINDOW_NOTE if change and kind in ("rate", "share") else ""
     return Chart(title=title, text=f"Line chart. {spoken}", draw=draw, note=note)

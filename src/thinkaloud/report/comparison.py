@@ -13,7 +13,7 @@ from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.evaluate.rows import in_order
 from thinkaloud.report.rundir import Run, load_run, lookup, number
 from thinkaloud.report.samples import printable
-from thinkaloud.report.tables import Table, label, mean_text, rate_text, reward_text, seconds_text
+from thinkaloud.report.tables import Table, count_text, label, mean_text, rate_text, reward_text, seconds_text
 
 _MEASURES = ("format", "accuracy", "accuracy_given_format", "reward", "tokens")
 
@@ -40,8 +40,9 @@ def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
 
     Returns:
         `recipe`: {key: {run: value}} for every resolved key that is not the same everywhere; `results`: {run: {stage,
-        overall, domains, steps, seconds}} of each run's last stage; `paired`: the first run against each other one on
-        the tasks that both answered (see `compare_stages`), with the runs' names as `before` and `after`.
+        overall, domains, steps, seconds, missing}} of each run's last stage; `paired`: the first run against each other
+        one on the tasks that both answered (see `compare_stages`), with the runs' names as `before` and `after`;
+        `unpaired`: the others that answered none of its tasks.
     """
     settings = {name: flat(run.resolved) for name, run in runs.items()}
     keys = list(dict.fromkeys(key for values in settings.values() for key in values))
@@ -51,12 +52,22 @@ def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
         if len({json.dumps(values.get(key), sort_keys=True) for values in settings.values()}) > 1
     }
     first, *others = runs
-    paired = []
+    paired, unpaired = [], []
     for other in others:
-        before, after = _last_rows(runs[first]), _last_rows(runs[other])
-        if before and after:
-            paired += compare_stages(first, before, other, after)
-    return {"recipe": recipe, "results": {name: _result(run) for name, run in runs.items()}, "paired": paired}
+        tests = compare_stages(first, _last_rows(runs[first]), other, _last_rows(runs[other]))
+        paired += tests
+        unpaired += [] if tests else [other]
+    results = {name: _result(run) for name, run in runs.items()}
+    return {"recipe": recipe, "results": results, "paired": paired, "unpaired": unpaired}
+
+
+def sentences(found: dict[str, Any]) -> tuple[str, ...]:
+    """What the tasks that two runs both answered show."""
+    first = printable(next(iter(found["results"])), 60)
+    return (
+        *(entry["sentence"] for entry in found["paired"]),
+        *(f"{printable(other, 60)} shares no answered task with {first}: rates only." for other in found["unpaired"]),
+    )
 
 
 def tables(found: dict[str, Any]) -> tuple[Table, ...]:
@@ -87,14 +98,17 @@ def tables(found: dict[str, Any]) -> tuple[Table, ...]:
         rows.append(("overall", *(show(results[name]["overall"]) for name in names)))
         if any(cell != "-" for row in rows for cell in row[1:]):
             by_measure.append(Table(caption=caption, header=("domain", *shown), rows=tuple(rows), bold_last=True))
+    missing = [[printable(line, 120) for line in results[name]["missing"]] for name in names]
     about = Table(
         caption="What was evaluated",
         header=("run", *shown),
         rows=(
             ("stage", *(label(printable(str(results[name]["stage"] or "-"), 40)) for name in names)),
             ("split", *(printable(str(results[name]["split"] or "-"), 40) for name in names)),
+            ("tasks", *(count_text(results[name]["overall"]) for name in names)),
             ("GRPO steps", *(str(results[name]["steps"]) for name in names)),
             ("wall time", *(seconds_text(results[name], "seconds") for name in names)),
+            *((("incomplete", *("; ".join(lines) or "-" for lines in missing)),) if any(missing) else ()),
         ),
     )
     return (*((recipe,) if recipe.rows else ()), about, *by_measure)
@@ -112,6 +126,7 @@ def _result(run: Run) -> dict[str, Any]:
         "domains": rates["domains"],
         "steps": len(run.grpo),
         "seconds": sum(seconds) if seconds else None,
+        "missing": list(run.missing),
     }
 
 
@@ -133,5 +148,5 @@ def comparison_page(found: dict[str, Any]) -> str:
         style=templates.get_template("page.css.j2").render(),
         title="Runs compared",
         tables=tables(found),
-        sentences=tuple(entry["sentence"] for entry in found["paired"]),
+        sentences=sentences(found),
     )

@@ -12,6 +12,11 @@ from thinkaloud.report.tables import Table, change_text, plain_text
 
 WINDOW = 5
 """Steps at either end of GRPO whose means are compared."""
+WINDOW_NOTE = (
+    f"Short black lines: means of the first and of the last {WINDOW} values, of half where they are fewer than "
+    f"{2 * WINDOW}."
+)
+"""Under the charts that mark them."""
 
 
 _MEASURES: tuple[tuple[str, str, str], ...] = (
@@ -87,18 +92,20 @@ def training(run: Run) -> Table | None:
 
 
 def training_by_domain(run: Run) -> Table | None:
-    """GRPO's sampled reward and format rate by domain, first steps beside last."""
-    rows = []
+    """GRPO's sampled reward, format rate and accuracy by domain, first steps beside last."""
+    rows, counts = [], set()
     for name in trained_domains(run):
         cells: list[str] = []
         for key, kind in (("reward", "number"), ("format_rate", "rate"), ("accuracy", "rate")):
             change = windows(run.grpo, lambda row, key=key: number(row, "domains", name, key))  # type: ignore[misc]  # noqa: B023
             cells.append(" to ".join(change_text(change[0], change[1], kind)[:2]) if change else "-")
+            counts |= {change[2]} if change else set()
         rows.append((name, str(samples_of(run, name)), *cells))
     if not rows:
         return None
+    k = " to ".join(str(count) for count in sorted({min(counts), max(counts)})) if counts else WINDOW
     return Table(
-        caption=f"GRPO by domain: mean of the first {WINDOW} steps that drew the domain, to that of the last {WINDOW}",
+        caption=f"GRPO by domain: mean of the first {k} steps that drew the domain, to that of the last {k}",
         header=("domain", "completions", "reward", "format rate", "accuracy"),
         rows=tuple(rows),
     )

@@ -56,7 +56,7 @@ def _overall(run: Run, key: str) -> list[tuple[str, object]]:
 
 
 def headline(run: Run) -> tuple[str, ...]:
-    """What came out, in at most three sentences."""
+    """What came out, in at most four sentences."""
     sentences = []
     rates = _overall(run, "format_rate")
     if rates:
@@ -74,13 +74,16 @@ def headline(run: Run) -> tuple[str, ...]:
     change = windows(run.grpo, lambda row: number(row, "reward"))
     if change is not None:
         first, last, k = change
-        verb = "rose" if last > first else "fell" if last < first else "stayed"
-        sentences.append(
-            f"Over {len(run.grpo)} GRPO steps the mean sampled reward {verb} from {first:.3f} (first {k}) "
-            f"to {last:.3f} (last {k})."
-        )
+        verb = "rose" if last > first else "fell"
+        course = f"{verb} from {first:.3f} (first {k}) to {last:.3f} (last {k})"
+        if f"{first:.3f}" == f"{last:.3f}":
+            course = f"stayed at {first:.3f} (first {k}, last {k})"
+        sentences.append(f"Over {len(run.grpo)} GRPO steps the mean sampled reward {course}.")
     else:
         sentences.append("Fewer than two GRPO steps were recorded.")
+    asked = number(run.resolved, "grpo", "max_steps")
+    if asked is not None and len(run.grpo) < asked:
+        sentences.append(f"Of the {asked:.0f} GRPO steps that the recipe asks for, {len(run.grpo)} are recorded.")
     return tuple(sentences)
 
 
@@ -201,6 +204,22 @@ def changes(run: Run) -> tuple[str, ...]:
         before, after, measure = names
         sentences.append(sentence(before, after, measure, n=int(n), gained=int(gained), lost=int(lost), p_value=p))
     return tuple(sentences)
+
+
+def limits(run: Run) -> tuple[str, ...]:
+    """What the numbers do not say."""
+    said = ["One run with one seed: the intervals cover the choice of tasks, not a second training."]
+    if run.stages:
+        others = "" if run.contracts.get("variants") else ", nor were other prompts and other white space"
+        said += [
+            "The intervals say how far the held-out tasks carry: read them, not the rates alone.",
+            f"The evaluation decoded greedily; sampling was not evaluated here{others}.",
+            "p-values are not corrected for the number of comparisons.",
+        ]
+    return (
+        *said,
+        "Graded domains are scored by form (length, diversity, relevance), which is no judgement of quality.",
+    )
 
 
 def statuses(run: Run) -> Table | None:

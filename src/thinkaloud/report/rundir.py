@@ -98,8 +98,8 @@ def load_run(path: Path) -> Run:
             missing.append(f"the completions in eval/ cannot be counted ({error})")
     if not (recipe or resolved or metrics or summary):
         raise UserError(
-            f"expected a run directory, found neither recipe.toml nor metrics.jsonl nor eval/ in {path}; "
-            "name one that `thinkaloud train` made"
+            f"expected a run directory, found neither recipe.toml nor metrics.jsonl nor eval/ that can be read in "
+            f"{path}; name one that `thinkaloud train` made"
         )
     missing += [f"eval/{name}.parquet is not there" for name in summary.get("stages", {}) if name not in rows]
     pool = extra("pool/pool.json", _object) or {}

@@ -31,6 +31,8 @@ class Answer:
     explanation: str
     num_tokens: int
     cut: bool
+    judge: str
+    """A judge's marks in words; empty where it was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,14 @@ def _answer(stage: str, row: Row, max_chars: int) -> Answer:
         explanation=printable(row.explanation, 400),
         num_tokens=row.num_tokens,
         cut=row.finish == "length",
+        judge=_judge(row),
     )
+
+
+def _judge(row: Row) -> str:
+    marks = (("reasoning", row.judge_reasoning), ("answer", row.judge_answer), ("overall", row.judge_overall))
+    given = ", ".join(f"{part} {mark}" for part, mark in marks if mark is not None)
+    return f"judge, of 10: {given}" if given else f"judge: no marks ({printable(row.judge, 40)})" if row.judge else ""
 
 
 def _components(text: str) -> tuple[tuple[str, str], ...]:

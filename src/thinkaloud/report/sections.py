@@ -39,5 +39,7 @@ def sections(run: Run) -> dict[str, Any]:
         "prompt": setting.prompt(run),
         "data": setting.data(run),
         "recipe": printable(run.recipe, 20_000),
+        "window_note": course.WINDOW_NOTE,
+        "limits": outcome.limits(run),
         "missing": run.missing,
     }

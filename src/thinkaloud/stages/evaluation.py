@@ -42,7 +42,7 @@ def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
         if work.judge is None:
             return list(rows)
         try:
-            return from_first(partial(marked, rows, work.judge, work.session.contract, between))
+            return from_first(partial(marked, rows, work.judge, work.session.contract, between, work.display.note))
         except _OutOfTime:
             work.display.note(f"deadline: {stage} is not judged; `thinkaloud eval {work.run.path} --judge` does it")
             return list(rows)
