@@ -1,6 +1,6 @@
 """GRPO with TRL's `GRPOTrainer`: thinkaloud's pool, prompt contract and rewards, TRL's engine.
 
-    pip install thinkaloud trl torch
+    pip install . trl torch           # in a clone of the repository; or take the Python of `make peers`
     python examples/trl_grpo.py recipes/starter.toml --model HuggingFaceTB/SmolLM2-135M-Instruct --steps 20
 
 The rewards are `thinkaloud.rewards.reward_fn`, unchanged. The contract goes into the tokenizer's chat template, so that

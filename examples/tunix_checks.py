@@ -1,6 +1,6 @@
 """What Tunix 0.1.7 does wrong, and what `--engine tunix` makes of it: measured side by side, on tiny random models.
 
-    pip install 'thinkaloud[tunix]'
+    pip install '.[tunix]'            # in a clone of the repository; or take the Python of `make peers`
     python examples/tunix_checks.py
 
 Every number is taken from Tunix's own objects (its batch, its model, its optimizer, its loss), not from our metrics.

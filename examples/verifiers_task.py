@@ -1,6 +1,6 @@
 """thinkaloud's rewards in a task of `verifiers` 0.4, where such methods replace the reward functions of its rubrics.
 
-    pip install thinkaloud verifiers
+    pip install . verifiers           # in a clone of the repository
 
 `ThinkaloudTask` is the task of a taskset of yours; its rows are those of `thinkaloud.api.dataset`. Prompt the model
 with `rendered`, or with the bare question where its chat template holds the contract (`thinkaloud export`).

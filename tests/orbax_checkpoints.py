@@ -59,10 +59,14 @@ def nested_tree(flat: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
     return tree
 
 
-def save_orbax(tree: Any, folder: Path) -> Path:
-    """The checkpoint as Orbax's `StandardCheckpointer` writes it, which both libraries use."""
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.absolute(), jax.tree.map(jax.numpy.asarray, tree))
+def save_orbax(tree: Any, folder: Path, *, ocdbt: bool = True) -> Path:
+    """The checkpoint as Orbax's `StandardCheckpointer` writes it, which both libraries use.
+
+    Args:
+        ocdbt: all arrays in one database, as is usual; else each in a folder of its own, as older ones are.
+    """
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=ocdbt)) as checkpointer:
+        checkpointer.save(folder.absolute(), args=ocp.args.PyTreeSave(jax.tree.map(jax.numpy.asarray, tree)))
     return folder
 
 

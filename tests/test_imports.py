@@ -19,7 +19,7 @@ PACKAGE = Path(thinkaloud.__file__).parent
 LAYERS = (
     ("errors", "records", "seeding"),
     ("config", "rundir", "runlock", "stopping", "durations", "telemetry", "gguf_header", "fetch_pypi"),
-    ("fetch", "team"),
+    ("fetch", "staging", "team"),
     ("prompt", "sandbox"),
     ("contracts", "domains"),
     ("inspect_prompt", "rewards"),

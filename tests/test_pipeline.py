@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -259,15 +258,6 @@ class TestUnbroken:
 
     def test_nothing_is_left_beside_it(self, unbroken: Path) -> None:
         assert [path.name for path in unbroken.parent.iterdir() if path.name.startswith(".")] == []
-
-
-def test_what_a_killed_process_left_beside_the_run_is_removed(tmp_path: Path) -> None:
-    host, gone = socket.gethostname(), 999999999
-    names = (f".run.{host}.{gone}", f".run.{host}.{os.getpid()}", f".run.elsewhere.{gone}", f".run2.{host}.{gone}")
-    for name in names:
-        (tmp_path / name / "pool").mkdir(parents=True)
-    pipeline.clear_staging(tmp_path / "run")
-    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
 
 
 class TestBroken:

@@ -9,11 +9,8 @@ own, for what the stages read again, which is thrown away in the end: no file sy
 
 from __future__ import annotations
 
-import glob
-import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,12 +31,13 @@ from thinkaloud.recorder import Recorder
 from thinkaloud.report.build import build_report
 from thinkaloud.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.rundir import RunDir, check_new, check_writable, clear_temporary, create
-from thinkaloud.runlock import is_alive, locked
+from thinkaloud.runlock import locked
 from thinkaloud.session import Session, check_same_session, copy_from_first, open_run, open_scorer, open_session
 from thinkaloud.stages.cold_start import run_cold_start
 from thinkaloud.stages.evaluation import run_evaluation
 from thinkaloud.stages.grpo import run_grpo
 from thinkaloud.stages.work import Work
+from thinkaloud.staging import clear_staging, staging
 from thinkaloud.stopping import Stop
 from thinkaloud.team import from_first, gather, is_first
 from thinkaloud.telemetry import FINISH_SECONDS, TRACKING, Sink, TensorBoard, Tracker
@@ -112,7 +110,7 @@ def train(
                 copy_from_first(out, [run.contract.name, *(f"{run.pool.name}/{name}" for name in POOL_FILES)])
                 session = open_run(out, recipe=recipe)[0]
             else:
-                place = building.enter_context(staging(out))
+                place = building.enter_context(staging(out)) / "pool"
                 session = start(recipe, place, pool, display)
             check_same_session(session)
             base = base_digests(session.files)
@@ -198,32 +196,8 @@ def own_place(out: Path) -> Iterator[Path]:
     if is_first():
         yield out
         return
-    elsewhere = Path(tempfile.gettempdir()).absolute() / out.name
-    clear_staging(elsewhere)
-    with staging(elsewhere) as pool:
-        yield pool.with_name("run")
-
-
-@contextmanager
-def staging(out: Path) -> Iterator[Path]:
-    """Where the pool of a new run is built, on the disk of the run directory, before there is one; gone in the end."""
-    folder = _staging_parent(out) / f".{out.name}.{socket.gethostname()}.{os.getpid()}"
-    folder.mkdir()
-    try:
-        yield folder / "pool"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def clear_staging(out: Path) -> None:
-    """Remove what processes of this host that were killed as they built the pool of this run left behind."""
-    for folder in _staging_parent(out).glob(f".{glob.escape(out.name)}.{glob.escape(socket.gethostname())}.*"):
-        if folder.suffix[1:].isdigit() and not is_alive(int(folder.suffix[1:])):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _staging_parent(out: Path) -> Path:
-    return next(folder for folder in out.absolute().parents if folder.is_dir())
+    with staging(Path(tempfile.gettempdir()).absolute() / out.name) as folder:
+        yield folder / "run"
 
 
 def warn(findings: Sequence[Finding], display: Display) -> None:

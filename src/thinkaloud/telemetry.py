@@ -124,7 +124,7 @@ class Tracker:
         try:
             self._library: Any = importlib.import_module(library)
         except ImportError:
-            raise UserError(f"--track {library} needs {library}; pip install 'thinkaloud[{library}]'") from None
+            raise UserError(f"--track {library} needs {library}, found none; pip install {library}") from None
         self.name = library
         try:
             self._id = str(json.loads((run / TRACKING).read_text(encoding="utf-8"))["id"])

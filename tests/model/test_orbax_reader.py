@@ -180,6 +180,24 @@ def test_damage_is_one_line(kaggle: Path, tmp_path: Path) -> None:
     refuse(folder, "or an Orbax checkpoint")
 
 
+@pytest.mark.parametrize("ocdbt", [True, False], ids=["one database", "a folder an array"])
+def test_an_array_that_is_cut_short_or_missing_is_one_line(
+    tiny: tuple[ModelConfig, dict[str, Any]], ocdbt: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_orbax(flat_tree(*tiny), tmp_path / "gemma3-tiny-it", ocdbt=ocdbt)
+    sentencepiece_file(bytewise_metadata(), tmp_path / "tokenizer.model")
+    jax.tree.map(np.testing.assert_array_equal, load_checkpoint(resolve_model(str(tmp_path)))[1], tiny[1])
+    largest = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = largest.read_bytes()
+    capfd.readouterr()
+    for size in (0, len(content) // 2):
+        largest.write_bytes(content[:size])
+        refuse(tmp_path, "is not a whole Orbax checkpoint", "fetch it again")
+    largest.unlink()
+    refuse(tmp_path, "is not a whole Orbax checkpoint", "fetch it again")
+    assert capfd.readouterr().err == ""  # and no traceback of TensorStore's threads
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [

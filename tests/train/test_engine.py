@@ -31,7 +31,9 @@ def test_tunix_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(tunix, "version", none)
-    with pytest.raises(UserError, match=r"needs google-tunix 0\.1\.7, found none; pip install 'thinkaloud\[tunix\]'"):
+    with pytest.raises(
+        UserError, match=r"needs google-tunix 0\.1\.7, found none; pip install '\.\[tunix\]' in the clone"
+    ):
         check_engine(load_recipe(TINY, ["engine=tunix"]))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from thinkaloud.export.bundle import Bundle
 from thinkaloud.export.card import model_card
-from thinkaloud.model.checkpoint import save_hf
+from thinkaloud.model.checkpoint import fill_hf
 
 DTYPES: dict[str, Any] = {"bfloat16": ml_dtypes.bfloat16, "float32": np.float32}
 
@@ -24,7 +24,8 @@ def write_hf(bundle: Bundle, dtype: str, folder: Path, *, format: str = "hf") ->
         format: what the card calls it.
 
     Raises:
-        UserError: the folder cannot be written, or the base model's files are damaged.
+        UserError: the base model's files are damaged.
+        OSError: the folder cannot be written.
     """
     texts = {
         **bundle.tokenizer_files,
@@ -34,7 +35,7 @@ def write_hf(bundle: Bundle, dtype: str, folder: Path, *, format: str = "hf") ->
     }
     token_ids = {f"{role}_token_id": index for role, index in bundle.special_ids.items() if role in ("bos", "pad")}
     extra = {**token_ids, "eos_token_id": list(bundle.contract.stop_ids)}
-    save_hf(bundle.config, bundle.merged(), texts, folder, dtype=DTYPES[dtype], extra=extra)
+    fill_hf(bundle.config, bundle.merged(), texts, folder, dtype=DTYPES[dtype], extra=extra)
 
 
 def generation_config(bundle: Bundle) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def write_tunix(bundle: Bundle, dtype: str, folder: Path) -> None:
     """Fill an empty folder as `write_hf` does, and with the adapter where there is one that Tunix has a place for.
 
     Raises:
-        UserError: the folder cannot be written, or the base model's files are damaged.
+        UserError: the base model's files are damaged.
+        OSError: the folder cannot be written.
     """
     write_hf(bundle, dtype, folder, format="tunix")
     if not bundle.onto_stock[0] or not has_layout(bundle.config):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -30,6 +28,7 @@ from thinkaloud.model.orbax_reader import OrbaxTensors
 from thinkaloud.model.peft_reader import read_peft
 from thinkaloud.model.safetensors_reader import SafetensorsTensors
 from thinkaloud.seeding import derive_seed
+from thinkaloud.staging import staging
 
 SHARD_BYTES = 4 << 30
 
@@ -179,39 +178,57 @@ def save_hf(
     dtype: Any = None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a directory that transformers (4.50 and newer) loads: safetensors, `config.json`, tokenizer files.
+    """Write a directory as `fill_hf` does; it appears whole or not at all.
 
-    The directory appears whole or not at all.
+    Args:
+        directory: must not exist, or be empty.
+
+    Raises:
+        UserError: the directory is in the way, or cannot be written.
+    """
+    with new_folder(directory) as temporary:
+        fill_hf(config, params, tokenizer_files, temporary, dtype=dtype, extra=extra)
+
+
+def fill_hf(
+    config: ModelConfig,
+    params: dict[str, Any],
+    tokenizer_files: Mapping[str, str],
+    folder: Path,
+    *,
+    dtype: Any = None,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """Fill an empty folder with what transformers (4.50 and newer) loads: safetensors, `config.json`, tokenizer files.
 
     Args:
         config: the model's shape.
         params: the tree, of numpy or JAX arrays, float32 or bfloat16.
         tokenizer_files: file name to text, as `Tokenizer.files()` gives them; more text files may be added.
-        directory: must not exist, or be empty.
+        folder: to fill.
         dtype: to store in another dtype than that of the arrays.
         extra: further fields of `config.json`, such as `eos_token_id`.
 
     Raises:
-        UserError: the directory is in the way, or cannot be written.
+        OSError: it cannot be written.
     """
     from safetensors.numpy import save_file
 
-    with new_folder(directory) as temporary:
-        shards = list(_shards(config, params, dtype))
-        weight_map: dict[str, str] = {}
-        for number, tensors in enumerate(shards, start=1):
-            name = "model.safetensors"
-            if len(shards) > 1:
-                name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-            arrays = {key: np.ascontiguousarray(make()) for key, make in tensors.items()}
-            weight_map.update(dict.fromkeys(arrays, name))
-            stored = next(iter(arrays.values())).dtype.name
-            save_file(arrays, temporary / name, metadata={"format": "pt"})
+    shards = list(_shards(config, params, dtype))
+    weight_map: dict[str, str] = {}
+    for number, tensors in enumerate(shards, start=1):
+        name = "model.safetensors"
         if len(shards) > 1:
-            _write_json(temporary / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
-        _write_json(temporary / "config.json", {**config.to_hf(), "torch_dtype": stored, **(extra or {})})
-        for name, text in tokenizer_files.items():
-            (temporary / name).write_text(text, "utf-8")
+            name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        arrays = {key: np.ascontiguousarray(make()) for key, make in tensors.items()}
+        weight_map.update(dict.fromkeys(arrays, name))
+        stored = next(iter(arrays.values())).dtype.name
+        save_file(arrays, folder / name, metadata={"format": "pt"})
+    if len(shards) > 1:
+        _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
+    _write_json(folder / "config.json", {**config.to_hf(), "torch_dtype": stored, **(extra or {})})
+    for name, text in tokenizer_files.items():
+        (folder / name).write_text(text, "utf-8")
 
 
 @contextmanager
@@ -223,15 +240,13 @@ def new_folder(directory: Path) -> Iterator[Path]:
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UserError(f"cannot write the model to {directory}: it exists; remove it or choose another place")
-    temporary = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with staging(directory) as temporary:
+            yield temporary
+            os.replace(temporary, directory)
     except OSError as error:
         raise UserError(f"cannot write the model to {directory}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _shards(config: ModelConfig, params: dict[str, Any], dtype: Any) -> Iterator[dict[str, Callable[[], np.ndarray]]]:

@@ -5,12 +5,16 @@ Kaggle's tree is flat (`{"transformer/layer_0/attn/q_einsum": {"w": ...}}`), the
 the MLP's gate and up too. There is no configuration beside them: sizes are those of the arrays, and what arrays do not
 say is known of each of Gemma 3's releases.
 
+Arrays are opened one after another: Orbax's own reader opens all at once, and where one is damaged the others print a
+traceback each.
+
 Source: gemma 3.3.0's `gm/ckpts/_checkpoint.py` (trees), `gm/nn/_gemma.py` (releases); Tunix 0.1.7's
 `models/gemma3/params.py` (shapes).
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,15 +93,20 @@ class OrbaxTensors:
     """
 
     def __init__(self, directory: Path) -> None:
-        import orbax.checkpoint as ocp
+        import tensorstore
 
         self.path = directory
-        self._handler = ocp.PyTreeCheckpointHandler()
+        context = tensorstore.Context()
+        self._arrays: dict[str, Any] = {}
         try:
-            tree = self._handler.metadata(directory).tree
-        except Exception as error:  # Orbax and TensorStore raise what they like for a damaged file
+            stored = json.loads((directory / "_METADATA").read_text("utf-8"))
+            for leaf in stored["tree_metadata"].values():
+                keys = tuple(str(part["key"]) for part in leaf["key_metadata"])
+                if (name := _name(keys)) is not None:
+                    spec = _spec(directory, keys, zarr3=stored.get("use_zarr3", False))
+                    self._arrays[name] = tensorstore.open(spec, context=context, open=True, read=True).result()
+        except Exception as error:  # TensorStore raises what it likes for a damaged file
             raise self._damaged(error) from error
-        self._arrays = {name: (keys, shape) for keys, shape in _leaves(tree) if (name := _name(keys)) is not None}
 
     def config(self) -> ModelConfig:
         """The configuration of the release that has these sizes.
@@ -181,40 +190,28 @@ class OrbaxTensors:
     def _shape(self, name: str, rank: int) -> tuple[int, ...]:
         if name not in self._arrays:
             raise UserError(f"{self.path}: expected a checkpoint of Gemma 3, found one without {name}")
-        shape = self._arrays[name][1]
+        shape = tuple(self._arrays[name].shape)
         if len(shape) != rank:
             raise UserError(f"{self.path}: {name}: expected an array of {rank} axes, found shape {shape}")
         return shape
 
     def _read(self, name: str) -> np.ndarray:
-        import orbax.checkpoint as ocp
-
-        item: Any = 0
-        arguments: Any = ocp.RestoreArgs(restore_type=np.ndarray)
-        keys = self._arrays[name][0]
-        for key in reversed(keys):
-            item, arguments = {key: item}, {key: arguments}
         try:
-            wanted = ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True)
-            found: Any = self._handler.restore(self.path, args=wanted)
+            return np.asarray(self._arrays[name].read().result())
         except Exception as error:  # as above
             raise self._damaged(error) from error
-        for key in keys:
-            found = found[key]
-        return np.asarray(found)
 
     def _damaged(self, error: Exception) -> UserError:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         return UserError(f"{self.path} is not a whole Orbax checkpoint: {reason}; fetch it again")
 
 
-def _leaves(tree: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
-    """Every array of a checkpoint's metadata: its keys and its shape."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _leaves(value, (*keys, str(key)))
-    else:
-        yield keys, tuple(getattr(tree, "shape", ()))
+def _spec(directory: Path, keys: tuple[str, ...], *, zarr3: bool) -> dict[str, Any]:
+    """Where TensorStore finds an array: in a folder of its own, or in the one database of all; a hole is an error."""
+    name, place = ".".join(keys), f"file://{directory.absolute()}/"
+    inside = (directory / "manifest.ocdbt").exists()
+    kvstore = {"driver": "ocdbt", "base": place, "path": name} if inside else f"{place}{name}"
+    return {"driver": "zarr3" if zarr3 else "zarr", "kvstore": kvstore, "fill_missing_data_reads": False}
 
 
 def _name(keys: tuple[str, ...]) -> str | None:

@@ -32,7 +32,7 @@ def check_tunix(recipe: Recipe) -> None:
     Raises:
         UserError: They cannot.
     """
-    mend = "pip install 'thinkaloud[tunix]', or leave out --engine"
+    mend = "pip install '.[tunix]' in the clone, or leave out --engine"
     try:
         found = version("google-tunix")
     except PackageNotFoundError:
