@@ -22,8 +22,8 @@ import jax.numpy as jnp
 
 from thinkaloud.config.recipe import CheckpointConfig
 from thinkaloud.display import Display
-from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
 from thinkaloud.recorder import Recorder
+from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
 from thinkaloud.rundir import create
 from thinkaloud.telemetry import TensorBoard
 from thinkaloud.train.grpo import StepResult
