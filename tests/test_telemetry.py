@@ -209,6 +209,17 @@ def test_metrics_that_cannot_be_written_are_kept_until_they_can(run: RunDir, mon
     assert ['"raised"' in line for line in states] == [True, False]
 
 
+def test_the_remedy_is_that_of_the_trouble(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system", "metrics.jsonl")
+
+    said = io.StringIO()
+    monkeypatch.setattr(RunDir, "append", read_only)
+    Recorder(run, Display(said)).step({"stage": "grpo", "step": 1})
+    assert "cannot write metrics (Read-only file system); " in said.getvalue()
+    assert said.getvalue().splitlines()[0].endswith("; make the disk writable again")
+
+
 def test_trouble_is_said_once_until_it_is_over(run: RunDir) -> None:
     said = io.StringIO()
     recorder = Recorder(run, Display(said))

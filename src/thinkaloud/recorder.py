@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import threading
@@ -176,7 +177,8 @@ class Recorder:
             yield
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)  # Arrow's has words of its own
-            self.trouble(what, f"cannot write {what} ({why}); {consequence}", "free some space")
+            remedy = "make the disk writable again" if error.errno == errno.EROFS else "free some space"
+            self.trouble(what, f"cannot write {what} ({why}); {consequence}", remedy)
         else:
             self.well(what)
 

@@ -147,7 +147,9 @@ def no_space(*_: object, **__: object) -> None:
     raise ValueError("RESOURCE_EXHAUSTED: Error writing: [OS error 28: ENOSPC No space left on device]")
 
 
-@pytest.mark.parametrize(("number", "told"), [(28, "the disk is full"), (122, "the disk is full"), (30, "Read-only")])
+@pytest.mark.parametrize(
+    ("number", "told"), [(28, "the disk is full"), (122, "the disk is full"), (30, "the disk is read-only")]
+)
 def test_a_disk_without_room_is_known_before_orbax_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: str
 ) -> None:

@@ -92,6 +92,8 @@ def name_of(stage: Stage, step: int) -> str:
 def reason(error: OSError | ValueError) -> str:
     """Why something could not be written, in plain words; Orbax tells it in a ValueError."""
     full = "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if getattr(error, "errno", None) == errno.EROFS:
+        return "the disk is read-only; make it writable again"
     return "the disk is full; free some space" if full else str(error)[:200]
 
 
