@@ -1,8 +1,10 @@
-"""What saving and telling cost: seconds of the main thread a checkpoint, and a row of metrics.
+"""What saving and telling cost: seconds of the main thread a checkpoint, and a step of GRPO.
 
-    python scripts/saving_cost.py --millions 4 --rounds 20
+    python scripts/saving_cost.py --millions 4 --rounds 20 --step-seconds 25
 
-Prints one JSON object. Compare `save_blocks_seconds` with the seconds of `checkpoint.every_steps` steps.
+Telling is all that a step leaves behind: its completions (Parquet), its row (metrics.jsonl, the display, TensorBoard),
+and the look at its health. Prints one JSON object; with `--step-seconds` the shares of a run's time too, of saving at
+the default interval.
 """
 
 from __future__ import annotations
@@ -18,32 +20,69 @@ from statistics import median
 import jax
 import jax.numpy as jnp
 
+from thinkaloud.config.recipe import CheckpointConfig
 from thinkaloud.display import Display
 from thinkaloud.recorder import Recorder
+from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
 from thinkaloud.rundir import create
 from thinkaloud.telemetry import TensorBoard
+from thinkaloud.train.grpo import StepResult
+from thinkaloud.train.health import Health
 from thinkaloud.train.saver import Saver
 from thinkaloud.train.schedule import make_optimizer
+
+RATES = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated_rate": 0.1, "dead_groups": 0.2}
+NAMES = ("loss", "kl", "ratio", "clip_fraction", "entropy", "grad_norm", "learning_rate")
+ROW = {"stage": "grpo", **RATES, **dict.fromkeys(NAMES, 0.1), "domains": dict.fromkeys(DOMAINS, RATES)}
+
+
+def sampled(prompts: int, group: int, num_tokens: int) -> tuple[list[Task], StepResult]:
+    """What a step of this size hands to the recorder, its text about as long as its tokens are."""
+    tasks = [
+        Task(id=f"{i:016x}", domain=DOMAINS[i % len(DOMAINS)], source="here", question="Why? " * 40, answer="7")
+        for i in range(prompts)
+    ]
+    groups = [
+        [
+            Completion(
+                task_id=task.id,
+                text=" ".join(f"w{i * j % 997}" for i in range(num_tokens)),
+                token_ids=tuple(i * j % 49_000 for i in range(num_tokens)),
+                logprobs=tuple(-1 / (i + j) for i in range(num_tokens)),
+            )
+            for j in range(1, group + 1)
+        ]
+        for task in tasks
+    ]
+    score = Score(reward=0.2, status=Status.WRONG, components={"format": 0.2}, explanation="expected 7, found 8")
+    return tasks, StepResult({}, None, {}, groups, [[score] * group] * prompts)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--millions", type=float, default=4.0, help="parameters of the adapter")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--prompts", type=int, default=4, help="a step")
+    parser.add_argument("--group", type=int, default=6, help="completions a prompt")
+    parser.add_argument("--tokens", type=int, default=128, help="a completion")
+    parser.add_argument("--step-seconds", type=float, help="what a step of the run in question takes")
     options = parser.parse_args()
     size = int(options.millions * 1e6 / 2)
     adapter = {"q": {name: jnp.ones((1, size, 1)) for name in ("a", "b")}}
     state = make_optimizer(b1=0.9, b2=0.99, weight_decay=0.1, max_grad_norm=0.1).init(adapter)
-    rates = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated": 0.1, "dead_groups": 0.2}
-    row = {"stage": "grpo", **rates, "domains": {f"domain{i}": rates for i in range(7)}}
+    tasks, result = sampled(options.prompts, options.group, options.tokens)
     with tempfile.TemporaryDirectory() as folder:
-        run = create(Path(folder) / "run", "", {})
+        run, health = create(Path(folder) / "run", "", {}), Health()
         recorder = Recorder(run, Display(io.StringIO()), [TensorBoard(run.path)])
         saver = Saver(run.checkpoints, keep=2, before=recorder.settle)
         blocked, whole, told = [], [], []
         for step in range(1, options.rounds + 1):
+            row = {**ROW, "step": step}
             began = time.perf_counter()
-            recorder.step({**row, "step": step})
+            recorder.rollouts(step, tasks, result)
+            recorder.step(row)
+            for event in health.look(row):
+                recorder.event(event, health.raised)
             told.append(time.perf_counter() - began)
             began = time.perf_counter()
             saver.save("grpo", step, adapter, state, {})
@@ -57,6 +96,11 @@ def main() -> None:
         "save_takes_seconds": round(median(whole), 4),
         "telemetry_seconds_a_step": round(median(told), 5),
     }
+    if options.step_seconds:
+        between = CheckpointConfig().every_steps * options.step_seconds
+        found["save_blocks_share"] = round(median(blocked) / between, 6)
+        found["save_takes_share"] = round(median(whole) / between, 6)
+        found["telemetry_share"] = round(median(told) / options.step_seconds, 6)
     print(json.dumps(found))
 
 

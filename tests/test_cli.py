@@ -388,14 +388,18 @@ class TestStopped:
     def test_rollouts_are_printed_readably(self, run: Run, tmp_path: Path) -> None:
         assert "there is no run directory" in run("rollouts", "absent").mistake
         task = Task(id="t", domain="math", source="s", question="2+2?", answer="4")
-        cut = Completion(task_id="t", text="x\x1b[2J\ny", token_ids=(1,), logprobs=(0.0,), finish=Finish.LENGTH)
+        cut = Completion(
+            task_id="t", text="x\x1b[2J\ny\x9b2J\u202e", token_ids=(1,), logprobs=(0.0,), finish=Finish.LENGTH
+        )
         (tmp_path / "a" / "rollouts").mkdir(parents=True)
         write_rollouts(tmp_path / "a" / "rollouts", 3, [task], [[cut]], [[Score(reward=0.5, status=Status.TRUNCATED)]])
         assert run("rollouts", "a").out == (
             "step 3 | math | truncated | reward 0.500 | 1 tokens, ended by length\n"
-            "  question:\n    2+2?\n  gold:\n    4\n  completion:\n    x\\x1b[2J\n    y\n\n"
+            "  question:\n    2+2?\n  gold:\n    4\n  completion:\n    x\\x1b[2J\n    y\\x9b2J\\u202e\n\n"
         )
-        assert json.loads(run("rollouts", "a", "--json").out)["num_tokens"] == 1
+        printed = run("rollouts", "a", "--json").out
+        assert printed.rstrip("\n").isprintable()
+        assert json.loads(printed)["text"] == cut.text
         assert "expected step, reward or length" in run("rollouts", "a", "--sort", "best").mistake
         assert run("rollouts", "a", "--domain", "logic").err == "no completion is like that\n"
 

@@ -420,6 +420,7 @@ class TestFullDisk:
         copy, said = full(3)
         assert said.count("grpo-000005: the disk is full; free some space; ") == 1
         assert said.count("the last checkpoint is tried again until the disk takes it; ") == 1
+        assert said.count("\ncheckpoints can be written again\n") == 1
         assert saved_steps(copy)[-1] == ("grpo", 5)
         assert "Traceback" not in said
         assert (copy / "report.html").exists()

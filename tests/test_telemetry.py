@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -206,6 +207,30 @@ def test_metrics_that_cannot_be_written_are_kept_until_they_can(run: RunDir, mon
     assert said.getvalue().count("metrics can be written again") == 1
     states = [line for line in (run.path / "health.jsonl").read_text().splitlines() if '"disk metrics"' in line]
     assert ['"raised"' in line for line in states] == [True, False]
+
+
+def test_the_remedy_is_that_of_the_trouble(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system", "metrics.jsonl")
+
+    said = io.StringIO()
+    monkeypatch.setattr(RunDir, "append", read_only)
+    Recorder(run, Display(said)).step({"stage": "grpo", "step": 1})
+    assert "cannot write metrics (Read-only file system); " in said.getvalue()
+    assert said.getvalue().splitlines()[0].endswith("; make the disk writable again")
+
+
+def test_trouble_is_said_once_until_it_is_over(run: RunDir) -> None:
+    said = io.StringIO()
+    recorder = Recorder(run, Display(said))
+    for _ in range(2):
+        for step in (2, 4):
+            recorder.trouble("checkpoints", f"cannot write {step}")
+        for _ in range(2):
+            recorder.well("checkpoints")
+    assert said.getvalue() == 2 * "warning: cannot write 2\ncheckpoints can be written again\n"
+    states = [json.loads(line)["state"] for line in (run.path / "health.jsonl").read_text().splitlines()]
+    assert states == 2 * ["raised", "cleared"]
 
 
 def test_a_clock_that_jumps_is_said_once(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

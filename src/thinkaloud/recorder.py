@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import threading
@@ -48,9 +49,17 @@ class Recorder:
         self._at = ("", 0)
         self._clocks = time.time() - session_clock()
 
-    def trouble(self, what: str, message: str) -> None:
-        """Something could not be written that will be tried again."""
-        self.event(Event(*self._at, f"disk {what}", "raised", message))
+    def trouble(self, what: str, message: str, remedy: str = "") -> None:
+        """Something could not be written that will be tried again; said once, until it is `well`."""
+        if what not in self._troubles:
+            self._troubles.add(what)
+            self.event(Event(*self._at, f"disk {what}", "raised", message, remedy))
+
+    def well(self, what: str) -> None:
+        """Something has been written; said where there was trouble with it."""
+        if what in self._troubles:
+            self._troubles.discard(what)
+            self.event(Event(*self._at, f"disk {what}", "cleared", f"{what} can be written again"))
 
     def judge(self, notice: Notice) -> None:
         """What the judge has to tell."""
@@ -167,14 +176,11 @@ class Recorder:
         try:
             yield
         except OSError as error:
-            if what not in self._troubles:
-                self._troubles.add(what)
-                message = f"cannot write {what} ({error.strerror or error}); {consequence}"
-                self.event(Event(*self._at, f"disk {what}", "raised", message, "free some space"))
+            why = os.strerror(error.errno) if error.errno else str(error)  # Arrow's has words of its own
+            remedy = "make the disk writable again" if error.errno == errno.EROFS else "free some space"
+            self.trouble(what, f"cannot write {what} ({why}); {consequence}", remedy)
         else:
-            if what in self._troubles:
-                self._troubles.discard(what)
-                self.event(Event(*self._at, f"disk {what}", "cleared", f"{what} can be written again"))
+            self.well(what)
 
 
 def _now() -> str:

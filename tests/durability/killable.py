@@ -19,6 +19,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import datasketch  # noqa: F401  these four are imported by a trainer as it comes to need them: seconds of each life
+import pyarrow.parquet  # noqa: F401
+import tensorboardX.event_file_writer  # noqa: F401
+import tokenizers  # noqa: F401
+
 from thinkaloud import pipeline
 from thinkaloud.config import parse_recipe_text
 from thinkaloud.display import Display
@@ -33,7 +38,7 @@ OVERRIDES = (
     "cold_start.probe_from=2",
     "cold_start.probe_tasks=2",
     "cold_start.stop_at_format_rate=1.0",
-    "rollout.max_new_tokens=96",
+    "rollout.max_new_tokens=64",
     "grpo.max_steps=6",
     "grpo.beta=0.0",
     "checkpoint.every_steps=2",
@@ -54,13 +59,14 @@ def paid_by_hash(*_: object) -> Iterator[tuple[Any, str]]:
 
 
 def sources_beside(out: Path) -> dict[str, str]:
-    """Two small sources whose questions and rationales are all of one length: few shapes, so little to compile."""
+    """Two small sources whose prompts agree up to the same multiple of 16, and are all of one length as their
+    rationales are: programs come in few shapes, and tracing them is most of what a life costs."""
     found = {}
     for name in ("math", "science"):
         path = out.with_name(f"{name}.jsonl")
         if not path.exists():
             lines = [
-                {"question": f"How much is {word} {name[0]}?", "answer": "7", "why": f"It was {word}."}
+                {"question": f"How expensive is {word} {name[0]}?", "answer": "7", "why": f"It was {word}."}
                 for word in map("".join, product("bdkl", "aeou", "mnrt"))
             ]
             path.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -50,6 +50,9 @@ def main(deed: str, *arguments: str) -> None:
 
     together._join = join_and_befall
     if "--coordinator" not in arguments:
+        from thinkaloud import pipeline
+
+        pipeline.build_report = lambda path: path  # the run to compare with: nobody reads its report
         befall(deed)
     sys.argv = ["thinkaloud", "train", str(Path(__file__).parents[2] / "recipes" / "tiny.toml"), *arguments]
     cli.main()

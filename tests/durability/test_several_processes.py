@@ -31,12 +31,13 @@ OVERRIDES = (
     "cold_start.probe_from=2",
     "cold_start.probe_tasks=2",
     "cold_start.stop_at_format_rate=1.0",
-    "rollout.max_new_tokens=96",
+    "rollout.max_new_tokens=64",
     "grpo.max_steps=4",
     "checkpoint.every_steps=2",
     "evaluate.tasks_per_domain=3",
     "evaluate.stages=['base', 'trained']",
 )
+FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"  # the latter compiles faster
 End = tuple[int, str, str]
 """Exit code, stdout and stderr."""
 
@@ -46,7 +47,7 @@ def start(out: Path, deed: str, *arguments: str, scratch: Path) -> subprocess.Po
     settings = [part for override in (*OVERRIDES, *sources) for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), deed, "--out", str(out), *settings, *arguments],
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=1", "TMPDIR": str(scratch)},
+        env={**os.environ, "XLA_FLAGS": FLAGS, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -76,6 +76,8 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         find_rollouts(folder, Wanted(step=7))
     with pytest.raises(UserError, match=r"did you mean 'correct'"):
         find_rollouts(folder, Wanted(status="corect"))
+    with pytest.raises(UserError, match=r"no completion is of domain 'mth' \(did you mean 'math'\?\)"):
+        find_rollouts(folder, Wanted(domain="mth"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no rollouts"):
         find_rollouts(tmp_path / "empty", Wanted())

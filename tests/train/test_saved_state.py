@@ -147,7 +147,9 @@ def no_space(*_: object, **__: object) -> None:
     raise ValueError("RESOURCE_EXHAUSTED: Error writing: [OS error 28: ENOSPC No space left on device]")
 
 
-@pytest.mark.parametrize(("number", "told"), [(28, "the disk is full"), (122, "the disk is full"), (30, "Read-only")])
+@pytest.mark.parametrize(
+    ("number", "told"), [(28, "the disk is full"), (122, "the disk is full"), (30, "the disk is read-only")]
+)
 def test_a_disk_without_room_is_known_before_orbax_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: str
 ) -> None:
@@ -184,7 +186,10 @@ def test_metrics_that_cannot_be_written_hold_the_checkpoint_back(tmp_path: Path)
     saver = Saver(tmp_path, keep=1, before=full)
     saver.save("grpo", 1, some_adapter(0), some_state(some_adapter(0)), {})
     saver.wait()
-    assert "No space left" in saver.failures()[0]
+    assert saver.failures() == [
+        f"cannot write the checkpoint {tmp_path / 'grpo-000001'}: the metrics before it cannot be written: "
+        "the disk is full; free some space"
+    ]
     assert list_saved(tmp_path) == []
 
 

@@ -39,7 +39,9 @@ Stage = Annotated[str, typer.Option(help="Which model of the run: base, cold_sta
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    """One line of JSON; what a terminal might obey (control characters above ASCII, bidirectional marks) is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    print(text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
 
 
 def print_table(table: Any) -> None:

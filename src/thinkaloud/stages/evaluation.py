@@ -58,7 +58,7 @@ def run_evaluation(work: Work, stage: str, adapter: Adapter) -> None:
         work.display.note(f"deadline: {stage} takes too long to evaluate; `thinkaloud eval {work.run.path}` does it")
         return
     except OSError as error:
-        work.recorder.trouble("evaluation", f"{error}; `thinkaloud eval {work.run.path}` evaluates {stage} later")
+        work.recorder.trouble(f"eval/{stage}", f"{error}; `thinkaloud eval {work.run.path}` evaluates {stage} later")
         return
     finally:
         if work.planner:

@@ -88,5 +88,8 @@ class Work:
             self.lock.touch()
         if self.planner:
             self.planner.took("saving", self.saver.seconds)
-        for failure in self.saver.failures():
-            self.recorder.trouble("checkpoint", f"{failure}; training goes on, and the next save is tried as planned")
+        failures = self.saver.failures()
+        for failure in failures:
+            self.recorder.trouble("checkpoints", f"{failure}; training goes on, and the next save is tried as planned")
+        if not failures and not self.saver.unsaved:
+            self.recorder.well("checkpoints")

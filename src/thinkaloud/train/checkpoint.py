@@ -63,7 +63,7 @@ def save(
     Raises:
         UserError: It cannot be written; nothing is left of it then.
     """
-    path = directory / f"{stage}-{step:06d}"
+    path = directory / name_of(stage, step)
     items = ocp.args.Composite(
         adapter=ocp.args.StandardSave(adapter),
         optimizer=ocp.args.StandardSave(state if state is not None else {"none": 0}),
@@ -80,11 +80,21 @@ def save(
     except (OSError, ValueError) as error:
         for part in (path, path.with_name(path.name + _TEMPORARY)):
             shutil.rmtree(part, ignore_errors=True)
-        full = "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        raise UserError(
-            f"cannot write the checkpoint {path}: {'the disk is full; free some space' if full else str(error)[:200]}"
-        ) from error
+        raise UserError(f"cannot write the checkpoint {path}: {reason(error)}") from error
     return Saved(path, stage, step)
+
+
+def name_of(stage: Stage, step: int) -> str:
+    """The name of a checkpoint's directory."""
+    return f"{stage}-{step:06d}"
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why something could not be written, in plain words; Orbax tells it in a ValueError."""
+    full = "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if getattr(error, "errno", None) == errno.EROFS:
+        return "the disk is read-only; make it writable again"
+    return "the disk is full; free some space" if full else str(error)[:200]
 
 
 def clear_unfinished(directory: Path, stage: Stage) -> list[str]:

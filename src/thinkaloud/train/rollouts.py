@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from thinkaloud.domains import REGISTRY
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.records import Status
 
@@ -42,7 +45,7 @@ def find_rollouts(directory: Path, wanted: Wanted) -> tuple[list[dict[str, Any]]
     Files are read one at a time; no more than `limit` rows are kept.
 
     Raises:
-        UserError: There are no files, no such step, or the status is unknown.
+        UserError: There are no files, no such step, or the status or the domain is unknown.
     """
     if wanted.status is not None and wanted.status not in {status.value for status in Status}:
         raise UserError(f"unknown status {wanted.status!r}{nearest(wanted.status, [s.value for s in Status])}")
@@ -52,23 +55,26 @@ def find_rollouts(directory: Path, wanted: Wanted) -> tuple[list[dict[str, Any]]
     if wanted.step is not None:
         files = [_file_of(files, wanted.step)]
     bad: list[str] = []
-    rows = _rows(files, wanted, bad)
+    seen: set[str] = set()
+    found = _chosen(_rows(files, wanted, bad, seen), wanted)
+    if wanted.domain is not None and not found and wanted.domain not in seen.union(REGISTRY):
+        raise UserError(f"no completion is of domain {wanted.domain!r}{nearest(wanted.domain, seen)}")
+    return found, bad
+
+
+def _chosen(rows: Iterator[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
+    """As many as are wanted, in the order that is wanted."""
     if wanted.sort == "step":
-        backwards = wanted.ascending
-        found = list(rows) if backwards else []
-        if not backwards:
-            for row in rows:
-                found.append(row)
-                if len(found) == wanted.limit:
-                    break
-        return (found[::-1][: wanted.limit] if backwards else found), bad
+        if wanted.ascending:
+            return list(deque(rows, maxlen=wanted.limit))[::-1]
+        return list(islice(rows, wanted.limit))
     sign = 1 if wanted.ascending else -1
 
     def key(row: dict[str, Any]) -> tuple[float, int, int]:
         value = row["reward"] if wanted.sort == "reward" else row["num_tokens"]
         return float(sign * value), row["step"], row["member"]
 
-    return heapq.nsmallest(wanted.limit, rows, key=key), bad
+    return heapq.nsmallest(wanted.limit, rows, key=key)
 
 
 def _file_of(files: list[Path], step: int) -> Path:
@@ -81,7 +87,8 @@ def _file_of(files: list[Path], step: int) -> Path:
     raise UserError(f"there are no rollouts of step {step}; there are some of steps {first} to {last}")
 
 
-def _rows(files: list[Path], wanted: Wanted, bad: list[str]) -> Iterator[dict[str, Any]]:
+def _rows(files: list[Path], wanted: Wanted, bad: list[str], seen: set[str]) -> Iterator[dict[str, Any]]:
+    """The rows that are wanted, file by file; `bad` is told of files that cannot be read, `seen` of the domains."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -92,6 +99,7 @@ def _rows(files: list[Path], wanted: Wanted, bad: list[str]) -> Iterator[dict[st
             bad.append(file.name)
             continue
         for row in table:
+            seen.add(row["domain"])
             if wanted.domain in (None, row["domain"]) and wanted.status in (None, row["status"]):
                 row["num_tokens"] = len(row.pop("token_ids"))
                 yield row

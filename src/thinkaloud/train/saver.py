@@ -27,6 +27,8 @@ from thinkaloud.train.checkpoint import (
     clear_unfinished,
     damage,
     list_saved,
+    name_of,
+    reason,
     restore,
     save,
     set_aside,
@@ -86,7 +88,7 @@ class Saver:
     def _write(self, stage: Stage, step: int, adapter: Any, state: Any, progress: dict[str, Any]) -> None:
         self._unsaved = (stage, step)
         try:
-            self._before()
+            self._settle(stage, step)
             save(self._directory, stage, step, adapter, state, progress)
             self._unsaved = None
             self.seconds = max(self.seconds, time.perf_counter() - self._began)
@@ -95,10 +97,17 @@ class Saver:
             for old in own[: -self._keep]:
                 if old.step != best.get("step"):
                     shutil.rmtree(old.path, ignore_errors=True)
-        except (UserError, OSError) as error:
+        except UserError as error:
             self._failures.append(str(error))
         except Exception as error:  # a thread has nobody else to tell; training goes on
-            self._failures.append(f"cannot write the checkpoint {stage}-{step:06d}: {error!r:.200}")
+            self._failures.append(f"cannot write the checkpoint {name_of(stage, step)}: {error!r:.200}")
+
+    def _settle(self, stage: Stage, step: int) -> None:
+        try:
+            self._before()
+        except OSError as error:
+            why = f"the metrics before it cannot be written: {reason(error)}"
+            raise UserError(f"cannot write the checkpoint {self._directory / name_of(stage, step)}: {why}") from error
 
 
 @dataclass(frozen=True, slots=True)
