@@ -35,7 +35,7 @@ browser: ## as root with apt-get: install Chromium for the tests in a browser, w
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing Chromium for the tests in a browser; once, half a minute" >&2; \
 	    export DEBIAN_FRONTEND=noninteractive; \
-	    { apt-get update && apt-get install --yes --no-install-recommends chromium; } </dev/null >/dev/null 2>&1; \
+	    { timeout 60 apt-get update && timeout 120 apt-get install --yes --no-install-recommends chromium; } </dev/null >/dev/null 2>&1; \
 	fi; \
 	command -v chromium >/dev/null || echo "no Chromium: the tests in a browser will be skipped" >&2
 
