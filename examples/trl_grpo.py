@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
 from thinkaloud import api
-from thinkaloud.contracts import open_contract
+from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.rewards import reward_fn
 
 

@@ -23,16 +23,16 @@ from tunix.rl import common, function_registry
 from tunix.rl.trainer import Trainer
 from tunix.sft.peft_trainer import TrainingConfig
 
+from thinkaloud.checkpoint.files import newest, save
 from thinkaloud.config.load import parse_recipe
-from thinkaloud.contracts import open_contract
-from thinkaloud.model.checkpoint import random_params
 from thinkaloud.model.config import ModelConfig, tiny_config
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import init_adapter
 from thinkaloud.model.packed import pack
+from thinkaloud.model.weights import random_params
+from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.train.checkpoint import newest, save
 from thinkaloud.train.learner import reference_logprobs
 from thinkaloud.train.tunix.engine import TunixGrpo
 

@@ -20,9 +20,9 @@ from typing import Any
 from thinkaloud.bench.measure import parse_peer, run_bench
 from thinkaloud.bench.process import BlockFailed
 from thinkaloud.config import load_recipe
-from thinkaloud.fetch import resolve_model
-from thinkaloud.model.checkpoint import load_config, random_params, save_hf
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.weights import load_config, random_params, save_hf
 from thinkaloud.prompt.tokenizer import load_tokenizer
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "bench.toml"

@@ -154,10 +154,10 @@ def real(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from thinkaloud.fetch import resolve_model
-    from thinkaloud.model.checkpoint import load_checkpoint
+    from thinkaloud.fetch.models import resolve_model
     from thinkaloud.model.config import ModelConfig
     from thinkaloud.model.layout import parameters
+    from thinkaloud.model.weights import load_checkpoint
     from thinkaloud.prompt.tokenizer import load_tokenizer
 
     files = resolve_model(name, progress=print)
@@ -213,8 +213,8 @@ def real(name: str) -> None:
 
 
 def tokenizers() -> None:
-    from thinkaloud.fetch import resolve_model
-    from thinkaloud.gguf_header import read_gguf_header
+    from thinkaloud.fetch.gguf_header import read_gguf_header
+    from thinkaloud.fetch.models import resolve_model
 
     found: dict[str, list[Any]] = {}
     for name, reference in (("smollm2-135m", gpt2_ids), ("gemma3-270m", sentencepiece_ids)):

@@ -20,15 +20,15 @@ from statistics import median
 import jax
 import jax.numpy as jnp
 
+from thinkaloud.checkpoint.saver import Saver
 from thinkaloud.config.recipe import CheckpointConfig
-from thinkaloud.display import Display
-from thinkaloud.recorder import Recorder
 from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
-from thinkaloud.rundir import create
-from thinkaloud.telemetry import TensorBoard
+from thinkaloud.storage.run_directory import create
+from thinkaloud.tracking.display import Display
+from thinkaloud.tracking.health import Health
+from thinkaloud.tracking.recorder import Recorder
+from thinkaloud.tracking.sinks import TensorBoard
 from thinkaloud.train.grpo import StepResult
-from thinkaloud.train.health import Health
-from thinkaloud.train.saver import Saver
 from thinkaloud.train.schedule import make_optimizer
 
 RATES = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated_rate": 0.1, "dead_groups": 0.2}

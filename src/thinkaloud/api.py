@@ -19,16 +19,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, overload
 
-from thinkaloud import evaluating, pipeline
-from thinkaloud.chat import Chat, Reply, open_chat
 from thinkaloud.config import Recipe
 from thinkaloud.config import load_recipe as _load_recipe
 from thinkaloud.config.toml import recipe_toml
 from thinkaloud.data import Pool
-from thinkaloud.display import Display
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.run import Choice, evaluate_run
 from thinkaloud.export import Exported, export_run
-from thinkaloud.session import open_session
+from thinkaloud.inference.chat import Chat, Reply, open_chat
+from thinkaloud.pipeline import train as pipeline
+from thinkaloud.report.build import build_report
+from thinkaloud.session.session import open_session
+from thinkaloud.tracking.display import Display
 
 __all__ = ["Reply", "Run", "UserError", "build_pool", "dataset", "evaluate", "load_recipe", "load_run", "train"]
 
@@ -152,13 +154,13 @@ def evaluate(
     Raises:
         UserError: no such run, split or stage.
     """
+    folder = run.path if isinstance(run, Run) else Path(run)
+    choice = Choice(split=split, stages=tuple(stages), tasks_per_domain=tasks_per_domain)
     with Display() as display:
-        return evaluating.evaluate_run(
-            run.path if isinstance(run, Run) else Path(run),
-            evaluating.Choice(split=split, stages=tuple(stages), tasks_per_domain=tasks_per_domain),
-            allow_contract_mismatch=False,
-            display=display,
-        )
+        done = evaluate_run(folder, choice, allow_contract_mismatch=False, display=display)
+    if done.is_own:
+        build_report(folder)
+    return done.summary
 
 
 def load_run(path: str | Path, *, stage: str = "trained", allow_contract_mismatch: bool = False) -> Run:

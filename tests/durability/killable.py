@@ -24,10 +24,10 @@ import pyarrow.parquet  # noqa: F401
 import tensorboardX.event_file_writer  # noqa: F401
 import tokenizers  # noqa: F401
 
-from thinkaloud import pipeline
 from thinkaloud.config import parse_recipe_text
-from thinkaloud.display import Display
+from thinkaloud.pipeline import train as pipeline
 from thinkaloud.records import Completion, Score, Status, Task
+from thinkaloud.tracking.display import Display
 
 OVERRIDES = (
     "data.domains=['math', 'science']",

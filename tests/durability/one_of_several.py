@@ -24,7 +24,7 @@ def paid_by_hash(tasks: Sequence[Task], completions: Sequence[Completion], **_: 
 
 
 def befall(deed: str) -> None:
-    from thinkaloud import session
+    from thinkaloud.session import session
     from thinkaloud.train.grpo import Grpo
 
     session.score_batch = paid_by_hash  # type: ignore[assignment]
@@ -40,7 +40,7 @@ def befall(deed: str) -> None:
 
 
 def main(deed: str, *arguments: str) -> None:
-    from thinkaloud.cli import together
+    from thinkaloud.cli import processes as together
 
     join = together._join
 
@@ -50,7 +50,7 @@ def main(deed: str, *arguments: str) -> None:
 
     together._join = join_and_befall
     if "--coordinator" not in arguments:
-        from thinkaloud import pipeline
+        from thinkaloud.pipeline import train as pipeline
 
         pipeline.build_report = lambda path: path  # the run to compare with: nobody reads its report
         befall(deed)

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from thinkaloud.rundir import RunDir
-from thinkaloud.train.checkpoint import damage, list_saved
+from thinkaloud.checkpoint.files import damage, list_saved
+from thinkaloud.storage.run_directory import RunDir
 
 pytestmark = pytest.mark.slow
 

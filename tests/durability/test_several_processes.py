@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from killable import sources_beside
 
-from thinkaloud.rundir import RunDir
-from thinkaloud.train.checkpoint import damage, list_saved, newest
+from thinkaloud.checkpoint.files import damage, list_saved, newest
+from thinkaloud.storage.run_directory import RunDir
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.answer import Decoding, evaluate, held_out
 from thinkaloud.evaluate.parts import Parts
-from thinkaloud.evaluate.run import Decoding, evaluate, held_out
-from thinkaloud.fetch import resolve_model
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from test_cli import Run, run
+
+from support.tiny_runs import FAMILIES, make_base, make_run
 from thinkaloud.errors import UserError
-from thinkaloud.evaluating import open_other_model
+from thinkaloud.evaluate.run import open_other_model
 from thinkaloud.export import export_run
 from thinkaloud.export.bundle import open_bundle
-from thinkaloud.fetch import resolve_model
-from thinkaloud.model.checkpoint import load_checkpoint
-from thinkaloud.session import open_run, stage_adapter
-from tiny_runs import FAMILIES, make_base, make_run
+from thinkaloud.fetch.models import resolve_model
+from thinkaloud.model.weights import load_checkpoint
+from thinkaloud.session.session import open_run, stage_adapter
 
 __all__ = ["run"]  # the fixture
 

@@ -11,8 +11,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-
 from test_cli import Run, run
+
+from support.tiny_runs import FAMILIES, QUESTIONS, make_base, make_run
 from thinkaloud.data.store import write_pool
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.export import build, export_run
@@ -20,15 +21,14 @@ from thinkaloud.export.build import Format
 from thinkaloud.export.bundle import Bundle, open_bundle
 from thinkaloud.export.card import data_licenses
 from thinkaloud.export.gguf import write_gguf
-from thinkaloud.fetch import ModelFiles, resolve_model
-from thinkaloud.gguf_header import read_gguf_header
-from thinkaloud.model import checkpoint
-from thinkaloud.model.checkpoint import load_checkpoint
+from thinkaloud.fetch.gguf_header import read_gguf_header
+from thinkaloud.fetch.models import ModelFiles, resolve_model
+from thinkaloud.model import weights as checkpoint
 from thinkaloud.model.merge import merge_in_place
+from thinkaloud.model.weights import load_checkpoint
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.records import Task
-from tiny_runs import FAMILIES, QUESTIONS, make_base, make_run
 
 __all__ = ["run"]  # the fixture
 

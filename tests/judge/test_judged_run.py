@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from fake_endpoint import Fake, Said, serving
 
-from thinkaloud import cli, evaluating, pipeline
+from thinkaloud import cli
 from thinkaloud.config import Recipe, parse_recipe_text
-from thinkaloud.display import Display
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import read_rows
+from thinkaloud.pipeline import train as pipeline
 from thinkaloud.records import Completion, Finish
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.tracking.display import Display
 from thinkaloud.train.grpo import Grpo
 
 TEXT = """
@@ -138,8 +139,7 @@ def test_a_run_with_a_judge(
         assert file.is_dir() or KEY.encode() not in file.read_bytes(), file
 
     # cut off before a checkpoint, and resumed: the same numbers, and nothing paid twice; one report is enough
-    for module in (pipeline, evaluating):
-        monkeypatch.setattr(module, "build_report", lambda path: path)
+    monkeypatch.setattr(pipeline, "build_report", lambda path: path)
     real, fake.asked[:] = Grpo.update, []
 
     def crash(self: Grpo, *arguments: Any) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from thinkaloud.fetch import KNOWN, ModelFiles, models_cache, resolve_model
-from thinkaloud.fetch_pypi import file_state
+from thinkaloud.fetch.models import KNOWN, ModelFiles, models_cache, resolve_model
+from thinkaloud.fetch.pypi import file_state
 
 GOLDENS = Path(__file__).parent / "goldens"
 

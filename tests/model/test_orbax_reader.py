@@ -13,15 +13,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from orbax_checkpoints import flat_tree, nested_tree, save_orbax, sentencepiece_file
+from support.orbax_checkpoints import flat_tree, nested_tree, save_orbax, sentencepiece_file
+from support.tiny_runs import bytewise_metadata, bytewise_tokenizer, tiny_model_config
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import resolve_model
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model import orbax_reader
-from thinkaloud.model.checkpoint import load_checkpoint, load_config, random_params
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.orbax_reader import RELEASES, OrbaxTensors, Release
+from thinkaloud.model.weights import load_checkpoint, load_config, random_params
 from thinkaloud.prompt.tokenizer import load_tokenizer
-from tiny_runs import bytewise_metadata, bytewise_tokenizer, tiny_model_config
 
 Tree = dict[str, dict[str, np.ndarray]]
 

@@ -12,12 +12,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import resolve_model
-from thinkaloud.model.checkpoint import load_checkpoint
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.config import tiny_config
 from thinkaloud.model.lora import projection_shapes
 from thinkaloud.model.merge import join_adapters, merge_in_place
 from thinkaloud.model.peft_reader import read_peft
+from thinkaloud.model.weights import load_checkpoint
 
 Q = "model.layers.0.self_attn.q_proj"
 DOWN = "model.layers.1.mlp.down_proj"

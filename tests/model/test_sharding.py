@@ -11,12 +11,12 @@ from jax.tree_util import DictKey
 
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.config.mesh import parse_mesh
+from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.errors import UserError
-from thinkaloud.model.checkpoint import random_params
 from thinkaloud.model.config import tiny_config
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.processes import sum_trees
 from thinkaloud.model.sharding import mesh_of, open_mesh, place, place_rows, weight_spec
+from thinkaloud.model.weights import random_params
 
 CONFIG = tiny_config()
 DEVICES = jax.device_count()  # two, by tests/conftest.py

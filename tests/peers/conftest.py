@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.tiny_runs import FAMILIES, make_base, make_run
 from thinkaloud.export import export_run
-from tiny_runs import FAMILIES, make_base, make_run
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.tiny_runs import QUESTIONS, make_run
 from thinkaloud.export import export_run
 from thinkaloud.export.bundle import open_bundle
 from thinkaloud.rollout.generate import generate
 from thinkaloud.rollout.sampling import GREEDY
-from thinkaloud.session import open_run, stage_adapter
-from tiny_runs import QUESTIONS, make_run
+from thinkaloud.session.session import open_run, stage_adapter
 
 if TYPE_CHECKING:
     from conftest import Tiny

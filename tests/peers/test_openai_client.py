@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from thinkaloud.chat import open_chat
-from thinkaloud.serve import Limits, open_server
+from thinkaloud.inference import Limits, open_server
+from thinkaloud.inference.chat import open_chat
 
 openai = pytest.importorskip("openai", reason="openai is not installed; make test-peers has it")
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from tiny_runs import make_run
+    from support.tiny_runs import make_run
 
     run: Path = make_run(tmp_path_factory.mktemp("served") / "run", "tiny")
     chat = open_chat(run, stage="trained", allow_contract_mismatch=False)

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from tunix_gemma import gemma_config
 
-from orbax_checkpoints import flat_tree, save_orbax, sentencepiece_file
-from thinkaloud.fetch import ModelFiles, resolve_model
-from thinkaloud.gguf_header import read_gguf_header
+from support.orbax_checkpoints import flat_tree, save_orbax, sentencepiece_file
+from support.tiny_runs import QUESTIONS, bytewise_metadata, make_base
+from thinkaloud.fetch.gguf_header import read_gguf_header
+from thinkaloud.fetch.models import ModelFiles, resolve_model
 from thinkaloud.model import orbax_reader
 from thinkaloud.model.architecture import head_weight
-from thinkaloud.model.checkpoint import load_checkpoint
 from thinkaloud.model.load import load_model
 from thinkaloud.model.orbax_reader import Release
 from thinkaloud.model.packed import forward, pack
+from thinkaloud.model.weights import load_checkpoint
 from thinkaloud.prompt.gguf_tokenizer import tokenizer_from_gguf
 from thinkaloud.prompt.sentencepiece_model import read_sentencepiece
 from thinkaloud.prompt.tokenizer import Tokenizer
-from tiny_runs import QUESTIONS, bytewise_metadata, make_base
 
 gemma3 = pytest.importorskip(
     "tunix.models.gemma3.model", reason="google-tunix is not installed; make test-peers has it"

@@ -9,12 +9,12 @@ import jax
 import numpy as np
 import pytest
 
+from support.tiny_runs import FAMILIES, make_base, make_run
 from thinkaloud.export import export_run
-from thinkaloud.fetch import resolve_model
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.load import load_model
 from thinkaloud.model.packed import forward, pack
-from tiny_runs import FAMILIES, make_base, make_run
 
 torch = pytest.importorskip("torch", reason="torch is not installed; make test-peers has it")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed; make test-peers has it")

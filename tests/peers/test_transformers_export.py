@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from thinkaloud.fetch import resolve_model
+from support.tiny_runs import QUESTIONS
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.rollout.generate import generate
 from thinkaloud.rollout.sampling import GREEDY
-from thinkaloud.session import open_run, stage_adapter
-from tiny_runs import QUESTIONS
+from thinkaloud.session.session import open_run, stage_adapter
 
 if TYPE_CHECKING:
     from conftest import Tiny

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tiny_runs import make_base
+from support.tiny_runs import make_base
 
 pytest.importorskip("trl", reason="trl is not installed; make test-peers has it")
 
@@ -21,7 +21,7 @@ def test_a_few_steps(tmp_path: Path) -> None:
     import torch
 
     from thinkaloud import api
-    from thinkaloud.contracts import open_contract
+    from thinkaloud.prompt.from_recipe import open_contract
 
     spec = importlib.util.spec_from_file_location("trl_grpo", ROOT / "examples" / "trl_grpo.py")
     assert spec is not None

@@ -18,13 +18,15 @@ import jax
 import numpy as np
 import pytest
 
-from thinkaloud import api, pipeline, session
+from thinkaloud import api
 from thinkaloud.config import Recipe, load_recipe, parse_recipe_text
-from thinkaloud.display import Display
 from thinkaloud.errors import UserError
 from thinkaloud.model.config import tiny_config
+from thinkaloud.pipeline import train as pipeline
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Status, Task
+from thinkaloud.session import session
+from thinkaloud.tracking.display import Display
 from thinkaloud.train.engine import check_engine
 from thinkaloud.train.grpo import Grpo
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkaloud.errors import ContractMismatch, UserError
-from thinkaloud.fetch import KNOWN, models_cache, resolve_model
-from thinkaloud.fetch_pypi import file_state
+from thinkaloud.fetch.models import KNOWN, models_cache, resolve_model
+from thinkaloud.fetch.pypi import file_state
+from thinkaloud.prompt.chat_templates import FRAMES, chat_frame
 from thinkaloud.prompt.contract import PROBE_QUESTIONS, PromptContract
-from thinkaloud.prompt.frames import FRAMES, chat_frame
 from thinkaloud.prompt.parse import Parsed
 from thinkaloud.prompt.tokenizer import byte_tokenizer, load_tokenizer
 

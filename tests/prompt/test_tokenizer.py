@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import KNOWN, ModelFiles, models_cache, resolve_model
-from thinkaloud.fetch_pypi import file_state
-from thinkaloud.gguf_header import GGUFHeader
+from thinkaloud.fetch.gguf_header import GGUFHeader
+from thinkaloud.fetch.models import KNOWN, ModelFiles, models_cache, resolve_model
+from thinkaloud.fetch.pypi import file_state
 from thinkaloud.prompt.gguf_tokenizer import merges_from_scores, tokenizer_from_gguf
 from thinkaloud.prompt.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
 
@@ -318,7 +318,7 @@ def test_rebuilt_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     first = load_tokenizer(files)
     kept = list((tmp_path / "cache" / "tokenizers").rglob("tokenizer.json"))
     assert len(kept) == 1
-    monkeypatch.setattr("thinkaloud.gguf_header.read_gguf_header", lambda path: pytest.fail("it was read again"))
+    monkeypatch.setattr("thinkaloud.fetch.gguf_header.read_gguf_header", lambda path: pytest.fail("it was read again"))
     second = load_tokenizer(files)
     assert second.encode(" ab\n\né") == first.encode(" ab\n\né")
     assert second.identity == first.identity
@@ -357,7 +357,7 @@ def test_start_up_loads_nothing_heavy(tmp_path: Path) -> None:
     files = write_tokenizer_gguf(tmp_path / "model.gguf")
     load_tokenizer(files)
     program = (
-        "import sys; from thinkaloud.fetch import resolve_model;"
+        "import sys; from thinkaloud.fetch.models import resolve_model;"
         "from thinkaloud.prompt.tokenizer import load_tokenizer;"
         f"load_tokenizer(resolve_model({str(files.weights[0])!r})).encode('ab');"
         "print(sorted({'numpy', 'gguf', 'jax', 'transformers', 'huggingface_hub'} & set(sys.modules)))"

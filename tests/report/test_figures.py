@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thinkaloud.report.charts import Chart, compliance, mixture, training_curves
 from thinkaloud.report.figures import inline_svg, save_figures
-from thinkaloud.report.rundir import Run, load_run
+from thinkaloud.report.run_data import Run, load_run
 
 NAMES = ["domain_compliance_chart", "domain_reward_curves", "mixture_chart", "prompt_matching_chart", "training_curves"]
 

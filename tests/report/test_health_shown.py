@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from healthy import GOOD
-from thinkaloud.display import Display
-from thinkaloud.recorder import Recorder
-from thinkaloud.report.rundir import load_run
+from support.healthy import GOOD
+from thinkaloud.report.run_data import load_run
 from thinkaloud.report.setting import health as health_table
-from thinkaloud.rundir import create
-from thinkaloud.train.health import Health
+from thinkaloud.storage.run_directory import create
+from thinkaloud.tracking.display import Display
+from thinkaloud.tracking.health import Health
+from thinkaloud.tracking.recorder import Recorder
 
 BAD: dict[str, dict[str, Any]] = {
     "not_finite": {"skipped_updates": 1, "grad_norm": None},

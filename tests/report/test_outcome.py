@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.report.outcome import about, changes, headline, judge, judge_said, reasons, results, statuses, title
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 
 
 def rates(rate: float | None, n: int = 10, **more: Any) -> dict[str, Any]:

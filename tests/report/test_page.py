@@ -13,7 +13,7 @@ import pytest
 from synthetic_run import make_run
 
 from thinkaloud.report.page import page, tight
-from thinkaloud.report.rundir import Run, load_run
+from thinkaloud.report.run_data import Run, load_run
 
 VOID = {"meta", "br", "img", "input", "hr", "link"}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from synthetic_run import made_row
 
 from thinkaloud.evaluate.rows import Row
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable, samples, statuses_of
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from synthetic_run import grpo_row
-
 from test_cli import Run, run
+
 from thinkaloud.errors import UserError
 from thinkaloud.report import serve
 from thinkaloud.report.serve import LivePage, Server

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from thinkaloud.fetch import resolve_model
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import Model, load_model
 
 

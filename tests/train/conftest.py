@@ -7,7 +7,7 @@ import pytest
 
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
-from thinkaloud.fetch import resolve_model
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer

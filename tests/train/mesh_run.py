@@ -20,18 +20,18 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.config.load import parse_recipe
     from thinkaloud.config.mesh import parse_mesh
     from thinkaloud.data import Pool
-    from thinkaloud.model.checkpoint import random_params
+    from thinkaloud.distributed.processes import connect_devices
+    from thinkaloud.distributed.team import is_first, join, meet, share
     from thinkaloud.model.config import tiny_config
     from thinkaloud.model.load import Model
     from thinkaloud.model.lora import TARGETS, init_adapter
-    from thinkaloud.model.processes import connect_devices
     from thinkaloud.model.sharding import mesh_of, open_mesh, place
+    from thinkaloud.model.weights import random_params
     from thinkaloud.prompt.contract import PromptContract
     from thinkaloud.prompt.tokenizer import byte_tokenizer
     from thinkaloud.records import Completion, Score, Status, Task, task_id
     from thinkaloud.rollout.policy import Policy
     from thinkaloud.rollout.sampling import GREEDY
-    from thinkaloud.team import is_first, join, meet, share
     from thinkaloud.train.cold_start import cold_start
     from thinkaloud.train.grpo import Grpo
 

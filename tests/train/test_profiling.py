@@ -17,8 +17,8 @@ from thinkaloud.model.lora import Adapter, init_adapter
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.tracking.profiling import Profiler
 from thinkaloud.train.grpo import Grpo
-from thinkaloud.train.profiling import Profiler
 
 
 def paid_by_place(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:

@@ -10,11 +10,11 @@ from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.with_model import check_time, sample_completions, time_steps
 from thinkaloud.config import Recipe
-from thinkaloud.display import Display
-from thinkaloud.model.checkpoint import load_config
+from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
-from thinkaloud.session import Session, open_scorer, open_session
+from thinkaloud.session.session import Session, open_scorer, open_session
+from thinkaloud.tracking.display import Display
 from thinkaloud.train.memory import device_memory, estimate_memory
 
 CLOSE = 0.9

@@ -12,12 +12,12 @@ import numpy as np
 
 from thinkaloud.config import Recipe
 from thinkaloud.data import Mixture, Pool
-from thinkaloud.model.checkpoint import load_checkpoint, save_hf
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.weights import load_checkpoint, save_hf
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.records import Task
 from thinkaloud.seeding import derive_seed
-from thinkaloud.session import open_session
+from thinkaloud.session.session import open_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from thinkaloud.display import Display
+    from thinkaloud.tracking.display import Display
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +51,7 @@ def print_table(table: Any) -> None:
 
 
 def open_display(*, silent: bool = False) -> Display:
-    from thinkaloud.display import Display
+    from thinkaloud.tracking.display import Display
 
     return Display(io.StringIO() if silent else None)
 

@@ -27,8 +27,8 @@ import numpy as np
 from thinkaloud.data.pool import Pool, Range, Tasks, counts_of, place_of
 from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
-from thinkaloud.rundir import write_text
 from thinkaloud.seeding import derive_seed
+from thinkaloud.storage.run_directory import write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore
-from thinkaloud.domains.graded import Graded, score_graded
+from thinkaloud.domains.heuristic import Graded, score_graded
 from thinkaloud.records import Task
 
 SPEC = Graded(function=(0.02, 0.10), lists=True)

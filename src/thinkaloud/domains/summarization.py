@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore
-from thinkaloud.domains.graded import Graded, score_graded
+from thinkaloud.domains.heuristic import Graded, score_graded
 from thinkaloud.records import Task
 
 SPEC = Graded(copy=(0.8, 0.5), step=(0.9, 0.7), grounded=0.4, novelty=None, shorter=(1.0, 0.75))

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from thinkaloud.prompt.chat_templates import FRAMES, QUESTION_SLOT
 from thinkaloud.prompt.contract import PROBE_QUESTIONS, PromptContract
 from thinkaloud.prompt.diff import diff_texts, visible
-from thinkaloud.prompt.frames import FRAMES, QUESTION_SLOT
 
 MATCHED = "matched"
 

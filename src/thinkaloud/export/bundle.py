@@ -16,19 +16,19 @@ import numpy as np
 
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
-from thinkaloud.contracts import open_contract
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.rows import STAGES
-from thinkaloud.fetch import ModelFiles
-from thinkaloud.model.checkpoint import load_checkpoint, load_config
+from thinkaloud.fetch.models import ModelFiles
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter, init_adapter
 from thinkaloud.model.merge import join_adapters, merge_in_place
 from thinkaloud.model.peft_reader import read_peft
+from thinkaloud.model.weights import load_checkpoint, load_config
 from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.prompt.tokenizer import Tokenizer
-from thinkaloud.rundir import RunDir
-from thinkaloud.session import saved_adapter
+from thinkaloud.session.session import saved_adapter
+from thinkaloud.storage.run_directory import RunDir
 
 Params = dict[str, Any]
 

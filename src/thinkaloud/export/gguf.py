@@ -21,7 +21,7 @@ from thinkaloud.export.bundle import Bundle
 from thinkaloud.export.card import model_card, stock_base
 from thinkaloud.export.gguf_metadata import shape_metadata
 from thinkaloud.export.gguf_vocabulary import vocabulary_metadata
-from thinkaloud.gguf_header import GGUFHeader, TensorInfo
+from thinkaloud.fetch.gguf_header import GGUFHeader, TensorInfo
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.gguf_config import config_from_gguf, llama3_divisors
 from thinkaloud.model.layout import Parameter, parameters

@@ -15,7 +15,7 @@ from typing import Any
 
 from thinkaloud.errors import UserError
 from thinkaloud.export.bundle import Bundle
-from thinkaloud.gguf_header import GGUFHeader, read_gguf_header
+from thinkaloud.fetch.gguf_header import GGUFHeader, read_gguf_header
 from thinkaloud.prompt.gguf_tokenizer import (
     BYTE,
     CONTROL,

@@ -5,11 +5,9 @@ endpoint   one request: limits of time and size, and what a failure means
 ledger     marks and spendings on disk, so that a resumed run pays for nothing twice
 judge      many answers: at once, retried, within the budget; the one place where failures are dealt with
 paid       marks as a part of the reward
-marked     marks beside the rows of an evaluation
 """
 
 from thinkaloud.judge.judge import FILE, Answer, Judge, Notice, Outcome, Ruling, open_judge
-from thinkaloud.judge.marked import Marking, marked
 from thinkaloud.judge.paid import answer_of, paid
 from thinkaloud.judge.rubric import Marks, fingerprint
 
@@ -17,14 +15,12 @@ __all__ = [
     "FILE",
     "Answer",
     "Judge",
-    "Marking",
     "Marks",
     "Notice",
     "Outcome",
     "Ruling",
     "answer_of",
     "fingerprint",
-    "marked",
     "open_judge",
     "paid",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.judge.rubric import Marks, read_marks
-from thinkaloud.rundir import append_line
+from thinkaloud.storage.run_directory import append_line
 
 
 class Ledger:

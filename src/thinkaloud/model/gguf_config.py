@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.gguf_header import GGUFHeader
+from thinkaloud.fetch.gguf_header import GGUFHeader
 from thinkaloud.model.config import FAMILIES, Family, ModelConfig, RopeScaling, check_layers
 
 HONOURED = {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from thinkaloud.errors import UserError
-from thinkaloud.gguf_header import GGUFHeader, TensorInfo
+from thinkaloud.fetch.gguf_header import GGUFHeader, TensorInfo
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.layout import Parameter
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 
-from thinkaloud.fetch import ModelFiles
+from thinkaloud.fetch.models import ModelFiles
 from thinkaloud.model.architecture import Params
-from thinkaloud.model.checkpoint import load_checkpoint
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.precision import Dtype, as_bits, base_dtype
 from thinkaloud.model.sharding import open_mesh, place
+from thinkaloud.model.weights import load_checkpoint
 
 
 @dataclass(frozen=True, slots=True)

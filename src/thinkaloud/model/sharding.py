@@ -5,7 +5,7 @@ those of one device. Rows (prompts with their groups) are spread over `data` and
 (one axis of each matrix) and `tensor` (heads, the MLP's inner width, the vocabulary).
 
 With several processes `data` is spread over them first: each has a mesh of its own devices, and a copy of the weights
-on it (`thinkaloud.model.processes` adds their gradients up).
+on it (`thinkaloud.distributed.processes` adds their gradients up).
 """
 
 from __future__ import annotations

@@ -19,8 +19,16 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from thinkaloud.errors import ContractMismatch, UserError
+from thinkaloud.prompt.chat_templates import (
+    QUESTION_SLOT,
+    SYSTEM,
+    TASK_TEMPLATE,
+    Frame,
+    Variant,
+    chat_frame,
+    chat_template,
+)
 from thinkaloud.prompt.diff import diff_fields, diff_ids, visible
-from thinkaloud.prompt.frames import QUESTION_SLOT, SYSTEM, TASK_TEMPLATE, Frame, Variant, chat_frame, chat_template
 from thinkaloud.prompt.parse import OutsideText, Parsed, Tags, parse_completion
 
 PROBE_QUESTIONS = (
@@ -114,7 +122,7 @@ class PromptContract:
 
         Args:
             tokenizer: the model's tokenizer.
-            frame: a key of `thinkaloud.prompt.frames.FRAMES`.
+            frame: a key of `thinkaloud.prompt.chat_templates.FRAMES`.
             variant: `"default"`, or `"original"` for the prompt that ends without a line feed.
             outside_text: whether text outside the tags makes a completion invalid.
             system: the system text.

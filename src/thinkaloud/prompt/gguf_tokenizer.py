@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thinkaloud.errors import UserError, nearest
-from thinkaloud.gguf_header import GGUFHeader
+from thinkaloud.fetch.gguf_header import GGUFHeader
 
 if TYPE_CHECKING:
     import tokenizers

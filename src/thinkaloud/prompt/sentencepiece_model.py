@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.errors import UserError
-from thinkaloud.gguf_header import GGUFHeader
+from thinkaloud.fetch.gguf_header import GGUFHeader
 from thinkaloud.prompt.gguf_tokenizer import CONTROL, SPACE, USER_DEFINED
 
 BPE, UNKNOWN = 2, 2

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinkaloud.errors import UserError
-from thinkaloud.fetch import ModelFiles, models_cache
+from thinkaloud.fetch.models import ModelFiles, models_cache
 
 if TYPE_CHECKING:
     import tokenizers
@@ -175,7 +175,7 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
     if (kept / "tokenizer_config.json").is_file():
         with contextlib.suppress(UserError):  # damaged: rebuilt below
             return _from_directory(kept)
-    from thinkaloud.gguf_header import read_gguf_header
+    from thinkaloud.fetch.gguf_header import read_gguf_header
     from thinkaloud.prompt.gguf_tokenizer import tokenizer_from_gguf
     from thinkaloud.prompt.sentencepiece_model import read_sentencepiece
 

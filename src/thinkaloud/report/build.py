@@ -7,7 +7,7 @@ from pathlib import Path
 from thinkaloud.errors import UserError
 from thinkaloud.report.figures import save_figures
 from thinkaloud.report.page import page
-from thinkaloud.report.rundir import load_run
+from thinkaloud.report.run_data import load_run
 from thinkaloud.report.writeup import writeup
 
 

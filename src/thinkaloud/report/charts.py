@@ -13,7 +13,7 @@ from typing import Any
 from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.course import WINDOW_NOTE, samples_of, trained_domains, windows
-from thinkaloud.report.rundir import Metrics, Run, lookup, number
+from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label, plain_text
 

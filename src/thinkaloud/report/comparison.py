@@ -11,7 +11,7 @@ from thinkaloud.config.flat import flat
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.evaluate.rows import in_order
-from thinkaloud.report.rundir import Run, load_run, lookup, number
+from thinkaloud.report.run_data import Run, load_run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, count_text, label, mean_text, rate_text, reward_text, seconds_text
 

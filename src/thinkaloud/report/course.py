@@ -7,7 +7,7 @@ from statistics import fmean
 
 from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
-from thinkaloud.report.rundir import Metrics, Run, lookup, number
+from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.tables import Table, change_text, plain_text
 
 WINDOW = 5

@@ -16,7 +16,7 @@ from typing import Any
 
 from thinkaloud.report import charts
 from thinkaloud.report.charts import Chart
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 
 DPI = 200
 _NOTE_CHARACTERS_PER_INCH = 15

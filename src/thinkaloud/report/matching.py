@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thinkaloud.evaluate.paired import LEVEL
-from thinkaloud.report.rundir import Run, lookup, number
+from thinkaloud.report.run_data import Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, label, rate_text
 

@@ -11,7 +11,7 @@ from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.course import windows
-from thinkaloud.report.rundir import Run, lookup, number
+from thinkaloud.report.run_data import Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import (
     Table,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from thinkaloud.report import charts, course
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable, samples, statuses_of
 from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import label

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thinkaloud.evaluate.rows import Row, in_order
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 from thinkaloud.report.tables import label
 
 _MAX_COMPONENTS = 12

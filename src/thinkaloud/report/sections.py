@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from thinkaloud.report import course, matching, outcome, setting
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from thinkaloud.errors import UserError
 from thinkaloud.report.page import page
-from thinkaloud.report.rundir import load_run
+from thinkaloud.report.run_data import load_run
 
 _WATCHED = ("metrics.jsonl", "health.jsonl", "environment.json", "contract.json", "resolved.json", "eval")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from thinkaloud.report.rundir import Run
+from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable, samples
 from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import Table

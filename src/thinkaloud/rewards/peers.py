@@ -12,7 +12,7 @@ from typing import Any
 
 from thinkaloud.domains.base import Creative
 from thinkaloud.errors import UserError
-from thinkaloud.prompt.frames import FRAMES, QUESTION_SLOT, TASK_TEMPLATE
+from thinkaloud.prompt.chat_templates import FRAMES, QUESTION_SLOT, TASK_TEMPLATE
 from thinkaloud.records import Completion, Task, task_id
 from thinkaloud.rewards.scoring import score_batch
 

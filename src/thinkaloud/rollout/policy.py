@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from thinkaloud.distributed.team import share
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Finish, Task
 from thinkaloud.rollout.generate import Sampled, generate
 from thinkaloud.rollout.sampling import Sampling
-from thinkaloud.team import share
 
 
 @dataclass(frozen=True, slots=True)

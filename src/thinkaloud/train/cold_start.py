@@ -20,17 +20,17 @@ import optax
 
 from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Mixture, Pool
+from thinkaloud.distributed.processes import sum_trees
+from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.errors import UserError
 from thinkaloud.model.heap import give_freed_memory_back
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack
-from thinkaloud.model.processes import sum_trees
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
-from thinkaloud.team import gather, own_rows
 from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, spread
 from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import Footprint, split_rows

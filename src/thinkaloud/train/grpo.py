@@ -19,17 +19,17 @@ import optax
 from jax.profiler import TraceAnnotation
 
 from thinkaloud.config import Recipe
+from thinkaloud.distributed.processes import sum_trees
+from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.domains import domain
 from thinkaloud.model.heap import give_freed_memory_back
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
-from thinkaloud.model.processes import sum_trees
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
-from thinkaloud.team import gather, own_rows
 from thinkaloud.train.advantage import Advantages, group_advantages
 from thinkaloud.train.learner import (
     PerToken,

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import thinkaloud
 from thinkaloud.bench.workers import block
 from thinkaloud.config.load import parse_recipe
-from thinkaloud.contracts import open_contract
-from thinkaloud.environment import describe_environment
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import init_adapter
 from thinkaloud.model.precision import weights_dtype
+from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.tracking.environment import describe_environment
 from thinkaloud.train.grpo import Grpo
 
 

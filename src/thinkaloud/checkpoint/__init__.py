@@ -1,0 +1,1 @@
+"""Adapters and optimizer state on disk."""

@@ -1,0 +1,43 @@
+"""`chat`: one question after another."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from thinkaloud.cli.app import Mismatch, RunPath, Stage, app
+from thinkaloud.errors import UserError
+
+
+@app.command()
+def chat(
+    run: RunPath,
+    stage: Stage = "trained",
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
+    allow_contract_mismatch: Mismatch = False,
+) -> None:
+    """Ask one question after another; each stands alone, as in training. An empty line or Ctrl-D ends.
+
+    Example: thinkaloud chat runs/first
+    """
+    from thinkaloud.inference import chat as talking
+
+    talk = talking.open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
+    turn = 0
+    while True:
+        print("question> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line.strip():
+            return
+        turn += 1
+        try:
+            (reply,) = talk.ask(
+                line.strip(), temperature=temperature, samples=1, max_new_tokens=max_new_tokens, seed=turn
+            )
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)  # a question too long ends no conversation
+            continue
+        print(reply.readable(), flush=True)

@@ -1,0 +1,20 @@
+"""`report`: the page, the write-up and the figures of a run."""
+
+from __future__ import annotations
+
+from thinkaloud.cli.app import AsJson, RunPath, app, print_json
+
+
+@app.command()
+def report(run: RunPath, as_json: AsJson = False) -> None:
+    """Write report.html, writeup.md and figures/ from what the run directory holds.
+
+    Example: thinkaloud report runs/first
+    """
+    from thinkaloud.report.build import build_report
+
+    page = build_report(run)
+    if as_json:
+        print_json({"report": str(page), "writeup": str(run / "writeup.md"), "figures": str(run / "figures")})
+    else:
+        print(page)

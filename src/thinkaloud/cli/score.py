@@ -1,0 +1,65 @@
+"""`score`: completions in, rewards out. Starts without JAX."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, TextIO
+
+import typer
+
+from thinkaloud.cli.app import app, print_json
+from thinkaloud.errors import UserError
+
+
+@app.command()
+def score(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="JSON lines; standard input when absent or -.")
+    ] = None,
+    creative: Annotated[
+        Literal["guarded", "original"], typer.Option(help="How the graded domains are measured.")
+    ] = "guarded",
+) -> None:
+    """Score completions: JSON lines in, rewards with their breakdown out.
+
+    A line is {"domain", "question", "answer", "completion"} and, where the task has them, "tests", "setup",
+    "choices". A bad line gives an error object with its number, and exit code 2 at the end.
+
+    Example: thinkaloud score completions.jsonl > scores.jsonl
+    """
+    from thinkaloud.rewards import score_lines
+    from thinkaloud.sandbox.verdict import SandboxUnavailable
+
+    bad = 0
+    try:
+        with _open_lines(file) as source:
+            for result in score_lines(_lines(source), creative=creative):
+                bad += "error" in result
+                print_json(result)
+    except SandboxUnavailable as error:
+        raise UserError(str(error)) from error
+    sys.stdout.flush()
+    if bad:
+        raise UserError(f"{bad} line{'s' if bad > 1 else ''} could not be scored; the error objects say why")
+
+
+def _open_lines(file: Path | None) -> TextIO | io.TextIOBase:
+    if file is None or str(file) == "-":
+        return sys.stdin
+    try:
+        return file.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"cannot read {str(file)!r}: {error.strerror}; expected a file of JSON lines") from None
+
+
+def _lines(file: TextIO | io.TextIOBase) -> Iterator[str]:
+    """The lines of a file, the rest of a line too long for `read_row` left out unread into memory."""
+    from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
+
+    while line := file.readline(MAX_LINE_CHARACTERS + 1):
+        yield line
+        while len(line) > MAX_LINE_CHARACTERS and not line.endswith("\n"):
+            line = file.readline(MAX_LINE_CHARACTERS + 1)

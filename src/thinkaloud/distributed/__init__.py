@@ -1,0 +1,1 @@
+"""Several processes of one run: how they agree, and how their gradients are summed."""

@@ -1,0 +1,121 @@
+"""Decoding of held-out tasks, greedy or sampled: completions, scores, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from thinkaloud.distributed.team import alone, from_first
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.parts import Parts
+from thinkaloud.evaluate.rows import Row
+from thinkaloud.model.lora import Adapter
+from thinkaloud.records import Completion, Score, Task
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.rollout.sampling import GREEDY, Sampling
+from thinkaloud.seeding import derive_seed
+
+BATCHES_A_PART = 4
+"""Batches between two savings of rows: what a killed evaluation loses at most."""
+
+
+def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Task]:
+    """The first `per_domain` tasks of each domain.
+
+    Raises:
+        UserError: There are none.
+    """
+    chosen = [task for own in tasks.values() for task in own[:per_domain]]
+    if not chosen:
+        raise UserError("there are no tasks to evaluate on; choose another split (train, validation, test) or --tasks")
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How tasks are answered: greedily, once each, unless a temperature and a number of samples say otherwise."""
+
+    max_new_tokens: int
+    batch_size: int
+    """Completions decoded at once."""
+    samples: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(temperature=self.temperature, top_k=0, top_p=1.0) if self.temperature else GREEDY
+
+
+def evaluate(
+    policy: Policy,
+    adapter: Adapter,
+    tasks: Sequence[Task],
+    decoding: Decoding,
+    *,
+    score: Callable[[Sequence[Task], Sequence[Completion]], list[Score]],
+    progress: Callable[[int, int], None] | None = None,
+    parts: Parts | None = None,
+) -> list[Row]:
+    """The tasks' completions, scored.
+
+    Args:
+        policy: Model and contract.
+        adapter: LoRA pairs; {} for the base itself.
+        tasks: At least one.
+        decoding: How.
+        score: What completions earn.
+        progress: Called with (tasks done, all tasks); with several processes at the same places in all of them.
+        parts: Where rows are kept as they come; those that process 0 has already are not decoded again.
+
+    Returns:
+        The rows, task by task in order, the samples of a task beside each other. They are the same whether or not the
+        evaluation was interrupted.
+    """
+    prompts = max(1, decoding.batch_size // decoding.samples)
+    num_parts = -(-len(tasks) // (BATCHES_A_PART * prompts))
+    rows: dict[int, list[Row]] = {}
+    for part in range(num_parts):
+        places = range(part, len(tasks), num_parts)  # every part has tasks of all domains, so their shapes agree
+        chosen, done = [tasks[i] for i in places], len(rows)
+        kept = from_first(partial(parts.read, part)) if parts else None
+        known = kept is not None and len(kept) == len(chosen) * decoding.samples
+        if kept is None or not known:
+            told = progress if alone() else None  # its own rows are in other batches in each process
+            kept = _answer(policy, adapter, chosen, decoding, part, prompts, score, told, done, len(tasks))
+            if parts:
+                parts.write(part, kept)
+        if progress and (known or not alone()):
+            progress(done + len(chosen), len(tasks))
+        rows.update({i: kept[n * decoding.samples : (n + 1) * decoding.samples] for n, i in enumerate(places)})
+    return [row for i in range(len(tasks)) for row in rows[i]]
+
+
+def _answer(
+    policy: Policy,
+    adapter: Adapter,
+    tasks: Sequence[Task],
+    decoding: Decoding,
+    part: int,
+    batch_prompts: int,
+    score: Callable[[Sequence[Task], Sequence[Completion]], list[Score]],
+    progress: Callable[[int, int], None] | None,
+    before: int,
+    total: int,
+) -> list[Row]:
+    groups = policy.complete(
+        adapter,
+        tasks,
+        group_size=decoding.samples,
+        max_new_tokens=decoding.max_new_tokens,
+        sampling=decoding.sampling,
+        seed=derive_seed(decoding.seed, "evaluate", part),
+        batch_prompts=batch_prompts,
+        progress=(lambda done, _: progress(before + done, total)) if progress else None,
+    )
+    asked = [task for task in tasks for _ in range(decoding.samples)]
+    completions = [completion for group in groups for completion in group]
+    scores = score(asked, completions)
+    numbers = [sample for _ in tasks for sample in range(decoding.samples)]
+    return [Row.of(*row) for row in zip(asked, completions, scores, numbers, strict=True)]

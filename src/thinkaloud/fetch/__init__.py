@@ -1,0 +1,1 @@
+"""A model's name or address becomes verified files on this machine."""

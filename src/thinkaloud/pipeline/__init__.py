@@ -1,0 +1,1 @@
+"""`thinkaloud train`, stage by stage: cold start, GRPO, evaluation, report; deadline and resume."""

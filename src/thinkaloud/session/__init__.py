@@ -1,0 +1,1 @@
+"""A recipe or a run directory, opened: model files, prompt contract, task pool, scorer."""

@@ -1,0 +1,1 @@
+"""What a run shows and records: progress, metrics, health checks, rollouts, profiles."""

@@ -1,0 +1,67 @@
+"""Growing text, cut anywhere: the pieces add up to what the whole text parses to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinkaloud.inference.deltas import Splitter, StopStrings
+from thinkaloud.prompt.parse import Tags, parse_completion
+
+WHOLE = "<reasoning> 2 and 2\nare  four \n</reasoning>\n <answer>4 < 5 </answer>\n"
+
+
+def feed(text: str, cuts: list[int]) -> dict[str, str]:
+    """What a client has put together, the text growing from cut to cut."""
+    splitter, sent = Splitter(Tags()), {"reasoning_content": "", "content": ""}
+    for end in [*sorted({min(cut, len(text)) for cut in cuts}), len(text)]:
+        for part, piece in splitter.push(text[:end], final=end == len(text)):
+            sent[part] += piece
+    return sent
+
+
+@given(st.lists(st.integers(0, len(WHOLE))))
+def test_a_valid_text_comes_as_it_is_parsed(cuts: list[int]) -> None:
+    parsed = parse_completion(WHOLE)
+    assert feed(WHOLE, cuts) == {"reasoning_content": parsed.reasoning, "content": parsed.answer}
+
+
+def test_every_character_alone() -> None:
+    parsed = parse_completion(WHOLE)
+    sent = feed(WHOLE, list(range(len(WHOLE))))
+    assert sent == {"reasoning_content": parsed.reasoning, "content": parsed.answer}
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "content"),
+    [
+        ("no tags at all", "", "no tags at all"),
+        ("<reasoning>cut off", "cut off", ""),
+        ("<reasoning>a</reasoning> so <answer>b</answer>", "a", " so <answer>b</answer>"),
+        ("<reasoning>a</reasoning><answer>b</answer> more", "a", "b more"),
+        ("<reason", "", "<reason"),
+        ("<answer>b</answer>", "", "<answer>b</answer>"),
+    ],
+)
+@pytest.mark.parametrize("cuts", [[], [3], list(range(60))])
+def test_broken_formats_lose_nothing(text: str, reasoning: str, content: str, cuts: list[int]) -> None:
+    assert feed(text, cuts) == {"reasoning_content": reasoning, "content": content}
+
+
+@given(st.text("abcx", max_size=12), st.lists(st.text("abc", min_size=1, max_size=3), max_size=3))
+def test_stop_strings_never_show(text: str, stops: list[str]) -> None:
+    watcher, sent, end = StopStrings(tuple(stops)), "", 0
+    for end in range(len(text) + 1):
+        now = watcher.safe(text[:end], final=end == len(text))
+        assert now.startswith(sent)  # nothing that was sent is taken back
+        sent = now
+        if watcher.found:
+            break
+    assert sent == text[: min([text.find(stop) for stop in stops if stop in text[:end]], default=len(text))]
+    assert not any(stop in sent for stop in stops)
+
+
+def test_part_of_a_character_waits() -> None:
+    assert StopStrings(()).safe("caf\ufffd", final=False) == "caf"
+    assert StopStrings(()).safe("caf\ufffd", final=True) == "caf\ufffd"

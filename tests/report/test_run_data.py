@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic_run import make_run
+
+from thinkaloud.errors import UserError
+from thinkaloud.report.run_data import load_run, lookup, number
+
+
+def write_metrics(folder: Path, *rows: object, tail: str = "") -> None:
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
+
+
+def test_a_whole_run_misses_nothing(tmp_path: Path) -> None:
+    run = load_run(make_run(tmp_path / "run", steps=7, tasks=2))
+    assert run.missing == ()
+    assert (len(run.cold_start), len(run.grpo), len(run.rows["base"])) == (24, 7, 14)
+    assert list(run.stages) == ["base", "cold_start", "trained"]
+    assert run.name == "made-up"
+
+
+def test_a_torn_line_and_foreign_lines_are_dropped_and_the_later_row_counts(tmp_path: Path) -> None:
+    first, again = {"stage": "grpo", "step": 1, "reward": 0.1}, {"stage": "grpo", "step": 1, "reward": 0.7}
+    second = {"stage": "grpo", "step": 2, "reward": 0.2}
+    write_metrics(
+        tmp_path, second, first, 3, {"stage": 4, "step": 1}, {"stage": "grpo"}, again, tail='{"stage": "grpo", "st'
+    )
+    assert load_run(tmp_path).grpo == (again, second)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    write_metrics(tmp_path, {"stage": "grpo", "step": 1})
+    (tmp_path / "environment.json").write_text("[1, 2]")
+    (tmp_path / "contract.json").write_text("{")
+    missing = "\n".join(load_run(tmp_path).missing)
+    for line in (
+        "recipe.toml is not there",
+        "resolved.json is not there",
+        "contract.json cannot be read (Expecting",
+        "environment.json cannot be read (expected a JSON object, found list)",
+        "eval/summary.json is not there",
+    ):
+        assert line in missing
+    assert "metrics.jsonl" not in missing
+
+
+def test_rates_are_counted_again_from_the_completions_of_an_interrupted_evaluation(tmp_path: Path) -> None:
+    whole = load_run(make_run(tmp_path / "run", steps=2, tasks=2))
+    (whole.path / "eval" / "summary.json").unlink()
+    (whole.path / "eval" / "trained.parquet").unlink()
+    run = load_run(whole.path)
+    assert run.missing == (
+        "eval/summary.json is not there; its rates were computed again from the completions in eval/",
+    )
+    assert run.stages == {name: whole.stages[name] for name in ("base", "cold_start")}
+    assert run.summary["split"] == "test"
+
+
+def test_a_summary_of_another_shape_is_not_half_used(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", steps=2, tasks=1)
+    (folder / "eval" / "summary.json").write_text('{"split": "test", "stages": {"base": {"overall": {"n": 3}}}}')
+    run = load_run(folder)
+    assert "lacks overall or domains" in run.missing[0]
+    assert list(run.stages) == ["base", "cold_start", "trained"], "counted again from the completions"
+
+
+def test_completions_that_are_not_parquet_are_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", steps=2, tasks=1)
+    (folder / "eval" / "base.parquet").write_bytes(b"nothing")
+    run = load_run(folder)
+    assert any(line.startswith("eval/base.parquet cannot be read") for line in run.missing)
+    assert list(run.rows) == ["cold_start", "trained"]
+
+
+def test_what_is_no_run_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="found none at"):
+        load_run(tmp_path / "absent")
+    with pytest.raises(UserError, match="neither recipe"):
+        load_run(tmp_path)
+
+
+def test_number_takes_finite_numbers_only() -> None:
+    record = {"a": {"b": 2}, "nan": float("nan"), "big": 10**400, "yes": True, "text": "3", "none": None}
+    assert number(record, "a", "b") == 2.0
+    assert [number(record, key) for key in ("nan", "big", "yes", "text", "none", "absent", "a")] == [None] * 7
+    assert lookup(record, "text", "deeper") is None

@@ -1,0 +1,109 @@
+"""Warnings are raised once, in words, and taken back only when things are clearly better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from support.healthy import GOOD
+from thinkaloud.tracking.health import Event, Health
+
+
+def look(health: Health, first: int, rows: list[dict[str, Any]]) -> list[Event]:
+    return [event for i, row in enumerate(rows) for event in health.look({**GOOD, "step": first + i, **row})]
+
+
+def test_a_run_that_is_well_is_not_disturbed() -> None:
+    assert look(Health(), 1, [{}] * 100) == []
+
+
+def test_a_cold_start_s_rows_lack_most_of_it() -> None:
+    health = Health("cold_start")
+    assert [e for n in range(30) for e in health.look({"step": n, "loss": 1.0, "format_rate": None})] == []
+
+
+BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "dead_groups": ({"dead_groups": 1.0}, {"dead_groups": 0.8}, "in 100% of the groups all rewards are equal"),
+    "no_format": ({"format_rate": 0.0}, {"format_rate": 0.03}, "100% of the completions break the format"),
+    "truncation": ({"truncated_rate": 0.4}, {"truncated_rate": 0.22}, "26% of the completions are cut"),
+    "kl": ({"kl": 2.0}, {"kl": 0.3}, "is 0.81 nats a token"),
+    "entropy": ({"entropy": 0.1}, {"entropy": 0.25}, "entropy is 90% below"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_warning_is_raised_once_and_cleared_with_hysteresis(name: str) -> None:
+    bad, edge, words = BAD[name]
+    health = Health()
+    assert look(health, 1, [{}] * 10) == []
+    raised = look(health, 11, [bad] * 30)
+    assert [(event.check, event.state) for event in raised] == [(name, "raised")]
+    assert health.raised == (name,)
+    assert raised[0].step <= 15
+    assert raised[0].remedy
+    assert look(health, 41, [bad, edge] * 10 + [edge] * 10) == []  # on the edge it does not chatter
+    settled = look(health, 71, [bad] * 5)
+    assert settled == []
+    assert words in [*raised, *look(Health(), 1, [{}] * 10 + [bad] * 10)][-1].message
+    cleared = look(health, 76, [{}] * 10)
+    assert [(event.check, event.state) for event in cleared] == [(name, "cleared")]
+    assert cleared[0].message.startswith("no longer: ")
+    assert health.raised == ()
+
+
+def test_one_bad_step_is_no_warning() -> None:
+    rows: list[dict[str, Any]] = [{}] * 40
+    for i, (bad, _, _) in enumerate(BAD.values()):
+        rows[8 * i] = bad
+    assert [event.check for event in look(Health(), 1, rows) if event.check != "kl"] == []
+
+
+def test_gradients_that_are_not_finite_are_counted_in_a_row() -> None:
+    health = Health()
+    events = look(health, 1, [{}, {"skipped_updates": 1, "grad_norm": None}, {}])
+    assert [(event.check, event.step) for event in events] == [("not_finite", 2)]
+    assert (health.not_finite, health.last_good) == (0, 3)
+    look(health, 4, [{"skipped_updates": 2}] * 3)
+    assert (health.not_finite, health.last_good) == (3, 3)
+    cleared = look(health, 7, [{}] * 5)
+    assert [(event.check, event.state) for event in cleared] == [("not_finite", "cleared")]
+
+
+def test_reward_that_rises_while_accuracy_falls() -> None:
+    def rows(reward: Callable[[int], float], accuracy: Callable[[int], float]) -> list[dict[str, Any]]:
+        return [{"reward": reward(i), "accuracy": accuracy(i)} for i in range(60)]
+
+    hacked = look(Health(), 1, rows(lambda i: 0.3 + i / 100, lambda i: 0.6 - i / 200))
+    assert [(event.check, event.state) for event in hacked] == [("reward_without_accuracy", "raised")]
+    assert look(Health(), 1, rows(lambda i: 0.3 + i / 100, lambda i: 0.3 + i / 100)) == []
+    assert look(Health(), 1, rows(lambda i: 0.6 - i / 200, lambda i: 0.6 - i / 200)) == []
+    assert look(Health(), 1, rows(lambda i: 0.3 + i / 100, lambda i: None)) == []  # type: ignore[arg-type, return-value]
+
+
+def test_one_domain_that_collapses_is_named() -> None:
+    health = Health()
+    fallen = {"domains": {"math": {"n": 8, "reward": 0.05}, "logic": {"n": 8, "reward": 0.6}}}
+    events = look(health, 1, [{}] * 5 + [fallen] * 5)
+    assert [(event.check, event.state) for event in events] == [("domain math", "raised")]
+    assert events[0].message == "math has lost 90% of the best reward it had"
+    assert "--domain math" in events[0].remedy
+    assert [event.state for event in look(health, 11, [{}] * 5)] == ["cleared"]
+
+
+def test_a_domain_that_never_earned_has_nothing_to_lose() -> None:
+    poor = {"domains": {"math": {"n": 8, "reward": 0.04}}}
+    none = {"domains": {"math": {"n": 8, "reward": 0.0}}}
+    absent = {"domains": {"math": {"n": 0, "reward": None}}}
+    assert look(Health(), 1, [poor] * 5 + [none] * 5 + [absent] * 5) == []
+
+
+def test_a_resumed_run_has_the_same_state() -> None:
+    rows = [{**GOOD, "step": i, "truncated_rate": 0.5 if i > 20 else 0.0} for i in range(1, 41)]
+    whole, resumed = Health(), Health()
+    told = [event for row in rows for event in whole.look(row)]
+    resumed.replay(rows[:30])
+    assert resumed.raised == ("truncation",)
+    again = [event for row in rows[30:] for event in resumed.look(row)]
+    assert [event for event in told if event.step > 30] == again == []

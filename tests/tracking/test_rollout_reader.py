@@ -1,0 +1,95 @@
+"""What was sampled, read back: chosen, ordered, safe to print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thinkaloud.errors import UserError
+from thinkaloud.records import Completion, Finish, Score, Status, Task, task_id
+from thinkaloud.tracking.rollout_reader import Wanted, find_rollouts, visible
+from thinkaloud.tracking.rollout_writer import write_rollouts
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three steps of a group of two for math and logic; rewards 0.1 ... 1.2 / 12 in order."""
+    place = 0
+    for step in (1, 2, 3):
+        tasks, groups, scores = [], [], []
+        for domain in ("math", "logic"):
+            tasks.append(Task(id=task_id(domain, "Q"), domain=domain, source="test", question="Q", answer="A"))
+            group, own = [], []
+            for _ in range(2):
+                place += 1
+                ids = tuple(range(place))
+                group.append(
+                    Completion(
+                        task_id=tasks[-1].id,
+                        text=f"text {place}",
+                        token_ids=ids,
+                        logprobs=(0.0,) * place,
+                        finish=Finish.STOP,
+                    )
+                )
+                status = Status.CORRECT if place % 2 else Status.WRONG
+                own.append(Score(reward=place / 12, status=status))
+            groups.append(group)
+            scores.append(own)
+        write_rollouts(tmp_path, step, tasks, groups, scores)
+    return tmp_path
+
+
+def texts(folder: Path, wanted: Wanted) -> list[int]:
+    return [int(row["text"].split()[1]) for row in find_rollouts(folder, wanted)[0]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(limit=3), [1, 2, 3]),
+        (Wanted(limit=3, ascending=True), [12, 11, 10]),
+        (Wanted(domain="math"), [1, 2, 5, 6, 9, 10]),
+        (Wanted(domain="math", status="correct"), [1, 5, 9]),
+        (Wanted(step=2), [5, 6, 7, 8]),
+        (Wanted(step=-1), [9, 10, 11, 12]),
+        (Wanted(sort="reward", limit=2), [12, 11]),
+        (Wanted(sort="reward", ascending=True, limit=2), [1, 2]),
+        (Wanted(sort="length", limit=1), [12]),
+        (Wanted(domain="coding"), []),
+    ],
+)
+def test_what_is_wanted(folder: Path, wanted: Wanted, expected: list[int]) -> None:
+    assert texts(folder, wanted) == expected
+
+
+def test_a_row_has_what_a_reader_needs(folder: Path) -> None:
+    (row,), _ = find_rollouts(folder, Wanted(limit=1))
+    assert row["question"] == "Q"
+    assert (row["gold"], row["status"], row["finish"], row["num_tokens"]) == ("A", "correct", "stop", 1)
+    assert "token_ids" not in row
+
+
+def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no rollouts of step 7; there are some of steps 1 to 3"):
+        find_rollouts(folder, Wanted(step=7))
+    with pytest.raises(UserError, match=r"did you mean 'correct'"):
+        find_rollouts(folder, Wanted(status="corect"))
+    with pytest.raises(UserError, match=r"no completion is of domain 'mth' \(did you mean 'math'\?\)"):
+        find_rollouts(folder, Wanted(domain="mth"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no rollouts"):
+        find_rollouts(tmp_path / "empty", Wanted())
+
+
+def test_a_damaged_file_is_named_and_left_out(folder: Path) -> None:
+    (folder / "step-000002.parquet").write_bytes(b"PAR1 no more")
+    (folder / ".step-000004.parquet.9").write_bytes(b"")
+    rows, bad = find_rollouts(folder, Wanted(limit=99))
+    assert bad == ["step-000002.parquet"]
+    assert {row["step"] for row in rows} == {1, 3}
+
+
+def test_hostile_text_cannot_drive_the_terminal() -> None:
+    assert visible("a\x1b[2Jb\r\x07\x9b\u202e\n\tc") == "a\\x1b[2Jb\\r\\x07\\x9b\\u202e\n\tc"
