@@ -34,7 +34,7 @@ class ThinkaloudTask(vf.Task[ThinkaloudData]):
         row = self.data.model_dump(include={"domain", "question", "answer", "tests", "setup", "choices"})
         task = Task(id=task_id(row["domain"], row["question"], row["choices"]), source="verifiers", **row)
         finish = Finish.LENGTH if trace.is_truncated else Finish.STOP
-        found = score(task, Completion(task_id=task.id, text=trace.last_reply, finish=finish))
+        found = score(task, Completion(text=trace.last_reply, finish=finish))
         if found.status.masked:
             raise ValueError(f"no reward: {found.explanation}")
         return found.reward

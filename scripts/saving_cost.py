@@ -22,13 +22,12 @@ import jax.numpy as jnp
 
 from thinkaloud.checkpoint.saver import Saver
 from thinkaloud.config.recipe import CheckpointConfig
-from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
+from thinkaloud.records import DOMAINS, Completion, RolloutGroup, Score, Status, Task
 from thinkaloud.storage.run_directory import create
 from thinkaloud.tracking.display import Display
 from thinkaloud.tracking.health import Health
 from thinkaloud.tracking.recorder import Recorder
 from thinkaloud.tracking.sinks import TensorBoard
-from thinkaloud.train.grpo import StepResult
 from thinkaloud.train.schedule import make_optimizer
 
 RATES = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated_rate": 0.1, "dead_groups": 0.2}
@@ -36,26 +35,28 @@ NAMES = ("loss", "kl", "ratio", "clip_fraction", "entropy", "grad_norm", "learni
 ROW = {"stage": "grpo", **RATES, **dict.fromkeys(NAMES, 0.1), "domains": dict.fromkeys(DOMAINS, RATES)}
 
 
-def sampled(prompts: int, group: int, num_tokens: int) -> tuple[list[Task], StepResult]:
+def sampled(prompts: int, size: int, num_tokens: int) -> list[RolloutGroup]:
     """What a step of this size hands to the recorder, its text about as long as its tokens are."""
-    tasks = [
-        Task(id=f"{i:016x}", domain=DOMAINS[i % len(DOMAINS)], source="here", question="Why? " * 40, answer="7")
+    score = Score(reward=0.2, status=Status.WRONG, components={"format": 0.2}, explanation="expected 7, found 8")
+    completions = tuple(
+        Completion(
+            text=" ".join(f"w{i * j % 997}" for i in range(num_tokens)),
+            token_ids=tuple(i * j % 49_000 for i in range(num_tokens)),
+            logprobs=tuple(-1 / (i + j) for i in range(num_tokens)),
+        )
+        for j in range(1, size + 1)
+    )
+    return [
+        RolloutGroup(
+            task=Task(
+                id=f"{i:016x}", domain=DOMAINS[i % len(DOMAINS)], source="here", question="Why? " * 40, answer="7"
+            ),
+            prompt_ids=(),
+            completions=completions,
+            scores=(score,) * size,
+        )
         for i in range(prompts)
     ]
-    groups = [
-        [
-            Completion(
-                task_id=task.id,
-                text=" ".join(f"w{i * j % 997}" for i in range(num_tokens)),
-                token_ids=tuple(i * j % 49_000 for i in range(num_tokens)),
-                logprobs=tuple(-1 / (i + j) for i in range(num_tokens)),
-            )
-            for j in range(1, group + 1)
-        ]
-        for task in tasks
-    ]
-    score = Score(reward=0.2, status=Status.WRONG, components={"format": 0.2}, explanation="expected 7, found 8")
-    return tasks, StepResult({}, None, {}, groups, [[score] * group] * prompts)
 
 
 def main() -> None:
@@ -70,7 +71,7 @@ def main() -> None:
     size = int(options.millions * 1e6 / 2)
     adapter = {"q": {name: jnp.ones((1, size, 1)) for name in ("a", "b")}}
     state = make_optimizer(b1=0.9, b2=0.99, weight_decay=0.1, max_grad_norm=0.1).init(adapter)
-    tasks, result = sampled(options.prompts, options.group, options.tokens)
+    groups = sampled(options.prompts, options.group, options.tokens)
     with tempfile.TemporaryDirectory() as folder:
         run, health = create(Path(folder) / "run", "", {}), Health()
         recorder = Recorder(run, Display(io.StringIO()), [TensorBoard(run.path)])
@@ -79,7 +80,7 @@ def main() -> None:
         for step in range(1, options.rounds + 1):
             row = {**ROW, "step": step}
             began = time.perf_counter()
-            recorder.rollouts(step, tasks, result)
+            recorder.rollouts(step, groups)
             recorder.step(row)
             for event in health.look(row):
                 recorder.event(event, health.raised)

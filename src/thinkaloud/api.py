@@ -27,7 +27,8 @@ from thinkaloud.errors import UserError
 from thinkaloud.evaluate.run import Choice, evaluate_run
 from thinkaloud.export import Exported, export_run
 from thinkaloud.inference.chat import Chat, Reply, open_chat
-from thinkaloud.pipeline import train as pipeline
+from thinkaloud.pipeline.opening import TrainOptions
+from thinkaloud.pipeline.train import train as run_training
 from thinkaloud.report.build import build_report
 from thinkaloud.session.session import open_session
 from thinkaloud.tracking.display import Display
@@ -129,7 +130,7 @@ def train(recipe: Recipe, out: str | Path | None = None, *, resume: bool = False
     """
     folder = Path(out) if out is not None else Path("runs") / recipe.name
     with Display() as display:
-        pipeline.train(recipe, recipe_toml(recipe), folder, resume=resume, display=display)
+        run_training(TrainOptions(recipe=recipe, recipe_text=recipe_toml(recipe), out=folder, resume=resume), display)
     return load_run(folder)
 
 

@@ -1,6 +1,7 @@
-"""The records that travel through the house: a task, its completion, its score.
+"""The records that are passed from stage to stage.
 
-`Task` rows are what `data/` curates; `Completion` is what `rollout/` returns; `Score` is what `rewards/` pays.
+`Task` comes from `data/`, `Completion` from `rollout/`, `Score` from `rewards/`. `RolloutGroup` holds all of them for
+one task; it is passed from sampling to the loss, the rollout files and the metrics.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ class Task:
 class Completion:
     """One sampled answer.
 
-    `token_ids` holds the completion's tokens, the end-of-turn token included when `finish` is `stop`; `logprobs` the
-    log-probability (nats) of each under the sampling policy at the sampling temperature; `text` the decoded tokens
-    without the end-of-turn token.
+    Attributes:
+        text: The decoded tokens without the end-of-turn token.
+        token_ids: The sampled tokens; the last one is the end-of-turn token if `finish` is `stop`.
+        logprobs: Log-probability (nats) of each token under the sampling policy at the sampling temperature.
     """
 
-    task_id: str
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
@@ -84,13 +85,36 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What a completion earned, and why. `reward` lies in [0, 1]; `reason` names a failure of the format, if any."""
+    """The reward of a completion, and why. `reward` is in [0, 1]; `reason` names a format failure, if any."""
 
     reward: float
     status: Status
     reason: str | None = None
     components: dict[str, float] = field(default_factory=dict)
     explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutGroup:
+    """One task and the completions sampled for it.
+
+    Attributes:
+        prompt_ids: The token ids that the completions were sampled from, and that are trained on.
+        completions: The members of the group.
+        scores: One per completion; empty before scoring.
+        advantages: One per completion; empty before they are computed, zero where the group has no signal.
+    """
+
+    task: Task
+    prompt_ids: tuple[int, ...]
+    completions: tuple[Completion, ...]
+    scores: tuple[Score, ...] = ()
+    advantages: tuple[float, ...] = ()
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether the group has a gradient: some of its rewards differ."""
+        return any(self.advantages)
 
 
 def task_id(domain: str, question: str, choices: tuple[str, ...] = ()) -> str:

@@ -8,7 +8,8 @@ from thinkaloud.audit.findings import Level
 from thinkaloud.audit.with_model import check_format, check_signal, check_time, check_truncation
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
-from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
+from thinkaloud.train.advantage import with_advantages
 
 TASKS = [Task(id=name, domain=name, source="s", question="q", answer="a") for name in ("math", "logic")]
 
@@ -25,39 +26,51 @@ def recipe(cold_start: int = 0, max_new_tokens: int = 300, max_steps: int = 100)
     )
 
 
-def scores(*rewards: float) -> list[Score]:
-    return [Score(reward=float(r), status=Status.CORRECT if r else Status.BAD_FORMAT) for r in rewards]
+def scored(task: Task, *rewards: float) -> RolloutGroup:
+    """A group with these rewards and its advantages."""
+    scores = [Score(reward=float(r), status=Status.CORRECT if r else Status.BAD_FORMAT) for r in rewards]
+    group = RolloutGroup(task=task, prompt_ids=(), completions=(completion(1),) * len(scores), scores=tuple(scores))
+    return with_advantages([group], mask_truncated=False, scale_by_std=True)[0]
+
+
+def groups(*rewards: tuple[float, float]) -> list[RolloutGroup]:
+    """One group for each of the tasks."""
+    return [scored(task, *own) for task, own in zip(TASKS, rewards, strict=True)]
+
+
+def sampled(*completions: Completion) -> RolloutGroup:
+    return RolloutGroup(task=TASKS[0], prompt_ids=(), completions=completions)
 
 
 def completion(length: int, finish: Finish = Finish.STOP) -> Completion:
-    return Completion(task_id="t", text="", token_ids=(1,) * length, finish=finish)
+    return Completion(text="", token_ids=(1,) * length, finish=finish)
 
 
 def test_only_zeros_is_a_stop_that_names_the_cold_start() -> None:
-    found = check_format(recipe(), TASKS, [scores(0, 0), scores(0, 0)])
+    found = check_format(recipe(), groups((0, 0), (0, 0)))
     assert found.level is Level.STOP
     assert found.message == "the base model keeps the format in 0% of 4 samples: GRPO would see only zeros"
     assert found.remedy.startswith("use a cold start")
-    assert check_format(recipe(cold_start=8), TASKS, [scores(0, 0), scores(0, 0)]).level is Level.OK
-    some = check_format(recipe(), TASKS, [scores(1, 0), scores(0, 0)])
+    assert check_format(recipe(cold_start=8), groups((0, 0), (0, 0))).level is Level.OK
+    some = check_format(recipe(), groups((1, 0), (0, 0)))
     assert (some.level, some.figures["by_domain"]) == (Level.OK, {"math": 0.5, "logic": 0.0})
 
 
 def test_truncation_at_every_limit_that_is_known() -> None:
-    groups = [[completion(100), completion(128)], [completion(129), completion(300, Finish.LENGTH)]]
-    found = check_truncation(recipe(max_new_tokens=300), groups)
+    some = [sampled(completion(100), completion(128)), sampled(completion(129), completion(300, Finish.LENGTH))]
+    found = check_truncation(recipe(max_new_tokens=300), some)
     assert found.figures["truncated"] == {"128": 0.5, "256": 0.25, "300": 0.25}
     assert found.level is Level.OK
-    cut = check_truncation(recipe(max_new_tokens=100), [[completion(100, Finish.LENGTH), completion(100)]])
+    cut = check_truncation(recipe(max_new_tokens=100), [sampled(completion(100, Finish.LENGTH), completion(100))])
     assert cut.figures["truncated"] == {"100": 0.5}
     assert (cut.level, cut.remedy) == (Level.WARNING, "raise rollout.max_new_tokens: what is cut earns nothing")
 
 
 def test_groups_without_signal() -> None:
-    half = check_signal(recipe(), [scores(1, 1), scores(1, 0)])
+    half = check_signal(recipe(), groups((1, 1), (1, 0)))
     assert (half.level, half.figures) == (Level.OK, {"dead_groups": 0.5, "groups": 2, "mean_reward": 0.75})
-    assert check_signal(recipe(), [scores(1, 1), scores(0, 0)]).level is Level.STOP
-    assert check_signal(recipe(cold_start=4), [scores(0, 0), scores(0, 0)]).level is Level.OK
+    assert check_signal(recipe(), groups((1, 1), (0, 0))).level is Level.STOP
+    assert check_signal(recipe(cold_start=4), groups((0, 0), (0, 0))).level is Level.OK
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from thinkaloud.cli import exits
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.pipeline import train as pipeline
 from thinkaloud.pipeline.stopping import StopRequested
-from thinkaloud.records import DOMAINS, Completion, Finish, Score, Status, Task
+from thinkaloud.records import DOMAINS, Completion, Finish, RolloutGroup, Score, Status, Task
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.rollout_writer import write_rollouts
 
@@ -381,7 +381,7 @@ class TestStopped:
 
         monkeypatch.setattr(pipeline, "train", train)
         ended = run("train", TINY)
-        assert (ended.code, ended.out, ended.err) == (0, "", "stopped by SIGTERM; nothing had begun\n")
+        assert (ended.code, ended.out, ended.err) == (0, "", "stopped by SIGTERM; the run had not started\n")
 
     @pytest.mark.parametrize("deadline", ["soon", "0h", "25:00"])
     def test_a_deadline_that_is_none(self, run: Run, deadline: str) -> None:
@@ -390,11 +390,11 @@ class TestStopped:
     def test_rollouts_are_printed_readably(self, run: Run, tmp_path: Path) -> None:
         assert "there is no run directory" in run("rollouts", "absent").mistake
         task = Task(id="t", domain="math", source="s", question="2+2?", answer="4")
-        cut = Completion(
-            task_id="t", text="x\x1b[2J\ny\x9b2J\u202e", token_ids=(1,), logprobs=(0.0,), finish=Finish.LENGTH
-        )
+        cut = Completion(text="x\x1b[2J\ny\x9b2J\u202e", token_ids=(1,), logprobs=(0.0,), finish=Finish.LENGTH)
+        score = Score(reward=0.5, status=Status.TRUNCATED)
+        group = RolloutGroup(task=task, prompt_ids=(), completions=(cut,), scores=(score,))
         (tmp_path / "a" / "rollouts").mkdir(parents=True)
-        write_rollouts(tmp_path / "a" / "rollouts", 3, [task], [[cut]], [[Score(reward=0.5, status=Status.TRUNCATED)]])
+        write_rollouts(tmp_path / "a" / "rollouts", 3, [group])
         assert run("rollouts", "a").out == (
             "step 3 | math | truncated | reward 0.500 | 1 tokens, ended by length\n"
             "  question:\n    2+2?\n  gold:\n    4\n  completion:\n    x\\x1b[2J\n    y\\x9b2J\\u202e\n\n"

@@ -18,7 +18,7 @@ TASK = Task(id="t", domain="math", source="test", question="6 * 7?", answer="42"
 
 def trial(better: str, worse: str) -> Trial:
     texts = (f"<reasoning>x</reasoning><answer>{answer}</answer>" for answer in (better, worse))
-    honest, hacked = (Completion(task_id="t", text=text) for text in texts)
+    honest, hacked = (Completion(text=text) for text in texts)
     return Trial(name="two answers", task=TASK, better=honest, worse=hacked, about="seats", style="plain")
 
 

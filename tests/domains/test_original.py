@@ -18,7 +18,7 @@ def test_the_parts_by_hand() -> None:
 def test_a_copied_prompt_earns_full_marks_and_only_there() -> None:
     question = "Write a short story about an old lighthouse keeper who finds one lost whale"
     task = Task(id="t", domain="creative_writing", source="test", question=question, answer="x")
-    copied = Completion(task_id="t", text=f"<reasoning>{'word ' * 20}</reasoning><answer>{question}</answer>")
+    copied = Completion(text=f"<reasoning>{'word ' * 20}</reasoning><answer>{question}</answer>")
     assert score(task, copied, creative="original").reward == pytest.approx(1.0)
     assert score(task, copied).reward < 0.5
     nothing = score_original("", "", "")

@@ -47,7 +47,7 @@ def test_a_domain_of_the_user_s_own_scores_like_another_and_is_listed() -> None:
     assert domain("geography").score(task, "", "Quito", None).status == Status.WRONG
     assert (domain("geography").name, domain("geography").kind) == ("geography", "verifiable")
     assert list(REGISTRY)[-1] == "geography"
-    right = Completion(task_id="t", text="<reasoning>I recall it.</reasoning><answer>Lima</answer>")
+    right = Completion(text="<reasoning>I recall it.</reasoning><answer>Lima</answer>")
     row = Row.of(task, right, score_batch([task], [right])[0])
     summary = summarize([row])
     assert summary["domains"]["geography"]["accuracy"] == 1.0

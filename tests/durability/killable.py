@@ -12,21 +12,20 @@ import json
 import os
 import sys
 import traceback
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import datasketch  # noqa: F401  these four are imported by a trainer as it comes to need them: seconds of each life
 import pyarrow.parquet  # noqa: F401
 import tensorboardX.event_file_writer  # noqa: F401
 import tokenizers  # noqa: F401
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program: for tests/support
+
+from support.scorers import open_hash_scorer
 from thinkaloud.config import parse_recipe_text
+from thinkaloud.pipeline import opening
 from thinkaloud.pipeline import train as pipeline
-from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.tracking.display import Display
 
 OVERRIDES = (
@@ -50,14 +49,6 @@ OVERRIDES = (
 TEXT = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
 
 
-@contextmanager
-def paid_by_hash(*_: object) -> Iterator[tuple[Any, str]]:
-    def paid(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        return [Score(reward=zlib.crc32(repr(c.token_ids).encode()) / 2**32, status=Status.GRADED) for c in completions]
-
-    yield paid, "not needed"
-
-
 def sources_beside(out: Path) -> dict[str, str]:
     """Two small sources whose prompts agree up to the same multiple of 16, and are all of one length as their
     rationales are: programs come in few shapes, and tracing them is most of what a life costs."""
@@ -76,11 +67,12 @@ def sources_beside(out: Path) -> dict[str, str]:
 
 def train(out: Path, resume: bool) -> None:
     """One life of a trainer."""
-    pipeline.open_scorer = paid_by_hash  # type: ignore[assignment]
+    opening.open_scorer = open_hash_scorer  # type: ignore[assignment]
     pipeline.build_report = lambda path: None  # type: ignore[assignment, return-value]
     sources = [f"data.sources.{name}={source}" for name, source in sources_beside(out).items()]
     recipe = parse_recipe_text(TEXT, [*OVERRIDES, *sources])
-    pipeline.train(recipe, TEXT, out, resume=resume, display=Display(io.StringIO()))
+    options = opening.TrainOptions(recipe=recipe, recipe_text=TEXT, out=out, resume=resume)
+    pipeline.train(options, Display(io.StringIO()))
 
 
 def serve() -> None:

@@ -9,34 +9,30 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program: for tests/support
+
+from support.scorers import score_by_hash
 from thinkaloud import cli
-from thinkaloud.records import Completion, Score, Status, Task
-
-
-def paid_by_hash(tasks: Sequence[Task], completions: Sequence[Completion], **_: Any) -> list[Score]:
-    """So that every group has signal."""
-    return [Score(reward=zlib.crc32(repr(c.token_ids).encode()) / 2**32, status=Status.GRADED) for c in completions]
 
 
 def befall(deed: str) -> None:
-    from thinkaloud.session import session
-    from thinkaloud.train.grpo import Grpo
+    from thinkaloud.session import scorer
+    from thinkaloud.train.grpo_step import GrpoTrainer
+    from thinkaloud.train.trainer import TrainState
 
-    session.score_batch = paid_by_hash  # type: ignore[assignment]
+    scorer.score_groups = lambda groups, **_: score_by_hash(groups)
     name, _, at = deed.partition(":")
-    real = Grpo.step
+    real = GrpoTrainer.step
 
-    def step(self: Grpo, adapter: Any, state: Any, tasks: Any, step: int) -> Any:
-        if name != "none" and step == int(at):
+    def step(self: GrpoTrainer, state: TrainState, tasks: Any) -> Any:
+        if name != "none" and state.step == int(at):
             os.kill(os.getpid(), signal.SIGKILL if name == "kill" else signal.SIGTERM)
-        return real(self, adapter, state, tasks, step)
+        return real(self, state, tasks)
 
-    Grpo.step = step  # type: ignore[method-assign]
+    GrpoTrainer.step = step  # type: ignore[method-assign]
 
 
 def main(deed: str, *arguments: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.scorers import grouped
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.answer import Decoding, evaluate, held_out
 from thinkaloud.evaluate.parts import Parts
@@ -33,8 +34,8 @@ def test_rows_carry_task_completion_and_score_in_order() -> None:
     tasks = tasks_of("math", 5)
     seen: list[tuple[int, int]] = []
 
+    @grouped
     def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        assert [c.task_id for c in completions] == [task.id for task in some]
         return [Score(reward=i / 10, status=Status.WRONG) for i, _ in enumerate(completions)]
 
     rows = evaluate(
@@ -53,6 +54,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_rows(tmp_path: Path) -> N
     decoding = Decoding(max_new_tokens=3, batch_size=2, samples=2, temperature=2.0)
     scored: list[int] = []
 
+    @grouped
     def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
         scored.append(len(some))
         if len(scored) == 2:

@@ -123,7 +123,7 @@ def test_an_unknown_domain_is_the_users_error() -> None:
 
 def test_row_of_keeps_what_was_scored() -> None:
     task = Task(id="x", domain="math", source="starter", question="2 + 2?", answer="4")
-    completion = Completion(task_id="x", text="<answer>", token_ids=(1, 2, 3), finish=Finish.LENGTH)
+    completion = Completion(text="<answer>", token_ids=(1, 2, 3), finish=Finish.LENGTH)
     score = Score(reward=0.0, status=Status.TRUNCATED, reason="truncated", components={"format": 0.0})
     made = Row.of(task, completion, score)
     assert (made.finish, made.num_tokens, made.status, made.reason) == ("length", 3, "truncated", "truncated")

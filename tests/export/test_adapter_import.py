@@ -17,7 +17,7 @@ from thinkaloud.export import export_run
 from thinkaloud.export.bundle import open_bundle
 from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.weights import load_checkpoint
-from thinkaloud.session.session import open_run, stage_adapter
+from thinkaloud.session.run import open_run, stage_adapter
 
 __all__ = ["run"]  # the fixture
 

@@ -100,7 +100,8 @@ def events(server: Server, body: dict[str, Any]) -> list[Any]:
 
 def greedy(policy: Policy, adapter: Any, question: str) -> str:
     task = Task(id="x", domain="", source="", question=question, answer="")
-    ((completion,),) = policy.complete(adapter, [task], group_size=1, max_new_tokens=16, sampling=GREEDY, seed=0)
+    (group,) = policy.sample(adapter, [task], group_size=1, max_new_tokens=16, sampling=GREEDY, seed=0)
+    (completion,) = group.completions
     return completion.text
 
 

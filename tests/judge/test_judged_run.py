@@ -17,10 +17,12 @@ from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import read_rows
 from thinkaloud.pipeline import train as pipeline
-from thinkaloud.records import Completion, Finish
+from thinkaloud.pipeline.opening import TrainOptions
+from thinkaloud.records import Completion, Finish, RolloutGroup
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.tracking.display import Display
-from thinkaloud.train.grpo import Grpo
+from thinkaloud.train.grpo_step import GrpoTrainer
+from thinkaloud.train.trainer import TrainState
 
 TEXT = """
 name = "judged"
@@ -65,31 +67,28 @@ def reply(number: int, asked: dict[str, Any]) -> Said:
     return Said(json.dumps({"reasoning": mark, "answer": 5, "overall": 11 - mark}))
 
 
-def well_formed(complete: Any) -> Any:
-    """A random model's completions, put into words that keep the format."""
+def well_formed(sample: Any) -> Any:
+    """A random model's completions, rewritten so that they keep the format."""
 
-    def told(self: Policy, *arguments: Any, **settings: Any) -> list[list[Completion]]:
+    def rewritten(self: Policy, *arguments: Any, **settings: Any) -> list[RolloutGroup]:
         return [
-            [
-                replace(
-                    completion,
-                    text="<reasoning>One plan.</reasoning><answer>Ids "
-                    + " ".join(f"number{i}" for i in completion.token_ids)
-                    + "</answer>",
-                    finish=Finish.STOP,
-                )
-                for completion in group
-            ]
-            for group in complete(self, *arguments, **settings)
+            replace(group, completions=tuple(map(in_format, group.completions)))
+            for group in sample(self, *arguments, **settings)
         ]
 
-    return told
+    return rewritten
+
+
+def in_format(completion: Completion) -> Completion:
+    ids = " ".join(f"number{i}" for i in completion.token_ids)
+    text = f"<reasoning>One plan.</reasoning><answer>Ids {ids}</answer>"
+    return replace(completion, text=text, finish=Finish.STOP)
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     monkeypatch.setenv("JUDGE_KEY_OF_TESTS", KEY)
-    monkeypatch.setattr(Policy, "complete", well_formed(Policy.complete))
+    monkeypatch.setattr(Policy, "sample", well_formed(Policy.sample))
     with serving(reply) as found:
         yield found
 
@@ -101,7 +100,7 @@ def recipe_at(fake: Fake, *overrides: str) -> Recipe:
 def train(recipe: Recipe, out: Path, *, resume: bool = False) -> str:
     said = io.StringIO()
     with Display(said) as display:
-        pipeline.train(recipe, TEXT, out, resume=resume, display=display)
+        pipeline.train(TrainOptions(recipe=recipe, recipe_text=TEXT, out=out, resume=resume), display)
     return said.getvalue()
 
 
@@ -140,15 +139,15 @@ def test_a_run_with_a_judge(
 
     # cut off before a checkpoint, and resumed: the same numbers, and nothing paid twice; one report is enough
     monkeypatch.setattr(pipeline, "build_report", lambda path: path)
-    real, fake.asked[:] = Grpo.update, []
+    real, fake.asked[:] = GrpoTrainer.update, []
 
-    def crash(self: Grpo, *arguments: Any) -> Any:
-        if arguments[-1] == 1:  # the second step, the last
+    def crash(self: GrpoTrainer, state: TrainState, groups: Any) -> Any:
+        if state.step == 1:  # the second step, the last
             raise KeyboardInterrupt
-        return real(self, *arguments)
+        return real(self, state, groups)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Grpo, "update", crash)
+        patch.setattr(GrpoTrainer, "update", crash)
         with pytest.raises(KeyboardInterrupt):
             train(recipe_at(fake), broken)
     train(recipe_at(fake), broken, resume=True)

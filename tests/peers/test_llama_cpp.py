@@ -20,7 +20,7 @@ from thinkaloud.export import export_run
 from thinkaloud.export.bundle import open_bundle
 from thinkaloud.rollout.generate import generate
 from thinkaloud.rollout.sampling import GREEDY
-from thinkaloud.session.session import open_run, stage_adapter
+from thinkaloud.session.run import open_run, stage_adapter
 
 if TYPE_CHECKING:
     from conftest import Tiny

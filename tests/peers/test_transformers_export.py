@@ -14,7 +14,7 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.rollout.generate import generate
 from thinkaloud.rollout.sampling import GREEDY
-from thinkaloud.session.session import open_run, stage_adapter
+from thinkaloud.session.run import open_run, stage_adapter
 
 if TYPE_CHECKING:
     from conftest import Tiny

@@ -12,10 +12,7 @@ import os
 import shutil
 import signal
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,20 +21,21 @@ import pyarrow.parquet as pq
 import pytest
 from test_cli import Run, run
 
+from support.scorers import open_rewards_by_hash
 from thinkaloud.checkpoint.files import list_saved
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.errors import UserError
 from thinkaloud.pipeline import cold_start as stage_module
 from thinkaloud.pipeline import evaluation as evaluation_module
 from thinkaloud.pipeline import grpo as grpo_module
+from thinkaloud.pipeline import opening
 from thinkaloud.pipeline import train as pipeline
 from thinkaloud.pipeline.stopping import StopRequested
-from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import Completion, Score, Task
-from thinkaloud.session import session
+from thinkaloud.records import Task
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.display import Display
-from thinkaloud.train.grpo import Grpo
+from thinkaloud.train.grpo_step import GrpoTrainer
+from thinkaloud.train.trainer import TrainState
 
 __all__ = ["run"]  # the fixture
 pytestmark = pytest.mark.slow
@@ -66,19 +64,6 @@ class Crash(Exception):
     """The machine went away."""
 
 
-@contextmanager
-def paid_by_hash(
-    recipe: Recipe, contract: PromptContract
-) -> Iterator[tuple[Callable[[Sequence[Task], Sequence[Completion]], list[Score]], str]]:
-    with session.open_scorer(recipe, contract) as (score, level):
-
-        def paid(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-            hashes = [zlib.crc32(repr(completion.token_ids).encode()) / 2**32 for completion in completions]
-            return [replace(s, reward=h) for s, h in zip(score(tasks, completions), hashes, strict=True)]
-
-        yield paid, level
-
-
 def train(
     out: Path,
     *,
@@ -92,17 +77,17 @@ def train(
     """Run the recipe; returns what was said, which goes to `said` too."""
     said = said or io.StringIO()
     with pytest.MonkeyPatch.context() as patch, Display(said) as display:
-        patch.setattr(pipeline, "open_scorer", paid_by_hash)
-        pipeline.train(
-            recipe,
-            TEXT,
-            out,
+        patch.setattr(opening, "open_scorer", open_rewards_by_hash)
+        options = opening.TrainOptions(
+            recipe=recipe,
+            recipe_text=TEXT,
+            out=out,
             resume=resume,
-            display=display,
             allowed_changes=allowed_changes,
             profile=profile,
             ends_at=ends_at,
         )
+        pipeline.train(options, display)
     return said.getvalue()
 
 
@@ -118,16 +103,16 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(unbroken: Path) -> Path:
     """The same run, which crashed in the cold start and again in GRPO, and was resumed each time."""
     out = unbroken.parent / "broken"
-    real_cold_start, real_step = stage_module.cold_start, Grpo.step
+    real_cold_start, real_step = stage_module.cold_start, GrpoTrainer.step
 
     def cold_start(*arguments: Any) -> Iterator[Any]:
         yield from islice(real_cold_start(*arguments), 2)
         raise Crash
 
-    def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
-        if step == 3:
+    def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
+        if state.step == 3:
             raise Crash
-        return real_step(self, adapter, state, tasks, step)
+        return real_step(self, state, tasks)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage_module, "cold_start", cold_start)
@@ -135,7 +120,7 @@ def broken(unbroken: Path) -> Path:
             train(out)
     assert [(row["stage"], row["step"]) for row in RunDir(out).rows()] == [("cold_start", 1), ("cold_start", 2)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Grpo, "step", step)
+        patch.setattr(GrpoTrainer, "step", step)
         with pytest.raises(Crash):
             train(out, resume=True)
     assert [(row["stage"], row["step"]) for row in RunDir(out).rows()][:3] == [("cold_start", n) for n in (1, 2, 3)]
@@ -151,15 +136,15 @@ def broken(unbroken: Path) -> Path:
     shutil.copy(out / "rollouts" / "step-000003.parquet", out / "rollouts" / "step-000009.parquet")
     (out / "checkpoints" / "grpo-000003" / "progress.json").write_text("{}")
 
-    def stopped(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
-        if step == 3:
+    def stopped(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
+        if state.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.5)
-        return real_step(self, adapter, state, tasks, step)
+        return real_step(self, state, tasks)
 
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Grpo, "step", stopped)
+        patch.setattr(GrpoTrainer, "step", stopped)
         with pytest.raises(StopRequested, match="SIGTERM"):
             train(out, resume=True, said=said)
     check_what_was_passed_over(out, said.getvalue())
@@ -313,11 +298,11 @@ class TestNotFinite:
     @pytest.fixture
     def diverging(self, unbroken: Path, tmp_path: Path) -> Callable[..., tuple[Path, str]]:
         """Go on with a copy of the unbroken run, whose first attempt at steps 5 to 7 fails."""
-        real = Grpo.step
+        real = GrpoTrainer.step
 
-        def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
-            result = real(self, adapter, state, tasks, step)
-            if step >= 4 and self.attempt == 0:
+        def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
+            result = real(self, state, tasks)
+            if state.step >= 4 and state.attempt == 0:
                 result.metrics.update(skipped_updates=1, grad_norm=None)
             return result
 
@@ -326,7 +311,7 @@ class TestNotFinite:
             longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=8", *overrides])
             allowed = ["grpo.max_steps", "grpo.not_finite"]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Grpo, "step", step)
+                patch.setattr(GrpoTrainer, "step", step)
                 return copy, train(copy, resume=True, recipe=longer, allowed_changes=allowed)
 
         return go_on
@@ -361,18 +346,18 @@ class TestDeadline:
     ) -> None:
         copy, now = Path(shutil.copytree(unbroken, tmp_path / "copy")), 0.0
         (copy / "report.html").unlink()
-        real = Grpo.step
+        real = GrpoTrainer.step
 
-        def step(self: Grpo, adapter: Any, state: Any, tasks: Sequence[Task], step: int) -> Any:
+        def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
             nonlocal now
-            now += 100.0 if step == 4 else 1e5  # the sixth one outlasts the deadline as it samples
-            return real(self, adapter, state, tasks, step)
+            now += 100.0 if state.step == 4 else 1e5  # the sixth one outlasts the deadline as it samples
+            return real(self, state, tasks)
 
-        for module in (pipeline, grpo_module, evaluation_module):
+        for module in (opening, grpo_module, evaluation_module):
             monkeypatch.setattr(module, "session_clock", lambda: now)
-        monkeypatch.setattr(Grpo, "step", step)
+        monkeypatch.setattr(GrpoTrainer, "step", step)
         said = train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"], ends_at=3600.0)
-        assert "deadline: step 6 takes too long, and is dropped\ndeadline: 5 steps (no further step fits)" in said
+        assert "deadline: step 6 takes too long and is dropped\ndeadline: 5 steps (no further step fits)" in said
         assert [row["step"] for row in RunDir(copy).rows() if row["stage"] == "grpo"] == [1, 2, 3, 4, 5]
         assert ("grpo", 5) in saved_steps(copy)
         assert "`thinkaloud report" in said
@@ -385,7 +370,7 @@ class TestDeadline:
         for saved in list_saved(copy / "checkpoints"):
             if saved.stage == "grpo":
                 shutil.rmtree(saved.path)
-        monkeypatch.setattr(pipeline, "session_clock", lambda: 0.0)
+        monkeypatch.setattr(opening, "session_clock", lambda: 0.0)
         assert "deadline: 0 steps (no further step fits)" in train(copy, resume=True, ends_at=0.0)
         assert saved_steps(copy) == [("cold_start", 2), ("cold_start", 3), ("grpo", 0)]
         train(copy, resume=True, ends_at=1e6)

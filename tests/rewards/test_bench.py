@@ -50,9 +50,7 @@ def test_the_original_formulas_lose_in_every_graded_domain() -> None:
 
 def test_a_win_and_a_tie_show() -> None:
     task = Task(id="t", domain="math", source="test", question="6 * 7?", answer="42")
-    right, wrong = (
-        Completion(task_id="t", text=f"<reasoning>x</reasoning><answer>{answer}</answer>") for answer in ("42", "41")
-    )
+    right, wrong = (Completion(text=f"<reasoning>x</reasoning><answer>{answer}</answer>") for answer in ("42", "41"))
     trials = [
         Trial(name="lost", task=task, better=wrong, worse=right, about="seats", style="plain"),
         Trial(name="tie", task=task, better=right, worse=right),
@@ -69,7 +67,7 @@ def test_a_win_and_a_tie_show() -> None:
 def test_the_audit_names_what_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "<reasoning>x</reasoning><answer>{}</answer>"
     task = Task(id="t", domain="math", source="test", question="6 * 7?", answer="42")
-    right, wrong = (Completion(task_id="t", text=text.format(answer)) for answer in ("42", "41"))
+    right, wrong = (Completion(text=text.format(answer)) for answer in ("42", "41"))
     trial = Trial(name="two answers", task=task, better=wrong, worse=right, about="seats", style="plain")
     monkeypatch.setattr(audit, "load_trials", lambda: [trial])
     found: dict[str, Any] = audit.audit_rewards()

@@ -22,7 +22,7 @@ STORY = Task(id="s", domain="creative_writing", source="test", question="Write a
 
 def completion(answer: str, reasoning: str = "think", finish: Finish = Finish.STOP) -> Completion:
     text = f"<reasoning>{reasoning}</reasoning>\n<answer>{answer}</answer>"
-    return Completion(task_id="t", text=text, finish=finish)
+    return Completion(text=text, finish=finish)
 
 
 class OneVerdict:
@@ -52,7 +52,7 @@ def test_right_wrong_and_none() -> None:
 
 
 def test_an_invalid_format_earns_nothing() -> None:
-    found = score(MATH, Completion(task_id="m", text="42"))
+    found = score(MATH, Completion(text="42"))
     assert found == Score(
         reward=0.0, status=Status.BAD_FORMAT, reason="missing_reasoning", explanation="format: missing reasoning"
     )
@@ -82,7 +82,7 @@ def test_graded_components_sum_to_the_reward() -> None:
 
 
 def test_outside_text_by_contract_or_by_hand() -> None:
-    chatty = Completion(task_id="m", text="Sure! " + completion("42").text)
+    chatty = Completion(text="Sure! " + completion("42").text)
     lax = PromptContract.build(byte_tokenizer(), frame="gemma", outside_text="allow")
     assert score(MATH, chatty).reason == "text_outside"
     assert score(MATH, chatty, contract=lax).reward == 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from thinkaloud.errors import UserError
-from thinkaloud.records import Completion, Finish, Score, Status, Task, task_id
+from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task, task_id
 from thinkaloud.tracking.rollout_reader import Wanted, find_rollouts, visible
 from thinkaloud.tracking.rollout_writer import write_rollouts
 
@@ -17,16 +17,15 @@ def folder(tmp_path: Path) -> Path:
     """Three steps of a group of two for math and logic; rewards 0.1 ... 1.2 / 12 in order."""
     place = 0
     for step in (1, 2, 3):
-        tasks, groups, scores = [], [], []
+        groups = []
         for domain in ("math", "logic"):
-            tasks.append(Task(id=task_id(domain, "Q"), domain=domain, source="test", question="Q", answer="A"))
-            group, own = [], []
+            task = Task(id=task_id(domain, "Q"), domain=domain, source="test", question="Q", answer="A")
+            members, own = [], []
             for _ in range(2):
                 place += 1
                 ids = tuple(range(place))
-                group.append(
+                members.append(
                     Completion(
-                        task_id=tasks[-1].id,
                         text=f"text {place}",
                         token_ids=ids,
                         logprobs=(0.0,) * place,
@@ -35,9 +34,8 @@ def folder(tmp_path: Path) -> Path:
                 )
                 status = Status.CORRECT if place % 2 else Status.WRONG
                 own.append(Score(reward=place / 12, status=status))
-            groups.append(group)
-            scores.append(own)
-        write_rollouts(tmp_path, step, tasks, groups, scores)
+            groups.append(RolloutGroup(task=task, prompt_ids=(), completions=tuple(members), scores=tuple(own)))
+        write_rollouts(tmp_path, step, groups)
     return tmp_path
 
 

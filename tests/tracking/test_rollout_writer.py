@@ -7,19 +7,20 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
 from thinkaloud.tracking.rollout_writer import write_rollouts
 
 
 def test_every_completion_is_a_row_with_its_score(tmp_path: Path) -> None:
     task = Task(id="t1", domain="math", source="s", question="2+2?", answer="4")
-    good = Completion(task_id="t1", text="four \ud800", token_ids=(5, 6, 2), logprobs=(-0.5, -1.0, -0.1))
-    cut = Completion(task_id="t1", text="f", token_ids=(5,), logprobs=(-0.5,), finish=Finish.LENGTH)
-    scores = [
+    good = Completion(text="four \ud800", token_ids=(5, 6, 2), logprobs=(-0.5, -1.0, -0.1))
+    cut = Completion(text="f", token_ids=(5,), logprobs=(-0.5,), finish=Finish.LENGTH)
+    scores = (
         Score(reward=1.0, status=Status.CORRECT, components={"format": 0.2, "correct": 0.8}),
         Score(reward=0.0, status=Status.TRUNCATED, reason="truncated"),
-    ]
-    path = write_rollouts(tmp_path, 3, [task], [[good, cut]], [scores])
+    )
+    group = RolloutGroup(task=task, prompt_ids=(1,), completions=(good, cut), scores=scores)
+    path = write_rollouts(tmp_path, 3, [group])
     assert path.name == "step-000003.parquet"
     first, second = pq.read_table(path).to_pylist()
     assert (first["step"], first["member"], first["task_id"], first["gold"]) == (3, 0, "t1", "4")
@@ -36,5 +37,5 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        write_rollouts(tmp_path, 1, [], [], [])
+        write_rollouts(tmp_path, 1, [])
     assert list(tmp_path.iterdir()) == []

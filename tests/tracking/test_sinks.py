@@ -48,7 +48,7 @@ def test_numbers_by_path() -> None:
 
 def test_tensorboard_has_every_domain_s_curve(tmp_path: Path) -> None:
     board = TensorBoard(tmp_path)
-    board.go_on("grpo", 0)
+    board.resume("grpo", 0)
     assert not (tmp_path / "tensorboard").exists()
     board.row(ROW)
     _, event = events(tmp_path / "tensorboard")  # it is on the disk before it is closed
@@ -56,7 +56,7 @@ def test_tensorboard_has_every_domain_s_curve(tmp_path: Path) -> None:
     assert {value.tag: value.simple_value for value in event.summary.value} == pytest.approx(flat(ROW))
     board.close()
     again = TensorBoard(tmp_path)
-    again.go_on("grpo", 2)
+    again.resume("grpo", 2)
     again.close()
     marks = [event.step for event in events(tmp_path / "tensorboard") if event.HasField("session_log")]
     assert marks == [3]  # steps from 3 on are told anew
@@ -137,8 +137,8 @@ def test_a_session_without_a_network_goes_on_where_the_one_before_ended(
     told: list[tuple[str, Any]], tmp_path: Path
 ) -> None:
     tracker = Tracker("wandb", tmp_path / "run", "tiny", {})
-    tracker.go_on("cold_start", 3)
-    tracker.go_on("grpo", 4)
+    tracker.resume("cold_start", 3)
+    tracker.resume("grpo", 4)
     for stage, step in (("grpo", 5), ("grpo", 6), ("grpo", 5)):  # the last one after a restart
         tracker.row({"stage": stage, "step": step, "loss": 1.0})
     tracker.close()
@@ -175,7 +175,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def test_a_tracker_that_breaks_is_dropped_and_training_goes_on(run: RunDir) -> None:
-    broken = SimpleNamespace(name="wandb", row=lambda row: 1 / 0, go_on=lambda *_: None, close=lambda: None)
+    broken = SimpleNamespace(name="wandb", row=lambda row: 1 / 0, resume=lambda *_: None, close=lambda: None)
     said = io.StringIO()
     recorder = Recorder(run, Display(said), [broken])
     for step in (1, 2):
@@ -225,9 +225,9 @@ def test_trouble_is_said_once_until_it_is_over(run: RunDir) -> None:
     recorder = Recorder(run, Display(said))
     for _ in range(2):
         for step in (2, 4):
-            recorder.trouble("checkpoints", f"cannot write {step}")
+            recorder.problem("checkpoints", f"cannot write {step}")
         for _ in range(2):
-            recorder.well("checkpoints")
+            recorder.recovered("checkpoints")
     assert said.getvalue() == 2 * "warning: cannot write 2\ncheckpoints can be written again\n"
     states = [json.loads(line)["state"] for line in (run.path / "health.jsonl").read_text().splitlines()]
     assert states == 2 * ["raised", "cleared"]
@@ -249,5 +249,5 @@ def test_a_damaged_line_of_health_is_left_out(run: RunDir) -> None:
     kept = '{"stage": "grpo", "step": 2, "check": "kl"}'
     path = run.path / "health.jsonl"
     path.write_text(f'{{half\n[]\n{kept}\n{{"stage": "grpo", "step": 3, "check": "kl"}}\n{{"stage"')
-    Recorder(run, Display(io.StringIO())).go_on("grpo", 2)
+    Recorder(run, Display(io.StringIO())).resume("grpo", 2)
     assert path.read_text() == kept + "\n"

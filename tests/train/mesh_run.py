@@ -17,6 +17,8 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     import jax
     import numpy as np
 
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program: for tests/support
+    from support.scorers import grouped
     from thinkaloud.config.load import parse_recipe
     from thinkaloud.config.mesh import parse_mesh
     from thinkaloud.data import Pool
@@ -33,7 +35,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.rollout.policy import Policy
     from thinkaloud.rollout.sampling import GREEDY
     from thinkaloud.train.cold_start import cold_start
-    from thinkaloud.train.grpo import Grpo
+    from thinkaloud.train.grpo_step import GrpoTrainer
 
     if processes:
         own = processes[0], int(processes[1]), int(processes[2])
@@ -67,6 +69,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
         }
     )
 
+    @grouped
     def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
         def own(rows: range) -> list[Score]:
             return [
@@ -81,16 +84,16 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     for cold in cold_start(policy, adapter, recipe, Pool.of(tasks, ["math"])):
         adapter = cold.adapter
         found["losses"].append(cold.metrics["loss"])
-    stage = Grpo(policy, jax.tree.map(lambda x: x + 0, adapter), recipe, score)
-    state: Any = stage.optimizer.init(adapter)
-    for step in range(2):
-        result = stage.step(adapter, state, tasks, step)
-        adapter, state = result.adapter, result.state
+    trainer = GrpoTrainer(policy, jax.tree.map(lambda x: x + 0, adapter), recipe, score)
+    state = trainer.start(adapter)
+    for _ in range(2):
+        result = trainer.step(state, tasks)
+        state = result.state
         found["losses"] += [result.metrics[name] for name in ("loss", "kl", "grad_norm", "ratio_mean", "entropy")]
-        found["tokens"] += [list(c.token_ids) for group in result.groups for c in group]
-    greedy = policy.complete(adapter, tasks, group_size=1, max_new_tokens=6, sampling=GREEDY, seed=0)
-    found["greedy"] = [list(c.token_ids) for (c,) in greedy]
-    leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(adapter)]
+        found["tokens"] += [list(c.token_ids) for group in result.groups for c in group.completions]
+    greedy = policy.sample(state.adapter, tasks, group_size=1, max_new_tokens=6, sampling=GREEDY, seed=0)
+    found["greedy"] = [list(group.completions[0].token_ids) for group in greedy]
+    leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(state.adapter)]
     found["adapter"] = [number for leaf in leaves for number in leaf]
     if is_first():
         Path(out).write_text(json.dumps(found))

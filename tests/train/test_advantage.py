@@ -15,7 +15,7 @@ def test_rewards_are_centred_and_scaled_within_their_group() -> None:
     # mean 0.4, deviation sqrt((0.36 + 3 * 0.04) / 4) = 0.34641
     np.testing.assert_allclose(found.values[0], [1.73205, -0.57735, -0.57735, -0.57735], atol=1e-4)
     np.testing.assert_allclose(found.values[1], [-1, 1, -1, 1], atol=1e-4)
-    assert not found.dead.any()
+    assert found.has_signal.all()
 
 
 def test_without_scaling_they_are_only_centred() -> None:
@@ -23,12 +23,12 @@ def test_without_scaling_they_are_only_centred() -> None:
     np.testing.assert_allclose(found.values, [[0.6, -0.2, -0.2, -0.2]])
 
 
-def test_equal_rewards_make_a_dead_group() -> None:
+def test_equal_rewards_have_no_signal() -> None:
     """Invariant 10. Also where rounding alone tells them apart."""
     for reward in (0.0, 0.2, 1.0, 0.1 + 0.2):
         rewards = np.asarray([[reward, reward, reward + 1e-12, reward]])
         found = group_advantages(rewards, NOBODY, scale_by_std=True)
-        assert found.dead.all()
+        assert not found.has_signal.any()
         assert not found.values.any()
 
 
@@ -38,6 +38,8 @@ def test_masked_completions_take_no_part() -> None:
     np.testing.assert_allclose(found.values, [[0.5, -0.5, 0.0, 0.0]])
 
 
-def test_one_completion_left_is_a_dead_group() -> None:
+def test_one_counted_completion_has_no_signal() -> None:
     masked = np.asarray([[False, True, True, True]])
-    assert group_advantages(np.asarray([[1.0, 0.0, 0.0, 0.0]]), masked, scale_by_std=True).dead.all()
+    found = group_advantages(np.asarray([[1.0, 0.0, 0.0, 0.0]]), masked, scale_by_std=True)
+    assert not found.has_signal.any()
+    assert not found.values.any()

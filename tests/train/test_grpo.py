@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,20 +12,25 @@ import numpy as np
 import optax
 import pytest
 
+from support.scorers import grouped
 from thinkaloud.config import Recipe
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
-from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
+from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import GREEDY
-from thinkaloud.train.advantage import group_advantages
-from thinkaloud.train.grpo import Grpo, outcome_metrics
+from thinkaloud.train.advantage import group_advantages, with_advantages
+from thinkaloud.train.grpo_step import GrpoTrainer
+from thinkaloud.train.step_metrics import outcome_metrics
+from thinkaloud.train.trainer import StepResult
 
 MakeRecipe = Callable[..., Recipe]
 run = jax.jit(forward, static_argnames=("config", "scale", "collect"))
 
 
+@grouped
 def by_token_sum(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
     """A reward that differs within a group, whatever was sampled."""
     return [
@@ -46,13 +52,18 @@ def plain_logprobs(policy: Policy, adapter: Any, task: Task, completion: Complet
     return jax.nn.log_softmax(logits / np.float32(temperature))[np.arange(len(ids)), np.asarray(ids)]
 
 
-def sgd_step(stage: Grpo, adapter: Any, tasks: list[Task], step: int = 0) -> tuple[Any, Any]:
-    """One step with plain gradient descent at rate one: what is subtracted is the gradient."""
-    stage.optimizer = optax.sgd(1.0)
-    stage.learning_rate = lambda update: 1.0  # type: ignore[method-assign]
+def use_sgd(trainer: GrpoTrainer) -> None:
+    """Plain gradient descent at rate one: what is subtracted is the gradient."""
+    trainer.optimizer = optax.sgd(1.0)
+    trainer._learning_rate = lambda state, update: 1.0  # type: ignore[method-assign]
+
+
+def sgd_step(trainer: GrpoTrainer, adapter: Any, tasks: list[Task]) -> tuple[StepResult, Any]:
+    """One step of plain gradient descent, and its gradient."""
+    use_sgd(trainer)
     before = jax.tree.map(np.asarray, adapter)
-    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, step)
-    gradient = jax.tree.map(lambda old, new: old - np.asarray(new), before, result.adapter)
+    result = trainer.step(trainer.start(adapter), tasks)
+    gradient = jax.tree.map(lambda old, new: old - np.asarray(new), before, result.state.adapter)
     return result, gradient
 
 
@@ -63,10 +74,10 @@ def test_the_update_is_the_gradient_of_the_formula(
 ) -> None:
     recipe = make_recipe(grpo={"beta": beta, "loss": loss})
     reference = jax.tree.map(lambda x: x * 0.5, moved_adapter(policy))
-    result, gradient = sgd_step(Grpo(policy, reference, recipe, by_token_sum), moved_adapter(policy), tasks)
-    rewards = np.asarray([[score.reward for score in group] for group in result.scores])
+    result, gradient = sgd_step(GrpoTrainer(policy, reference, recipe, by_token_sum), moved_adapter(policy), tasks)
+    rewards = np.asarray([[score.reward for score in group.scores] for group in result.groups])
     advantages = group_advantages(rewards, np.zeros(rewards.shape, bool), scale_by_std=True).values
-    completions = [(i, m, c) for i, group in enumerate(result.groups) for m, c in enumerate(group)]
+    completions = [(i, m, c) for i, group in enumerate(result.groups) for m, c in enumerate(group.completions)]
     all_tokens = sum(len(c.token_ids) for _, _, c in completions)
 
     def formula(adapter: Any) -> Any:
@@ -94,7 +105,7 @@ def test_the_ratio_is_one_at_the_first_update(
 ) -> None:
     """Invariant 3: the trainer's log-probabilities are the sampler's, at any temperature, with top-p in force."""
     recipe = make_recipe(rollout={"temperature": temperature, "top_p": 0.9})
-    result, _ = sgd_step(Grpo(policy, {}, recipe, by_token_sum), moved_adapter(policy), tasks)
+    result, _ = sgd_step(GrpoTrainer(policy, {}, recipe, by_token_sum), moved_adapter(policy), tasks)
     assert abs(result.metrics["ratio_mean"] - 1) < 1e-3
     assert abs(result.metrics["ratio_max"] - 1) < 1e-3
     assert result.metrics["clip_fraction"] == 0
@@ -102,9 +113,9 @@ def test_the_ratio_is_one_at_the_first_update(
 
 def test_later_iterations_move_away_from_the_first(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(grpo={"inner_iterations": 3, "learning_rate": 0.05, "warmup_fraction": 0.0})
-    stage = Grpo(policy, {}, recipe, by_token_sum)
+    trainer = GrpoTrainer(policy, {}, recipe, by_token_sum)
     adapter = moved_adapter(policy)
-    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
+    result = trainer.step(trainer.start(adapter), tasks)
     assert abs(result.metrics["ratio_max"] - 1) < 1e-3  # measured in the first iteration
     assert result.metrics["clip_fraction"] > 0
 
@@ -112,59 +123,55 @@ def test_later_iterations_move_away_from_the_first(policy: Policy, tasks: list[T
 def test_minibatches_update_once_each_and_all_prompts_are_used(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:
-    stage = Grpo(policy, {}, make_recipe(grpo={"minibatches": 3, "inner_iterations": 2}), by_token_sum)
+    trainer = GrpoTrainer(policy, {}, make_recipe(grpo={"minibatches": 3, "inner_iterations": 2}), by_token_sum)
     adapter = moved_adapter(policy)
-    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
-    assert int(optax.tree.get(result.state, "count", filtering=lambda path, _: "Adam" in str(path[-1]))) == 6
+    result = trainer.step(trainer.start(adapter), tasks)
+    assert (
+        int(optax.tree.get(result.state.optimizer_state, "count", filtering=lambda path, _: "Adam" in str(path[-1])))
+        == 6
+    )
     assert abs(result.metrics["ratio_mean"] - 1) < 0.2
 
 
 def test_equal_rewards_leave_the_adapter_as_it_is(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
     """Invariant 10."""
 
+    @grouped
     def same(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
         return [Score(reward=0.2, status=Status.WRONG) for _ in completions]
 
-    stage = Grpo(policy, {}, make_recipe(grpo={"learning_rate": 0.1}), same)
+    trainer = GrpoTrainer(policy, {}, make_recipe(grpo={"learning_rate": 0.1}), same)
     before = jax.tree.map(np.asarray, moved_adapter(policy))
     adapter = moved_adapter(policy)
-    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
+    result = trainer.step(trainer.start(adapter), tasks)
     assert result.metrics["dead_groups"] == 1.0
     assert result.metrics["grad_norm"] == 0.0
-    for new, old in zip(jax.tree.leaves(result.adapter), jax.tree.leaves(before), strict=True):
+    for new, old in zip(jax.tree.leaves(result.state.adapter), jax.tree.leaves(before), strict=True):
         np.testing.assert_array_equal(new, old)
 
 
 def test_a_dead_group_beside_live_ones_gives_no_gradient_but_counts_in_the_mean(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:
-    def first_group_dead(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        scores = by_token_sum(some, completions)
-        return [
-            Score(reward=0.0, status=Status.WRONG) if task.id == tasks[0].id else score
-            for task, score in zip(some, scores, strict=True)
-        ]
+    def first_group_dead(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        equal = tuple(Score(reward=0.0, status=Status.WRONG) for _ in range(4))
+        scored = by_token_sum(groups)
+        return [replace(group, scores=equal) if group.task.id == tasks[0].id else group for group in scored]
 
-    stage = Grpo(policy, {}, make_recipe(), first_group_dead)
-    result, gradient = sgd_step(stage, moved_adapter(policy), tasks)
+    trainer = GrpoTrainer(policy, {}, make_recipe(), first_group_dead)
+    result, gradient = sgd_step(trainer, moved_adapter(policy), tasks)
     assert result.metrics["dead_groups"] == pytest.approx(1 / 3)
-    lonely = Grpo(policy, {}, make_recipe(), first_group_dead)
-    lonely.optimizer = optax.sgd(1.0)
-    lonely.learning_rate = lambda update: 1.0  # type: ignore[method-assign]
+    lonely = GrpoTrainer(policy, {}, make_recipe(), first_group_dead)
+    use_sgd(lonely)
     adapter = moved_adapter(policy)
     before = jax.tree.map(np.asarray, adapter)
-    live = group_advantages(
-        np.asarray([[s.reward for s in group] for group in result.scores[1:]]),
-        np.zeros((2, 4), bool),
-        scale_by_std=True,
-    )
-    new, _, _ = lonely.update(
-        adapter, lonely.optimizer.init(adapter), tasks[1:], result.groups[1:], result.scores[1:], live, 0
-    )
+    after, _ = lonely.update(lonely.start(adapter), result.groups[1:])
+    new = after.adapter
     for ours, old, other in zip(jax.tree.leaves(gradient), jax.tree.leaves(before), jax.tree.leaves(new), strict=True):
         np.testing.assert_allclose(ours, (old - np.asarray(other)) * 2 / 3, atol=1e-5)
 
 
+@grouped
 def first_ones_cut(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
     """The first completion of every group of four is cut off."""
     return [
@@ -179,10 +186,10 @@ def test_truncated_completions_are_penalised_or_masked(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:
     """Invariant 9: counted apart; by default they earn 0 and push the others up, masked they take no part."""
-    penalised = Grpo(policy, {}, make_recipe(), first_ones_cut)
+    penalised = GrpoTrainer(policy, {}, make_recipe(), first_ones_cut)
     result, gradient = sgd_step(penalised, moved_adapter(policy), tasks)
     assert result.metrics["truncated_rate"] == 0.25
-    masked = Grpo(policy, {}, make_recipe(rewards={"truncated": "mask"}), first_ones_cut)
+    masked = GrpoTrainer(policy, {}, make_recipe(rewards={"truncated": "mask"}), first_ones_cut)
     other, masked_gradient = sgd_step(masked, moved_adapter(policy), tasks)
     assert other.metrics["truncated_rate"] == 0.25
     assert not np.allclose(gradient["q"]["b"], masked_gradient["q"]["b"], atol=1e-6)
@@ -193,7 +200,8 @@ def test_masked_completions_do_not_touch_the_gradient(
 ) -> None:
     """Whatever reward a masked completion carries, the update is the same."""
 
-    def scorer(reward: float) -> Callable[[Sequence[Task], Sequence[Completion]], list[Score]]:
+    def scorer(reward: float) -> GroupScorer:
+        @grouped
         def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
             return [
                 Score(reward=reward, status=Status.SANDBOX_ERROR)
@@ -205,7 +213,7 @@ def test_masked_completions_do_not_touch_the_gradient(
         return score
 
     (low, first), (high, second) = (
-        sgd_step(Grpo(policy, {}, make_recipe(grpo={"beta": 0.1}), scorer(value)), moved_adapter(policy), tasks)
+        sgd_step(GrpoTrainer(policy, {}, make_recipe(grpo={"beta": 0.1}), scorer(value)), moved_adapter(policy), tasks)
         for value in (0.0, 1.0)
     )
     assert low.metrics["masked"] == high.metrics["masked"] == 3
@@ -217,29 +225,29 @@ def test_the_end_of_turn_token_is_trained(policy: Policy, tasks: list[Task], mak
     """Invariant 2: where the completions that end are the rewarded ones, the end becomes likelier."""
     stop = policy.contract.stop_ids[0]
     bodies = [(40, 41, stop), (42, 43, 44), (45, 46, stop), (47, 48, 49)]
+    completions = tuple(
+        Completion(
+            text="",
+            token_ids=ids,
+            logprobs=(0.0,) * len(ids),
+            finish=Finish.STOP if stop in ids else Finish.LENGTH,
+        )
+        for ids in bodies
+    )
+    scores = tuple(Score(reward=float(c.finish is Finish.STOP), status=Status.WRONG) for c in completions)
     groups = [
-        [
-            Completion(
-                task_id=task.id,
-                text="",
-                token_ids=ids,
-                logprobs=(0.0,) * len(ids),
-                finish=Finish.STOP if stop in ids else Finish.LENGTH,
-            )
-            for ids in bodies
-        ]
+        RolloutGroup(
+            task=task, prompt_ids=tuple(policy.contract.encode(task.question)), completions=completions, scores=scores
+        )
         for task in tasks
     ]
-    scores = [[Score(reward=float(c.finish is Finish.STOP), status=Status.WRONG) for c in group] for group in groups]
-    rewards = np.asarray([[s.reward for s in group] for group in scores])
-    advantages = group_advantages(rewards, np.zeros(rewards.shape, bool), scale_by_std=True)
-    stage = Grpo(policy, {}, make_recipe(grpo={"learning_rate": 0.02}), by_token_sum)
-    adapter = moved_adapter(policy)
-    before = [float(plain_logprobs(policy, adapter, tasks[0], c, 1.0)[-1]) for c in groups[0]]
-    state = stage.optimizer.init(adapter)
-    for step in range(3):
-        adapter, state, _ = stage.update(adapter, state, tasks, groups, scores, advantages, step)
-    after = [float(plain_logprobs(policy, adapter, tasks[0], c, 1.0)[-1]) for c in groups[0]]
+    groups = with_advantages(groups, mask_truncated=False, scale_by_std=True)
+    trainer = GrpoTrainer(policy, {}, make_recipe(grpo={"learning_rate": 0.02}), by_token_sum)
+    state = trainer.start(moved_adapter(policy))
+    before = [float(plain_logprobs(policy, state.adapter, tasks[0], c, 1.0)[-1]) for c in completions]
+    for _ in range(3):
+        state, _ = trainer.update(state, groups)
+    after = [float(plain_logprobs(policy, state.adapter, tasks[0], c, 1.0)[-1]) for c in completions]
     assert after[0] > before[0] + 0.05
     assert after[2] > before[2] + 0.05
     assert after[1] < before[1]
@@ -249,16 +257,14 @@ def test_adapters_and_moments_stay_float32_on_a_bfloat16_base(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:
     """Invariant 4."""
-    from dataclasses import replace
-
     half = replace(policy.model, params=jax.tree.map(lambda x: x.astype(jnp.bfloat16), policy.model.params))
-    stage = Grpo(replace(policy, model=half), {}, make_recipe(grpo={"learning_rate": 3e-6}), by_token_sum)
+    trainer = GrpoTrainer(replace(policy, model=half), {}, make_recipe(grpo={"learning_rate": 3e-6}), by_token_sum)
     adapter = moved_adapter(policy)
     before = np.asarray(adapter["q"]["b"])
-    result = stage.step(adapter, stage.optimizer.init(adapter), tasks, 0)
-    leaves = [*jax.tree.leaves(result.adapter), *jax.tree.leaves(result.state)]
+    result = trainer.step(trainer.start(adapter), tasks)
+    leaves = [*jax.tree.leaves(result.state.adapter), *jax.tree.leaves(result.state.optimizer_state)]
     assert {str(leaf.dtype) for leaf in leaves} == {"float32", "int32"}
-    moved = np.abs(np.asarray(result.adapter["q"]["b"]) - before)
+    moved = np.abs(np.asarray(result.state.adapter["q"]["b"]) - before)
     assert 1e-7 < moved.max() < 4e-6
     assert abs(result.metrics["ratio_mean"] - 1) < 0.02
 
@@ -266,11 +272,15 @@ def test_adapters_and_moments_stay_float32_on_a_bfloat16_base(
 def test_metrics_tell_the_states_apart(tasks: list[Task]) -> None:
     states = [Status.CORRECT, Status.WRONG, Status.BAD_FORMAT, Status.TRUNCATED, Status.UNSCORABLE]
     rewards = [1.0, 0.2, 0.0, 0.0, 0.0]
-    scores = [[Score(reward=r, status=s) for r, s in zip(rewards, states, strict=True)]]
-    groups = [[Completion(task_id="t", text="")] * 5]
-    masked = np.asarray([[False] * 4 + [True]])
-    advantages = group_advantages(np.asarray([rewards]), masked, scale_by_std=True)
-    found = outcome_metrics(tasks[:1], groups, scores, advantages)
+    group = RolloutGroup(
+        task=tasks[0],
+        prompt_ids=(1, 2, 3),
+        completions=(Completion(text="", token_ids=(4, 5)),) * 5,
+        scores=tuple(Score(reward=r, status=s) for r, s in zip(rewards, states, strict=True)),
+    )
+    found = outcome_metrics(with_advantages([group], mask_truncated=False, scale_by_std=True))
+    assert found["dead_groups"] == 0
+    assert found["tokens"] == {"prompt": 3, "completion": 10}
     assert (found["n"], found["masked"]) == (4, 1)
     assert found["reward"] == pytest.approx(0.3)
     assert (found["format_rate"], found["accuracy"], found["truncated_rate"]) == (0.5, 0.25, 0.25)
@@ -285,6 +295,7 @@ def test_a_tiny_model_learns_a_task_with_a_known_optimum(policy: Policy, make_re
     """
     wanted = policy.contract.tokenizer.encode_plain("A")[0]
 
+    @grouped
     def score(some: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
         return [
             Score(reward=sum(t == wanted for t in c.token_ids) / len(c.token_ids), status=Status.WRONG)
@@ -296,16 +307,15 @@ def test_a_tiny_model_learns_a_task_with_a_known_optimum(policy: Policy, make_re
         grpo={"learning_rate": 0.01, "max_steps": 30, "schedule": "constant", "max_grad_norm": 1.0},
         lora={"rank": 4, "alpha": 8.0},
     )
-    stage = Grpo(policy, {}, recipe, score)
-    adapter = init_adapter(policy.model.config, 4, TARGETS, seed=0)
-    state: Any = stage.optimizer.init(adapter)
+    trainer = GrpoTrainer(policy, {}, recipe, score)
+    state = trainer.start(init_adapter(policy.model.config, 4, TARGETS, seed=0))
     tasks = [Task(id=q, domain="math", source="test", question=q, answer="") for q in ("x", "y")]
     rewards = []
-    for step in range(30):
-        result = stage.step(adapter, state, tasks, step)
-        adapter, state = result.adapter, result.state
+    for _ in range(30):
+        result = trainer.step(state, tasks)
+        state = result.state
         rewards.append(result.metrics["reward"])
     assert rewards[0] < 0.1
     assert np.mean(rewards[-5:]) == pytest.approx(0.92, abs=0.03)
-    groups = policy.complete(adapter, tasks, group_size=1, max_new_tokens=4, sampling=GREEDY, seed=0)
-    assert [one.token_ids for (one,) in groups] == [(wanted,) * 4] * 2
+    groups = policy.sample(state.adapter, tasks, group_size=1, max_new_tokens=4, sampling=GREEDY, seed=0)
+    assert [group.completions[0].token_ids for group in groups] == [(wanted,) * 4] * 2

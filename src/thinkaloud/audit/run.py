@@ -13,7 +13,8 @@ from thinkaloud.config import Recipe
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
-from thinkaloud.session.session import Session, open_scorer, open_session
+from thinkaloud.session.scorer import open_scorer
+from thinkaloud.session.session import Session, open_session
 from thinkaloud.tracking.display import Display
 from thinkaloud.train.memory import device_memory, estimate_memory
 

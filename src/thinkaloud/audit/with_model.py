@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from dataclasses import replace
 from math import ceil
 from statistics import median
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
 from thinkaloud.data import Mixture
-from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.records import Finish, RolloutGroup, Score, Status, Task
+from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
-from thinkaloud.train.advantage import group_advantages
-from thinkaloud.train.grpo import Grpo
+from thinkaloud.train.advantage import with_advantages
+from thinkaloud.train.grpo_step import GrpoTrainer
 
-Scorer = Callable[[Sequence[Task], Sequence[Completion]], list[Score]]
 Progress = Callable[[int, int, str], None]
 
 LIMITS = (128, 256, 512, 1024)
@@ -39,7 +38,7 @@ def sample_completions(
     recipe: Recipe,
     policy: Policy,
     by_domain: Mapping[str, Sequence[Task]],
-    score: Scorer,
+    score: GroupScorer,
     *,
     per_domain: int,
     progress: Progress,
@@ -55,7 +54,7 @@ def sample_completions(
     """
     rollout = recipe.rollout
     tasks = [task for own in by_domain.values() for task in own[: min(len(own), ceil(per_domain / rollout.group_size))]]
-    groups = policy.complete(
+    groups = policy.sample(
         {},
         tasks,
         group_size=rollout.group_size,
@@ -65,20 +64,15 @@ def sample_completions(
         batch_prompts=max(1, recipe.evaluate.batch_size // rollout.group_size),
         progress=lambda done, total: progress(done, total, "base model: groups sampled"),
     )
-    flat = score([task for task in tasks for _ in range(rollout.group_size)], list(chain.from_iterable(groups)))
-    scores = [flat[i : i + rollout.group_size] for i in range(0, len(flat), rollout.group_size)]
-    return [
-        check_format(recipe, tasks, scores),
-        check_truncation(recipe, groups),
-        check_signal(recipe, scores),
-    ]
+    scored = with_advantages(score(groups), mask_truncated=False, scale_by_std=recipe.grpo.scale_by_std)
+    return [check_format(recipe, scored), check_truncation(recipe, scored), check_signal(recipe, scored)]
 
 
-def check_format(recipe: Recipe, tasks: Sequence[Task], scores: Sequence[Sequence[Score]]) -> Finding:
+def check_format(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
     """How often the base model keeps the format, by domain."""
     valid: dict[str, list[bool]] = {}
-    for task, group in zip(tasks, scores, strict=True):
-        valid.setdefault(task.domain, []).extend(_well_formed(score) for score in group)
+    for group in groups:
+        valid.setdefault(group.task.domain, []).extend(_well_formed(score) for score in group.scores)
     rates = {name: sum(own) / len(own) for name, own in valid.items()}
     count = sum(map(len, valid.values()))
     rate = sum(map(sum, valid.values())) / count
@@ -102,10 +96,10 @@ def _well_formed(score: Score) -> bool:
     return score.status not in (Status.BAD_FORMAT, Status.TRUNCATED)
 
 
-def check_truncation(recipe: Recipe, groups: Sequence[Sequence[Completion]]) -> Finding:
+def check_truncation(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
     """The share of completions that each token limit would have cut."""
     limit = recipe.rollout.max_new_tokens
-    completions = list(chain.from_iterable(groups))
+    completions = [completion for group in groups for completion in group.completions]
     lengths = [len(c.token_ids) + (c.finish is Finish.LENGTH) for c in completions]
     asked = sorted({*(at for at in LIMITS if at < limit), limit})
     shares = {at: sum(length > at for length in lengths) / len(lengths) for at in asked}
@@ -122,25 +116,23 @@ def check_truncation(recipe: Recipe, groups: Sequence[Sequence[Completion]]) -> 
     )
 
 
-def check_signal(recipe: Recipe, scores: Sequence[Sequence[Score]]) -> Finding:
+def check_signal(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
     """The share of groups whose rewards are all equal: they teach nothing."""
-    rewards = [[score.reward for score in group] for group in scores]
-    masked = [[score.status.masked for score in group] for group in scores]
-    dead = group_advantages(np.asarray(rewards), np.asarray(masked), scale_by_std=recipe.grpo.scale_by_std).dead
-    share = float(dead.mean())
-    mean = sum(map(sum, rewards)) / sum(map(len, rewards))
+    rewards = [score.reward for group in groups for score in group.scores]
+    share = sum(not group.has_signal for group in groups) / len(groups)
+    mean = sum(rewards) / len(rewards)
     silent = share == 1.0
     covered = recipe.cold_start.max_steps > 0
     level = Level.STOP if silent and not covered else Level.OK
     return Finding(
         name="signal",
         level=level,
-        message=f"{share:.0%} of {len(rewards)} groups of the base model have no signal (all rewards equal); mean "
+        message=f"{share:.0%} of {len(groups)} groups of the base model have no signal (all rewards equal); mean "
         f"reward {mean:.2f}" + (": GRPO would see no gradient" if level is Level.STOP else ""),
         remedy="use a cold start (cold_start.max_steps = 24), or a higher rollout.temperature"
         if level is Level.STOP
         else "",
-        figures={"dead_groups": share, "groups": len(rewards), "mean_reward": mean},
+        figures={"dead_groups": share, "groups": len(groups), "mean_reward": mean},
     )
 
 
@@ -156,21 +148,22 @@ def time_steps(
     """
     from thinkaloud.model.lora import init_adapter
 
-    def alternate(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        return [Score(reward=float(i % 2), status=Status.GRADED) for i in range(len(completions))]
+    def alternate(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        scores = tuple(Score(reward=float(i % 2), status=Status.GRADED) for i in range(recipe.rollout.group_size))
+        return [replace(group, scores=scores) for group in groups]
 
     lora = recipe.lora
     adapter = init_adapter(policy.model.config, lora.rank, lora.targets, derive_seed(recipe.seed, "audit"))
-    stage = Grpo(policy, jax.tree.map(jnp.copy, adapter), recipe, alternate)
-    state: Any = stage.optimizer.init(adapter)
+    trainer = GrpoTrainer(policy, jax.tree.map(jnp.copy, adapter), recipe, alternate)
+    state = trainer.start(adapter)
     mixture = Mixture(by_domain, exponent=recipe.mixture.exponent, seed=derive_seed(recipe.seed, "mixture"))
     rows = []
     for step in range(1 + TIMED_STEPS):
         progress(step, 1 + TIMED_STEPS, "steps timed")
         began = time.perf_counter()
-        result = stage.step(adapter, state, mixture.tasks(step, recipe.rollout.prompts_per_step), step)
-        adapter, state = result.adapter, result.state
-        jax.tree.map(lambda leaf: leaf.block_until_ready(), (adapter, state))
+        result = trainer.step(state, mixture.tasks(step, recipe.rollout.prompts_per_step))
+        state = result.state
+        jax.tree.map(lambda leaf: leaf.block_until_ready(), (state.adapter, state.optimizer_state))
         rows.append({**result.metrics["seconds"], "total": time.perf_counter() - began})
     timed = rows[1:]
     return {

@@ -74,7 +74,6 @@ def with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[st
     return given if data_dir is None else [*given, f"data.dir={json.dumps(str(data_dir), ensure_ascii=False)}"]
 
 
-def with_engine(overrides: list[str], engine: str | None, faithful: bool) -> list[str]:
-    """The overrides, `--engine NAME` (`--set engine=NAME`) and `--engine-faithful` (`--set tunix.faithful=true`)."""
-    named = [] if engine is None else [f"engine={engine}"]
-    return [*overrides, *named, *(["tunix.faithful=true"] if faithful else [])]
+def with_engine(overrides: list[str], engine: str | None) -> list[str]:
+    """The overrides with `--engine NAME`, which is short for `--set engine=NAME`."""
+    return overrides if engine is None else [*overrides, f"engine={engine}"]

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,23 +25,27 @@ from thinkaloud.cli.app import (
     with_mesh,
 )
 
+if TYPE_CHECKING:
+    from thinkaloud.pipeline.stopping import StopRequested
+    from thinkaloud.storage.run_directory import RunDir
+
 
 @app.command()
 def train(
     recipe: RecipePath,
-    out: Annotated[Path | None, typer.Option(help="The run directory; runs/NAME of the recipe when absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory; runs/NAME of the recipe if absent.")] = None,
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run directory.")] = False,
     allow_change: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY", help="With --resume: a key of the recipe that may differ, as grpo.max_steps."),
+        typer.Option(metavar="KEY", help="With --resume: a recipe key that may differ, such as grpo.max_steps."),
     ] = None,
     deadline: Annotated[
         str | None,
-        typer.Option(help="Be done by then: a duration (9h, 2h30m, 45m) or a clock time (07:30); plans the steps."),
+        typer.Option(help="Finish by then: a duration (9h, 2h30m, 45m) or a clock time (07:30); limits the steps."),
     ] = None,
     track: Annotated[
-        str | None, typer.Option(help="Send the metrics to wandb or trackio too (extras of the same names).")
+        str | None, typer.Option(help="Also send the metrics to wandb or trackio (extras of the same names).")
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Trace three steps of GRPO into RUN/profile, for Perfetto and XProf.")
@@ -50,94 +54,117 @@ def train(
     as_json: AsJson = False,
     data_dir: DataDir = None,
     pool: Annotated[
-        Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
+        Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built now if absent.")
     ] = None,
     mesh: Annotated[str | None, typer.Option(help="Devices by axis, such as data=2,fsdp=4,tensor=1.")] = None,
     coordinator: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Where process 0 of several is; auto: as SLURM or a TPU pod says.",
+            help="Address of the primary process; auto: detect SLURM or a TPU pod.",
         ),
     ] = None,
-    num_processes: Annotated[int | None, typer.Option(help="How many processes train together.")] = None,
-    process_id: Annotated[int | None, typer.Option(help="Which of them this is, from 0.")] = None,
+    num_processes: Annotated[int | None, typer.Option(help="Number of processes.")] = None,
+    process_id: Annotated[int | None, typer.Option(help="Index of this process, from 0.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="What samples and updates in GRPO: thinkaloud, or tunix (an extra of that name).")
+        str | None, typer.Option(help="The trainer of GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
-    engine_faithful: Annotated[
-        bool, typer.Option("--engine-faithful", help="Leave what Tunix does wrong as it is, for comparisons.")
-    ] = False,
 ) -> None:
     """Cold start, GRPO, evaluation and report, into one run directory.
 
     Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
     """
-    from thinkaloud.durations import as_duration, is_clock, seconds_until, session_clock
-
-    ends_at = None if deadline is None else session_clock() + seconds_until(deadline, datetime.datetime.now())
     from thinkaloud.config import parse_recipe_text, read_recipe_text
     from thinkaloud.data.pool import check_domains
+    from thinkaloud.durations import seconds_until, session_clock
+    from thinkaloud.errors import UserError
 
+    ends_at = None if deadline is None else session_clock() + seconds_until(deadline, datetime.datetime.now())
     text = read_recipe_text(recipe)
-    overrides = with_engine(with_mesh(with_data_dir(overrides, data_dir), mesh), engine, engine_faithful)
+    overrides = with_engine(with_mesh(with_data_dir(overrides, data_dir), mesh), engine)
     loaded = parse_recipe_text(text, overrides, where=str(recipe))
     check_domains(loaded.data)
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
         return
+    if allow_change and not resume:
+        raise UserError("--allow-change applies to a resumed run; use it with --resume")
     from thinkaloud.cli.processes import in_team
     from thinkaloud.config.flat import flat
     from thinkaloud.distributed import team
-    from thinkaloud.errors import UserError
     from thinkaloud.pipeline.stopping import StopRequested
-    from thinkaloud.storage.run_directory import RunDir
 
-    if allow_change and not resume:
-        raise UserError("--allow-change is about a run that goes on; use it with --resume")
     target = out or Path("runs") / loaded.name
-    alike = {**flat(loaded.resolved()), "--resume": resume, "--deadline": "given" if deadline else "not given"}
+    same_everywhere = {
+        **flat(loaded.resolved()),
+        "--resume": resume,
+        "--deadline": "given" if deadline else "not given",
+    }
     try:
         with (
-            in_team(coordinator, num_processes, process_id, alike),
+            in_team(coordinator, num_processes, process_id, same_everywhere),
             open_display(silent=not team.is_first()) as display,
         ):
-            from thinkaloud.pipeline import train as pipeline
+            from thinkaloud.pipeline.opening import TrainOptions
+            from thinkaloud.pipeline.train import train as run_training
 
-            run = pipeline.train(
-                loaded,
-                text,
-                target,
+            options = TrainOptions(
+                recipe=loaded,
+                recipe_text=text,
+                out=target,
                 resume=resume,
-                display=display,
+                pool=pool,
                 allowed_changes=allow_change or (),
                 ends_at=ends_at,
                 track=track,
                 profile=profile,
-                pool=pool,
             )
+            run = run_training(options, display)
     except StopRequested as stopped:
-        if not team.is_first():
-            raise typer.Exit(stopped.code) from None
-        options = [("--set", override) for override in overrides]
-        options += [("--allow-change", key) for key in allow_change or []]
-        if deadline and ends_at and (left := ends_at - session_clock()) >= 1:
-            options.append(("--deadline", deadline.strip() if is_clock(deadline) else as_duration(left)))
-        if track:
-            options.append(("--track", track))
-        words = ["thinkaloud", "train", str(recipe), "--out", str(target), *sum(options, ()), "--resume"]
-        again = shlex.join(words)
-        begun = RunDir(target).is_begun()
-        print(f"{stopped}; " + (f"go on with: {again}" if begun else "nothing had begun"), file=sys.stderr)
-        if as_json:
-            print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
+        if team.is_first():
+            _print_stopped(
+                stopped, target, _again(recipe, target, overrides, allow_change, deadline, ends_at, track), as_json
+            )
         raise typer.Exit(stopped.code) from None
-    if not team.is_first():
-        return
+    if team.is_first():
+        _print_result(run, as_json)
+
+
+def _again(
+    recipe: Path,
+    target: Path,
+    overrides: list[str],
+    allow_change: list[str] | None,
+    deadline: str | None,
+    ends_at: float | None,
+    track: str | None,
+) -> str:
+    """The command that continues a run."""
+    from thinkaloud.durations import as_duration, is_clock, session_clock
+
+    options = [("--set", override) for override in overrides]
+    options += [("--allow-change", key) for key in allow_change or []]
+    if deadline and ends_at and (left := ends_at - session_clock()) >= 1:
+        options.append(("--deadline", deadline.strip() if is_clock(deadline) else as_duration(left)))
+    if track:
+        options.append(("--track", track))
+    return shlex.join(["thinkaloud", "train", str(recipe), "--out", str(target), *sum(options, ()), "--resume"])
+
+
+def _print_stopped(stopped: StopRequested, target: Path, again: str, as_json: bool) -> None:
+    from thinkaloud.storage.run_directory import RunDir
+
+    begun = RunDir(target).is_begun()
+    print(f"{stopped}; " + (f"continue with: {again}" if begun else "the run had not started"), file=sys.stderr)
+    if as_json:
+        print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
+
+
+def _print_result(run: RunDir, as_json: bool) -> None:
     from thinkaloud.evaluate.summary import read_summary, summary_table
 
-    evaluated = (run.evaluation / "summary.json").exists()  # a deadline may have left no time for it
-    summary = read_summary(run.evaluation / "summary.json") if evaluated else {}
+    path = run.evaluation / "summary.json"
+    summary = read_summary(path) if path.exists() else {}  # a deadline may have left no time for it
     report = run.path / "report.html"
     if as_json:
         print_json({"run": str(run.path), "report": str(report) if report.exists() else None, **summary})
@@ -145,5 +172,5 @@ def train(
     if report.exists():
         print(f"report: {report}")
     print(f"run directory: {run.path}")
-    if evaluated:
+    if summary:
         print_table(summary_table(summary))

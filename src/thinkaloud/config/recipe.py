@@ -209,8 +209,6 @@ class MeshConfig(Section):
 class TunixConfig(Section):
     """How Tunix is set up where it is the engine (`docs/tunix.md`)."""
 
-    faithful: bool = False
-    """True leaves what Tunix 0.1.7 does wrong as it is, for comparisons."""
     rollout: Literal["vanilla", "vllm", "sglang_jax"] = "vanilla"
     """Tunix's own sampler, or one of the engines it drives."""
     options: dict[str, Any] = Field(default_factory=dict)

@@ -11,7 +11,8 @@ from thinkaloud.errors import UserError
 from thinkaloud.evaluate.parts import Parts
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.model.lora import Adapter
-from thinkaloud.records import Completion, Score, Task
+from thinkaloud.records import Task
+from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import GREEDY, Sampling
 from thinkaloud.seeding import derive_seed
@@ -54,7 +55,7 @@ def evaluate(
     tasks: Sequence[Task],
     decoding: Decoding,
     *,
-    score: Callable[[Sequence[Task], Sequence[Completion]], list[Score]],
+    score: GroupScorer,
     progress: Callable[[int, int], None] | None = None,
     parts: Parts | None = None,
 ) -> list[Row]:
@@ -99,12 +100,12 @@ def _answer(
     decoding: Decoding,
     part: int,
     batch_prompts: int,
-    score: Callable[[Sequence[Task], Sequence[Completion]], list[Score]],
+    score: GroupScorer,
     progress: Callable[[int, int], None] | None,
     before: int,
     total: int,
 ) -> list[Row]:
-    groups = policy.complete(
+    groups = policy.sample(
         adapter,
         tasks,
         group_size=decoding.samples,
@@ -114,8 +115,8 @@ def _answer(
         batch_prompts=batch_prompts,
         progress=(lambda done, _: progress(before + done, total)) if progress else None,
     )
-    asked = [task for task in tasks for _ in range(decoding.samples)]
-    completions = [completion for group in groups for completion in group]
-    scores = score(asked, completions)
-    numbers = [sample for _ in tasks for sample in range(decoding.samples)]
-    return [Row.of(*row) for row in zip(asked, completions, scores, numbers, strict=True)]
+    return [
+        Row.of(group.task, completion, earned, sample)
+        for group in score(groups)
+        for sample, (completion, earned) in enumerate(zip(group.completions, group.scores, strict=True))
+    ]

@@ -20,7 +20,8 @@ from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.run import Choice, evaluate_into, fitting
 from thinkaloud.evaluate.summary import summarize
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.session.session import available_stages, open_run, open_scorer, stage_adapter
+from thinkaloud.session.run import available_stages, open_run, stage_adapter
+from thinkaloud.session.scorer import open_scorer
 from thinkaloud.storage.run_directory import check_writable, write_text
 from thinkaloud.tracking.display import Display
 

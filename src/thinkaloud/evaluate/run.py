@@ -32,8 +32,11 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import SPLITS, Task
+from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.session.session import Scorer, Session, available_stages, open_run, open_scorer, stage_adapter
+from thinkaloud.session.run import available_stages, open_run, stage_adapter
+from thinkaloud.session.scorer import open_scorer
+from thinkaloud.session.session import Session
 from thinkaloud.storage.lock import RunLock, locked
 from thinkaloud.storage.run_directory import RunDir, check_writable
 from thinkaloud.tracking.display import Display
@@ -53,7 +56,7 @@ def evaluate_into(
     policy: Policy,
     adapter: Adapter,
     tasks: Sequence[Task],
-    score: Scorer,
+    score: GroupScorer,
     display: Display,
     decoding: Decoding | None = None,
     between: Callable[[], None] = lambda: None,

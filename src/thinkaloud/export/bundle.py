@@ -27,7 +27,7 @@ from thinkaloud.model.weights import load_checkpoint, load_config
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.prompt.tokenizer import Tokenizer
-from thinkaloud.session.session import saved_adapter
+from thinkaloud.session.run import saved_adapter
 from thinkaloud.storage.run_directory import RunDir
 
 Params = dict[str, Any]

@@ -14,7 +14,8 @@ from thinkaloud.records import Finish, Task, task_id
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
-from thinkaloud.session.session import Session, open_run, stage_adapter
+from thinkaloud.session.run import open_run, stage_adapter
+from thinkaloud.session.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Chat:
                 "in all; shorten the question, or lower --max-new-tokens"
             )
         task = Task(id=task_id("", question), domain="", source="chat", question=question, answer="")
-        (group,) = self.policy.complete(
+        (group,) = self.policy.sample(
             self.adapter,
             [task],
             group_size=samples,
@@ -81,7 +82,7 @@ class Chat:
             seed=derive_seed(seed, "chat", question),
         )
         replies = []
-        for completion in group:
+        for completion in group.completions:
             parsed = self.policy.contract.parse(completion.text, truncated=completion.finish is Finish.LENGTH)
             reason = str(parsed.reason) if parsed.reason else None
             replies.append(

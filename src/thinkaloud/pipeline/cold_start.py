@@ -1,4 +1,4 @@
-"""The cold start within a run: from its newest checkpoint, to the adapter that GRPO begins with."""
+"""The cold start of a run: from its newest checkpoint to the adapter that GRPO starts from."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from thinkaloud.distributed.team import from_first
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
-from thinkaloud.pipeline.context import Work
+from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.tracking.health import Health
 from thinkaloud.train.cold_start import cold_start, cold_start_optimizer
 
 
-def run_cold_start(work: Work) -> Adapter:
-    """The adapter that GRPO begins with; a fresh one where the recipe has no cold start."""
-    config, recipe = work.recipe.cold_start, work.recipe
-    adapter = work.session.new_adapter(work.policy)
+def run_cold_start(context: TrainContext) -> Adapter:
+    """The adapter that GRPO starts from; a fresh one if the recipe has no cold start."""
+    config, recipe = context.recipe.cold_start, context.recipe
+    adapter = context.session.new_adapter(context.policy)
     if config.max_steps == 0:
         return adapter
     state = cold_start_optimizer().init(adapter)
-    restored, done = work.resume("cold_start", adapter, state), 0
+    restored, done = context.resume("cold_start", adapter, state), 0
     if restored:
         adapter, state, done = restored.adapter, restored.state, restored.saved.step
         if restored.progress.get("finished"):
             return adapter
-    work.display.stage("cold_start", total_steps=config.max_steps, done=done)
+    context.display.stage("cold_start", total_steps=config.max_steps, done=done)
     health = Health("cold_start")
-    health.replay(work.rows("cold_start"))
+    health.replay(context.rows("cold_start"))
     began, clock = session_clock(), session_clock
-    allowed = work.planner.cold_start_seconds() if work.planner else 0.0
-    with work.timer.phase("cold_start"):
-        for step in cold_start(work.policy, adapter, recipe, work.session.pool, state, done):
+    allowed = context.planner.cold_start_seconds() if context.planner else 0.0
+    with context.timer.phase("cold_start"):
+        for step in cold_start(context.policy, adapter, recipe, context.session.pool, state, done):
             adapter = step.adapter
             row: dict[str, Any] = from_first(partial(dict, step.metrics))
-            work.recorder.step(row)
-            work.after_step()
+            context.recorder.step(row)
+            context.after_step()
             for event in health.look(row):
-                work.recorder.event(event, health.raised)
+                context.recorder.event(event, health.raised)
             if health.not_finite >= 3:
                 raise UserError(
                     "the gradient of three steps of the cold start in a row was not finite; lower "
-                    "cold_start.learning_rate and start anew with --out"
+                    "cold_start.learning_rate and start again with --out"
                 )
             spent = from_first(lambda: clock() - began)
-            cut = work.planner is not None and allowed < spent * (1 + 1 / (row["step"] - done))
+            cut = context.planner is not None and allowed < spent * (1 + 1 / (row["step"] - done))
             if cut and not step.finished:
-                work.display.note(f"deadline: the cold start ends here, after step {row['step']}")
-            finished, asked = step.finished or cut, work.stop.asked()
+                context.display.note(f"deadline: the cold start ends here, after step {row['step']}")
+            finished, asked = step.finished or cut, context.stop.asked()
             if finished or asked or row["step"] % recipe.checkpoint.every_steps == 0:
-                work.saver.save("cold_start", row["step"], adapter, step.state, {"finished": finished})
+                context.saver.save("cold_start", row["step"], adapter, step.state, {"finished": finished})
             if asked:
                 raise StopRequested(asked)
             if finished:

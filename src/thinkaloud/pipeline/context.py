@@ -1,4 +1,4 @@
-"""What every stage of a training run works with."""
+"""What every stage of a training run uses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from thinkaloud.judge import Judge
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.deadline import Planner
 from thinkaloud.pipeline.stopping import Stop
+from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.session.session import Scorer, Session, judged
+from thinkaloud.session.scorer import with_judge
+from thinkaloud.session.session import Session
 from thinkaloud.storage.lock import RunLock
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.display import Display
@@ -24,13 +26,13 @@ from thinkaloud.tracking.recorder import Recorder
 
 
 @dataclass(slots=True)
-class Work:
+class TrainContext:
     """One `thinkaloud train`, new or resumed."""
 
     session: Session
     run: RunDir
     policy: Policy
-    score: Scorer
+    score: GroupScorer
     display: Display
     timer: PhaseTimer
     recorder: Recorder
@@ -50,21 +52,21 @@ class Work:
         return self.session.recipe
 
     @property
-    def reward(self) -> Scorer:
-        """What GRPO is paid by: `score`, with a judge's marks in it where the recipe gives them a share."""
+    def reward(self) -> GroupScorer:
+        """The scorer of GRPO: `score`, with the judge's marks if the recipe gives them a share."""
         if self.judge is None or not self.recipe.judge.reward_share:
             return self.score
-        return judged(self.score, self.judge, self.recipe, self.session.contract, self.stop.check)
+        return with_judge(self.score, self.judge, self.recipe, self.session.contract, self.stop.check)
 
     def resume(self, stage: Stage, like: Adapter, state_like: Any) -> Restored | None:
-        """Where a stage goes on: its newest whole checkpoint, or None at its beginning.
+        """The newest intact checkpoint of a stage; None if the stage starts from the beginning.
 
-        Says what it took and what it passed over, and drops the rows of steps that will be taken again.
+        Reports what was restored and what was skipped, and removes the metrics of steps that will be repeated.
         """
         found = find_together(self.run.checkpoints, stage, like, state_like)
         done = found.restored.saved.step if found.restored else 0
         for passed in found.passed_over:
-            self.display.note(f"passed over {passed}")
+            self.display.note(f"skipped {passed}")
         rows = self.rows(stage)
         again = sum(row["step"] > done for row in rows)
         if found.restored:
@@ -73,23 +75,23 @@ class Work:
             if missing:
                 self.display.note(f"warning: metrics.jsonl lacks {missing} of the {done} steps of {stage} before it")
         if again:
-            self.display.note(f"{again} steps of {stage} after that had no checkpoint and are taken again")
+            self.display.note(f"repeating {again} steps of {stage} that have no checkpoint")
         self.run.keep_rows(lambda row: row["stage"] != stage or row["step"] <= done)
-        self.recorder.go_on(stage, done)
+        self.recorder.resume(stage, done)
         return found.restored
 
     def rows(self, stage: Stage) -> list[dict[str, Any]]:
-        """The rows of metrics of a stage so far."""
+        """The metrics rows of a stage so far."""
         return from_first(lambda: [row for row in self.run.rows() if row["stage"] == stage])
 
     def after_step(self) -> None:
-        """What is due after every step; saves that failed are said, and cost nothing else."""
+        """Housekeeping after every step. A save that failed is reported and does not stop the run."""
         if self.lock:
             self.lock.touch()
         if self.planner:
             self.planner.took("saving", self.saver.seconds)
         failures = self.saver.failures()
         for failure in failures:
-            self.recorder.trouble("checkpoints", f"{failure}; training goes on, and the next save is tried as planned")
+            self.recorder.problem("checkpoints", f"{failure}; training continues, the next save is as planned")
         if not failures and not self.saver.unsaved:
-            self.recorder.well("checkpoints")
+            self.recorder.recovered("checkpoints")

@@ -110,7 +110,7 @@ def _task(name: str, row: dict[str, Any]) -> Task:
 
 def _completion(task: Task, row: dict[str, str]) -> Completion:
     text = row.get("text") or f"<reasoning>{row['reasoning']}</reasoning>\n<answer>{row['answer']}</answer>"
-    return Completion(task_id=task.id, text=text)
+    return Completion(text=text)
 
 
 def _controls(tasks: dict[str, Task]) -> Iterator[Trial]:
@@ -120,8 +120,8 @@ def _controls(tasks: dict[str, Task]) -> Iterator[Trial]:
         others = [other for other in tasks.values() if other.answer.casefold() != task.answer.casefold()]
         nearest = min(others, key=lambda other: other.domain != task.domain)
         worse = {
-            "empty": Completion(task_id=task.id, text=""),
-            "truncated": Completion(task_id=task.id, text=gold.text, finish=Finish.LENGTH),
+            "empty": Completion(text=""),
+            "truncated": Completion(text=gold.text, finish=Finish.LENGTH),
             "another task's answer": gold_completion(nearest),
         }
         if heuristic or len(task.answer.split()) > 2:

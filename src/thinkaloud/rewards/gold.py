@@ -30,7 +30,7 @@ def gold_completion(task: Task) -> Completion:
     """The completion that the cold start trains on: the rationale and the gold answer, in the default tags."""
     reasoning = task.rationale.strip() or NO_RATIONALE
     text = f"<reasoning>{reasoning}</reasoning>\n<answer>{task.answer.strip()}</answer>"
-    return Completion(task_id=task.id, text=text)
+    return Completion(text=text)
 
 
 def check_gold(

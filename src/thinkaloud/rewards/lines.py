@@ -120,7 +120,7 @@ def read_row(line: str) -> tuple[Task, Completion]:
         choices=choices,
     )
     finish = Finish(row.get("finish", "stop"))
-    return task, Completion(task_id=task.id, text=_string(row, "completion"), finish=finish)
+    return task, Completion(text=_string(row, "completion"), finish=finish)
 
 
 def _string(row: dict[str, Any], key: str) -> str:

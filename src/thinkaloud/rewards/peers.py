@@ -51,7 +51,7 @@ def reward_fn(
             raise UserError(f"expected {number} entries in {name!r}, one a completion, found {_what(column)}")
     rows = [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
     tasks = [_task(row) for row in rows]
-    texts = [Completion(task_id=task.id, text=_text(c)) for task, c in zip(tasks, completions, strict=True)]
+    texts = [Completion(text=_text(completion)) for completion in completions]
     scores = score_batch(tasks, texts, creative=creative)
     groups: dict[str, list[float]] = {}
     keys = [json.dumps(_plain(prompt), default=str, sort_keys=True) for prompt in prompts]

@@ -6,17 +6,42 @@ reward = 0.2 + domain score    otherwise, the domain score in [0, 0.8]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from thinkaloud.domains import REGISTRY, DomainScore, domain
 from thinkaloud.domains.base import CodeRunner, Creative, Item
 from thinkaloud.domains.original import score_original
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.parse import OutsideText, Parsed, Reason, parse_completion
-from thinkaloud.records import Completion, Finish, Score, Status, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
 
 FORMAT = 0.2
 """The reward of a valid format, whatever it holds."""
+
+
+GroupScorer = Callable[[Sequence[RolloutGroup]], list[RolloutGroup]]
+"""Returns the groups with their scores."""
+
+
+def score_groups(
+    groups: Sequence[RolloutGroup],
+    *,
+    contract: PromptContract | None = None,
+    sandbox: CodeRunner | None = None,
+    creative: Creative = "guarded",
+) -> list[RolloutGroup]:
+    """The groups with a score for each completion; see `score_batch`, which scores all of them as one batch."""
+    scores = iter(
+        score_batch(
+            [group.task for group in groups for _ in group.completions],
+            [completion for group in groups for completion in group.completions],
+            contract=contract,
+            sandbox=sandbox,
+            creative=creative,
+        )
+    )
+    return [replace(group, scores=tuple(next(scores) for _ in group.completions)) for group in groups]
 
 
 def score(

@@ -93,7 +93,7 @@ def _completions(name: str, number: int, draw: random.Random) -> list[tuple[Task
         while thought.count(" ") < goal:
             thought += draw.choice(sentences).rstrip(".") + ". "
         text = f"<reasoning>{thought}</reasoning>\n<answer>{answer}</answer>"
-        rows.append((task, Completion(task_id=task.id, text=text)))
+        rows.append((task, Completion(text=text)))
     return rows
 
 

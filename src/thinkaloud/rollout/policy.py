@@ -1,4 +1,4 @@
-"""A model together with its prompt contract: questions in, completions out, as text and as tokens."""
+"""A model with its prompt contract: tasks in, groups of completions out, as text and as tokens."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from thinkaloud.distributed.team import share
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import Completion, Finish, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Task
 from thinkaloud.rollout.generate import Sampled, generate
 from thinkaloud.rollout.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A base model, its contract, and the scale (alpha / rank) at which adapters are applied to it.
+    """A base model, its prompt contract, and the LoRA scale (alpha / rank).
 
-    With `ignore_stop` every completion runs to its full length: for measurements.
+    With `ignore_stop`, completions do not end at a stop token: for benchmarks.
     """
 
     model: Model
@@ -26,7 +26,7 @@ class Policy:
     scale: float
     ignore_stop: bool = False
 
-    def complete(
+    def sample(
         self,
         adapter: Adapter,
         tasks: Sequence[Task],
@@ -37,14 +37,18 @@ class Policy:
         seed: int,
         batch_prompts: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> list[list[Completion]]:
-        """`group_size` completions of each task; see `generate` for the arguments. Processes share the tasks out."""
+    ) -> list[RolloutGroup]:
+        """Sample `group_size` completions of each task; see `generate` for the arguments.
 
-        def decode_rows(rows: range) -> list[list[Sampled]]:
+        Several processes divide the tasks among themselves; each of them returns all groups.
+        """
+        prompts = [tuple(self.contract.encode(task.question)) for task in tasks]
+
+        def sample_rows(rows: range) -> list[list[Sampled]]:
             return generate(
                 self.model,
                 adapter,
-                [self.contract.encode(tasks[row].question) for row in rows],
+                [prompts[row] for row in rows],
                 group_size=group_size,
                 max_new_tokens=max_new_tokens,
                 sampling=sampling,
@@ -56,16 +60,16 @@ class Policy:
                 progress=progress,
             )
 
-        groups = share(len(tasks), lambda rows: decode_rows(rows) if rows else [])
+        sampled = share(len(tasks), lambda rows: sample_rows(rows) if rows else [])
         return [
-            [self._completion(task, sampled) for sampled in group] for task, group in zip(tasks, groups, strict=True)
+            RolloutGroup(task=task, prompt_ids=prompt, completions=tuple(map(self._completion, members)))
+            for task, prompt, members in zip(tasks, prompts, sampled, strict=True)
         ]
 
-    def _completion(self, task: Task, sampled: Sampled) -> Completion:
-        said = sampled.token_ids[:-1] if sampled.finish is Finish.STOP else sampled.token_ids
+    def _completion(self, sampled: Sampled) -> Completion:
+        ids = sampled.token_ids[:-1] if sampled.finish is Finish.STOP else sampled.token_ids
         return Completion(
-            task_id=task.id,
-            text=self.contract.tokenizer.decode(said, keep_special=True),
+            text=self.contract.tokenizer.decode(ids, keep_special=True),
             token_ids=sampled.token_ids,
             logprobs=sampled.logprobs,
             finish=sampled.finish,

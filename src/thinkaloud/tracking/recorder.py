@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from thinkaloud.distributed.team import is_first
 from thinkaloud.durations import session_clock
+from thinkaloud.records import RolloutGroup
 from thinkaloud.storage.run_directory import RunDir, append_line, write_text
 from thinkaloud.tracking.display import Display, duration
 from thinkaloud.tracking.health import Event
@@ -28,7 +29,6 @@ from thinkaloud.tracking.sinks import Sink
 if TYPE_CHECKING:
     from thinkaloud.judge import Notice
     from thinkaloud.pipeline.deadline import Plan
-    from thinkaloud.train.grpo import StepResult
 
 CLOCK_JUMP_SECONDS = 60.0
 
@@ -49,13 +49,13 @@ class Recorder:
         self._at = ("", 0)
         self._clocks = time.time() - session_clock()
 
-    def trouble(self, what: str, message: str, remedy: str = "") -> None:
-        """Something could not be written that will be tried again; said once, until it is `well`."""
+    def problem(self, what: str, message: str, remedy: str = "") -> None:
+        """Something could not be written that will be tried again; said once, until `recovered`."""
         if what not in self._troubles:
             self._troubles.add(what)
             self.event(Event(*self._at, f"disk {what}", "raised", message, remedy))
 
-    def well(self, what: str) -> None:
+    def recovered(self, what: str) -> None:
         """Something has been written; said where there was trouble with it."""
         if what in self._troubles:
             self._troubles.discard(what)
@@ -65,7 +65,7 @@ class Recorder:
         """What the judge has to tell."""
         self.event(Event(*self._at, "judge", notice.state, notice.message, notice.remedy))
 
-    def go_on(self, stage: str, done: int) -> None:
+    def resume(self, stage: str, done: int) -> None:
         """A stage goes on after `done` steps: what was told of later ones is forgotten."""
         self._at = (stage, done)
         path = self._run.path / "health.jsonl"
@@ -74,7 +74,7 @@ class Recorder:
             write_text(path, "".join(line + "\n" for line in lines if _stays(line, stage, done)))
         for sink in self._sinks:
             with self._dropping(sink):
-                sink.go_on(stage, done)
+                sink.resume(stage, done)
 
     def step(self, row: dict[str, Any]) -> None:
         """A step is done: its row goes to metrics.jsonl, the display, and wherever else."""
@@ -102,14 +102,14 @@ class Recorder:
         if raised is not None:
             self._display.health(raised)
 
-    def rollouts(self, step: int, tasks: Any, result: StepResult) -> None:
-        """What was sampled in 1-based `step`, and what it earned."""
-        if not is_first():  # every process has them, and one keeps them
+    def rollouts(self, step: int, groups: Sequence[RolloutGroup]) -> None:
+        """What was sampled in 1-based `step`, with its scores."""
+        if not is_first():
             return
         from thinkaloud.tracking.rollout_writer import write_rollouts
 
         with self._tolerant("rollouts", "steps are left out of rollouts/ until they can be"):
-            write_rollouts(self._run.rollouts, step, tasks, result.groups, result.scores)
+            write_rollouts(self._run.rollouts, step, groups)
 
     def plan(self, plan: Plan) -> None:
         """A plan, or a change of it: to plan.jsonl and the display."""
@@ -178,9 +178,9 @@ class Recorder:
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)  # Arrow's has words of its own
             remedy = "make the disk writable again" if error.errno == errno.EROFS else "free some space"
-            self.trouble(what, f"cannot write {what} ({why}); {consequence}", remedy)
+            self.problem(what, f"cannot write {what} ({why}); {consequence}", remedy)
         else:
-            self.well(what)
+            self.recovered(what)
 
 
 def _now() -> str:

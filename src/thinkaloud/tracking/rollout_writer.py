@@ -7,16 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from thinkaloud.records import Completion, Score, Task
+from thinkaloud.records import RolloutGroup
 
 
-def write_rollouts(
-    directory: Path,
-    step: int,
-    tasks: Sequence[Task],
-    groups: Sequence[Sequence[Completion]],
-    scores: Sequence[Sequence[Score]],
-) -> Path:
+def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -> Path:
     """Write `step-<step>.parquet`, whole or not at all: one row a completion.
 
     Columns: step, member (place in its group), task_id, domain, question, gold, text, token_ids, logprobs, finish,
@@ -29,10 +23,10 @@ def write_rollouts(
         {
             "step": step,
             "member": member,
-            "task_id": task.id,
-            "domain": task.domain,
-            "question": task.question,
-            "gold": task.answer,
+            "task_id": group.task.id,
+            "domain": group.task.domain,
+            "question": group.task.question,
+            "gold": group.task.answer,
             "text": completion.text.encode("utf-8", "replace").decode("utf-8"),
             "token_ids": list(completion.token_ids),
             "logprobs": list(completion.logprobs),
@@ -43,8 +37,8 @@ def write_rollouts(
             "components": json.dumps(score.components),
             "explanation": score.explanation.encode("utf-8", "replace").decode("utf-8"),
         }
-        for task, group, group_scores in zip(tasks, groups, scores, strict=True)
-        for member, (completion, score) in enumerate(zip(group, group_scores, strict=True))
+        for group in groups
+        for member, (completion, score) in enumerate(zip(group.completions, group.scores, strict=True))
     ]
     schema = pa.schema(
         [

@@ -32,7 +32,7 @@ class Sink(Protocol):
 
     name: str
 
-    def go_on(self, stage: str, done: int) -> None:
+    def resume(self, stage: str, done: int) -> None:
         """A stage goes on after `done` steps; what was told of later ones does not count."""
 
     def row(self, row: Mapping[str, Any]) -> None:
@@ -69,7 +69,7 @@ class TensorBoard:
         self._writer: Any = None
         self._files = 0
 
-    def go_on(self, stage: str, done: int) -> None:
+    def resume(self, stage: str, done: int) -> None:
         if done and self._folder.exists():
             from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -148,7 +148,7 @@ class Tracker:
         """Which run it is there: what belongs into TRACKING of the run directory."""
         return {"id": self._id}
 
-    def go_on(self, stage: str, done: int) -> None:
+    def resume(self, stage: str, done: int) -> None:
         """Trackers keep what they were told; the rows of steps taken again come once more, at the same steps."""
         if stage == "cold_start":
             self._cold_start = done

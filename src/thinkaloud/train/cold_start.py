@@ -31,7 +31,7 @@ from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
-from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, spread
+from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, rows_to_targets
 from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import Footprint, split_rows
 from thinkaloud.train.schedule import make_optimizer
@@ -114,10 +114,12 @@ def probe_format_rate(
     chosen = Mixture(tasks, exponent=0.0, seed=seed).tasks(0, config.probe_tasks)
     rollout = recipe.rollout
     sampling = Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p)
-    groups = policy.complete(
+    groups = policy.sample(
         adapter, chosen, group_size=1, max_new_tokens=rollout.max_new_tokens, sampling=sampling, seed=seed
     )
-    valid = [policy.contract.parse(c.text, truncated=c.finish is Finish.LENGTH).valid for (c,) in groups]
+    valid = [
+        policy.contract.parse(c.text, truncated=c.finish is Finish.LENGTH).valid for g in groups for c in g.completions
+    ]
     return sum(valid) / len(valid)
 
 
@@ -144,7 +146,7 @@ def _imitate(
             adapter,
             policy.model.params,
             packed,
-            place_rows(spread(np.full(len(rows), weight), packed), mesh),
+            place_rows(rows_to_targets(np.full(len(rows), weight), packed), mesh),
             config=config,
             scale=policy.scale,
         )

@@ -1,31 +1,41 @@
-"""What samples and updates in GRPO, by the recipe's `engine`: this package, or Tunix."""
+"""Which trainer runs GRPO, by the recipe's `engine`: the package's own, or Tunix."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from thinkaloud.config import Recipe
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.train.grpo import Grpo
+from thinkaloud.model.lora import Adapter
+from thinkaloud.rewards.scoring import GroupScorer
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.grpo_step import GrpoTrainer
+from thinkaloud.train.trainer import Trainer
 
 
-def check_engine(recipe: Recipe, config: ModelConfig | None = None) -> None:
-    """Whether the recipe's engine is installed and takes the recipe, and the model where it is known.
+def check_engine(
+    recipe: Recipe, config: ModelConfig | None = None, warn: Callable[[str], None] = lambda text: None
+) -> None:
+    """Check before long work that the recipe's engine is installed and supports the recipe, and the model if known.
 
     Raises:
-        UserError: It is not, or does not; called before long work.
+        UserError: It is not installed, or does not support them.
     """
     if recipe.engine != "tunix":
         return
     from thinkaloud.train.tunix import check_tunix, check_tunix_model
 
-    check_tunix(recipe)
+    check_tunix(recipe, warn)
     if config is not None:
         check_tunix_model(recipe, config)
 
 
-def stage_of(recipe: Recipe) -> type[Grpo]:
-    """The class of the GRPO stage; see `Grpo`."""
+def open_trainer(
+    policy: Policy, reference: Adapter, recipe: Recipe, score: GroupScorer, interrupt: Callable[[], None]
+) -> Trainer:
+    """The trainer of the recipe's engine; see `GrpoTrainer` for the arguments."""
     if recipe.engine != "tunix":
-        return Grpo
-    from thinkaloud.train.tunix.engine import TunixGrpo
+        return GrpoTrainer(policy, reference, recipe, score, interrupt)
+    from thinkaloud.train.tunix.engine import TunixTrainer
 
-    return TunixGrpo
+    return TunixTrainer(policy, reference, recipe, score, interrupt)

@@ -24,7 +24,7 @@ from thinkaloud.train.loss import Objective, Sums, grpo_loss
 
 
 class PerToken(NamedTuple):
-    """What the loss knows of each target of a micro-batch, besides the model's own log-probabilities."""
+    """The inputs of the loss for each target of a micro-batch, besides the policy's log-probabilities."""
 
     old: Float[Any, " targets"]
     reference: Float[Any, " targets"]
@@ -35,7 +35,7 @@ class PerToken(NamedTuple):
 def packed_logprobs(
     params: Params, adapter: Adapter, packed: Packed, config: ModelConfig, scale: float, temperature: float
 ) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
-    """Log-probability and entropy at every target of the layout (rubbish where `target_valid` is False)."""
+    """Log-probability and entropy at every target of the layout (undefined where `target_valid` is False)."""
     hidden, _ = forward(params, adapter, packed, config, scale)
     return token_logprobs(head_weight(params), hidden[packed.predictors], packed.targets, temperature)
 
@@ -54,7 +54,7 @@ def grpo_gradients(
     params: Params,
     packed: Packed,
     per_token: PerToken,
-    own_is_old: Bool[Array, ""],
+    use_current_as_old: Bool[Array, ""],
     *,
     config: ModelConfig,
     scale: float,
@@ -64,8 +64,8 @@ def grpo_gradients(
     """Gradient of one micro-batch's share of the loss.
 
     Args:
-        own_is_old: True in the first inner iteration, whose own log-probabilities are those of the sampling policy:
-            no pass is spent on them, and the ratio is exactly 1.
+        use_current_as_old: True in the first inner iteration, where the policy is the one that sampled: its own
+            log-probabilities are used as the old ones, and the ratio is exactly 1.
 
     Returns:
         Gradients, the policy's log-probabilities, and the metrics' sums. The ratio metrics compare with
@@ -74,7 +74,7 @@ def grpo_gradients(
 
     def loss(trained: Adapter) -> tuple[Array, tuple[Array, Sums]]:
         logprobs, entropies = packed_logprobs(params, trained, packed, config, scale, temperature)
-        old = jnp.where(own_is_old, jax.lax.stop_gradient(logprobs), per_token.old)
+        old = jnp.where(use_current_as_old, jax.lax.stop_gradient(logprobs), per_token.old)
         group = packed.input_lengths.size
         arguments = (per_token.reference, entropies, per_token.advantages, per_token.weights)
         shared = (*arguments, packed.target_valid, packed.target_rows, group, objective)
@@ -138,6 +138,6 @@ def apply_gradients(
     return jax.tree.map(keep, new_adapter, adapter), jax.tree.map(keep, new_state, state), norm
 
 
-def spread(rows: np.ndarray, packed: Packed) -> np.ndarray:
-    """A value a completion [prompts * group] to a value a target, zero where there is none."""
+def rows_to_targets(rows: np.ndarray, packed: Packed) -> np.ndarray:
+    """Spread one value per completion [prompts * group] over its targets; zero at padding."""
     return np.where(packed.target_valid, rows.astype(np.float32)[packed.target_rows], np.float32(0.0))

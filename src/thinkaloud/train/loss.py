@@ -18,17 +18,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from thinkaloud.config.recipe import GrpoConfig
+
 LARGEST_LOG_RATIO = np.float32(20.0)
 """Log-ratios are cut here, so that a ratio stays finite; far outside any clip bound."""
 
 
 class Objective(NamedTuple):
-    """What the loss needs to know of the recipe; hashable, so that it is static under jit."""
+    """The recipe's parameters of the loss; hashable, so that it is static under jit."""
 
     beta: float
     epsilon: float
     epsilon_high: float
     ratio: Literal["token", "sequence"]
+
+
+def objective_of(config: GrpoConfig) -> Objective:
+    """The objective that the recipe names."""
+    high = config.epsilon if config.epsilon_high is None else config.epsilon_high
+    return Objective(beta=config.beta, epsilon=config.epsilon, epsilon_high=high, ratio=config.ratio)
 
 
 class Sums(NamedTuple):
@@ -55,7 +63,7 @@ def token_weights(
 
     Args:
         lengths: Tokens of the rows at hand.
-        num_rows, num_tokens: Of the whole update, all its micro-batches and dead groups together.
+        num_rows, num_tokens: Of the whole update, all its micro-batches, groups without signal included.
         max_new_tokens: The constant of `constant_length`.
     """
     if kind == "sequence_mean":
@@ -88,7 +96,7 @@ def grpo_loss(
     Args:
         logprobs: Of the policy being trained; the only input with a gradient.
         old: Of the policy that sampled.
-        reference: Of the reference policy; not looked at when beta is 0.
+        reference: Of the reference policy; ignored if beta is 0.
         entropies: Of the policy's distribution at each token (a metric).
         advantages: Of the token's completion.
         weights: From `token_weights`, zero for completions left out.

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import optax
 
+from thinkaloud.config import Recipe
+
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
@@ -64,4 +66,15 @@ def make_optimizer(*, b1: float, b2: float, weight_decay: float, max_grad_norm: 
     adam: Any = optax.scale_by_adam(b1=b1, b2=b2)
     return optax.chain(
         optax.clip_by_global_norm(max_grad_norm), adam, optax.add_decayed_weights(weight_decay), optax.scale(-1.0)
+    )
+
+
+def optimizer_of(recipe: Recipe) -> optax.GradientTransformation:
+    """The optimizer of GRPO that the recipe names."""
+    config = recipe.grpo
+    return make_optimizer(
+        b1=config.adam_b1,
+        b2=config.adam_b2,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
     )

@@ -1,9 +1,10 @@
-"""thinkaloud's own step: `train.grpo.Grpo.step`, as `thinkaloud train` runs it."""
+"""The package's own step: `GrpoTrainer.step`, as `thinkaloud train` runs it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,10 +17,10 @@ from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import init_adapter
 from thinkaloud.model.precision import weights_dtype
 from thinkaloud.prompt.from_recipe import open_contract
-from thinkaloud.records import Completion, Score, Status, Task
+from thinkaloud.records import RolloutGroup, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.tracking.environment import describe_environment
-from thinkaloud.train.grpo import Grpo
+from thinkaloud.train.grpo_step import GrpoTrainer
 
 
 def main() -> None:
@@ -34,31 +35,32 @@ def main() -> None:
     adapter = init_adapter(model.config, recipe.lora.rank, recipe.lora.targets, recipe.seed)
     first: Any = jax.tree.map(jnp.copy, adapter)
 
-    def score(tasks: Sequence[Task], completions: Sequence[Completion]) -> list[Score]:
-        rewards = block.rewards(len(completions), recipe.rollout.group_size)
-        return [Score(reward=reward, status=Status.GRADED) for reward in rewards]
+    size = recipe.rollout.group_size
 
-    stage = Grpo(policy, first, recipe, score)
-    state: Any = stage.optimizer.init(adapter)
+    def score(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        scores = [Score(reward=reward, status=Status.GRADED) for reward in block.rewards(len(groups) * size, size)]
+        return [replace(group, scores=tuple(scores[i * size : (i + 1) * size])) for i, group in enumerate(groups)]
+
+    trainer = GrpoTrainer(policy, first, recipe, score)
+    state = trainer.start(adapter)
     block.say_ready(
         version=thinkaloud.__version__,
         dtype=weights_dtype(model.params).name,
         machine=describe_environment("not needed", {}),
     )
-    for step in range(job["steps"]):
+    for _ in range(job["steps"]):
         began = time.perf_counter()
-        result = stage.step(adapter, state, tasks, step)
-        adapter, state = result.adapter, result.state
-        for array in jax.tree.leaves((adapter, state)):
-            array.block_until_ready()
+        result = trainer.step(state, tasks)
+        state = result.state
+        jax.tree.map(lambda leaf: leaf.block_until_ready(), (state.adapter, state.optimizer_state))
         seconds = time.perf_counter() - began
         rollout = result.metrics["seconds"]["rollout"]
         block.say_step(
             seconds=seconds,
             rollout=rollout,
             update=seconds - rollout - result.metrics["seconds"]["score"],
-            lengths=[len(completion.token_ids) for group in result.groups for completion in group],
-            adapter_change=_distance(adapter, first),
+            lengths=[len(completion.token_ids) for group in result.groups for completion in group.completions],
+            adapter_change=_distance(state.adapter, first),
         )
     stats = jax.local_devices()[0].memory_stats() or {}
     block.say_end(stats.get("peak_bytes_in_use"))

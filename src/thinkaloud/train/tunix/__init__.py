@@ -1,12 +1,13 @@
 """GRPO through Tunix's `GRPOLearner` and `RLCluster` (google-tunix 0.1.7), on the same recipe, tasks and rewards.
 
-`model` is our base as one of Tunix's, `lora` and `optimizer` carry adapter and moments there and back, `rollout` and
-`learner` mend what 0.1.7 does wrong, `engine` is the stage. Nothing of Tunix is imported before a run asks for it.
-`docs/tunix.md` says what is mended and how.
+`model` builds a Tunix model from our base, `lora` and `optimizer` convert adapters and moments in both directions,
+`rollout` and `learner` correct the faults of 0.1.7, `engine` is the trainer. Nothing of Tunix is imported before a run
+asks for it. `docs/tunix.md` lists the faults and the corrections.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -20,25 +21,28 @@ if TYPE_CHECKING:
     from thinkaloud.model.config import ModelConfig
 
 VERSION = "0.1.7"
-"""The only one that this was written for: every mend is of that version's source."""
+"""The version that this was tested with; the corrections replace parts of its source."""
 
 _PROGRAMS = {"vllm": "vllm", "sglang_jax": "sgl_jax"}
 """What Tunix imports for a rollout that is not its own."""
 
 
-def check_tunix(recipe: Recipe) -> None:
-    """Whether this installation and this recipe can train through Tunix; imports nothing of it.
+def check_tunix(recipe: Recipe, warn: Callable[[str], None]) -> None:
+    """Check that this installation and this recipe can train through Tunix; imports nothing of it.
+
+    Args:
+        warn: Receives one line if the installed version was not tested.
 
     Raises:
         UserError: They cannot.
     """
-    mend = "pip install '.[tunix]' in the clone, or leave out --engine"
+    fix = "pip install '.[tunix]' in the clone, or leave out --engine"
     try:
         found = version("google-tunix")
     except PackageNotFoundError:
-        raise UserError(f"the engine tunix needs google-tunix {VERSION}, found none; {mend}") from None
+        raise UserError(f"the engine tunix needs google-tunix {VERSION}, found none; {fix}") from None
     if found != VERSION:
-        raise UserError(f"the engine tunix needs google-tunix {VERSION}, found {found}; {mend}")
+        warn(f"the engine tunix was tested with google-tunix {VERSION}, found {found}")
     if jax.process_count() > 1:
         raise UserError("the engine tunix runs in one process, found several; leave out --engine")
     prompts, parts = recipe.rollout.prompts_per_step, recipe.grpo.minibatches

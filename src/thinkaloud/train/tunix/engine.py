@@ -1,15 +1,15 @@
-"""The GRPO stage through Tunix: the interface of `train.grpo.Grpo`, with Tunix's learner and cluster behind it.
+"""The `Trainer` protocol, implemented by Tunix's learner and cluster.
 
 Each step is one `GRPOLearner.train` on one batch: Tunix samples, asks for rewards, computes reference and old
-log-probabilities, gradients and updates. Before it the adapter and the optimizer's state go in, after it they come
-out, in our layout; so saving, resuming, deadlines and restarts are those of our own engine.
+log-probabilities, gradients and updates. Adapter and optimizer state are copied in before the step and out after it, so
+that saving, resuming, deadlines and restarts are the same as with the package's own trainer.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import absl.logging
@@ -23,81 +23,80 @@ from thinkaloud.config import Recipe
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import round_up
-from thinkaloud.prompt.tokenizer import Tokenizer
-from thinkaloud.records import Completion, Finish, Score, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Task
+from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.generate import PROMPT_BUCKET
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import key_of
 from thinkaloud.seeding import derive_seed
-from thinkaloud.train.advantage import Advantages, group_advantages
-from thinkaloud.train.grpo import Groups, Grpo, Scorer, StepResult, outcome_metrics
-from thinkaloud.train.loss import token_weights
-from thinkaloud.train.tunix.learner import LOSS, METRICS, STOCK_METRICS, Config, Example, Hooks, Learner
+from thinkaloud.train.advantage import is_masked, with_advantages
+from thinkaloud.train.loss import objective_of, token_weights
+from thinkaloud.train.schedule import Horizon, optimizer_of
+from thinkaloud.train.step_metrics import outcome_metrics
+from thinkaloud.train.trainer import StepResult, TrainState, update_learning_rate
+from thinkaloud.train.tunix.learner import LOSS, METRICS, Config, Example, Hooks, Learner
 from thinkaloud.train.tunix.lora import adapted, put_adapter, take_adapter
 from thinkaloud.train.tunix.model import build_model, open_mesh
 from thinkaloud.train.tunix.optimizer import put_state, rated, set_rate, take_state
 from thinkaloud.train.tunix.rollout import NO_TOKEN, Cluster, Rollout, Tokens
 
-AGGREGATION = {
-    "sequence_mean": "sequence-mean-token-mean",
-    "token_mean": "token-mean",
-    "constant_length": "sequence-mean-token-scale",
-}
-"""What Tunix's own loss calls `grpo.loss`."""
 
-
-class TunixGrpo(Grpo):
-    """The stage; see `Grpo` for arguments and attributes.
-
-    With `tunix.faithful` everything that Tunix 0.1.7 does wrong is left as it is: see `docs/tunix.md`.
-    """
+class TunixTrainer:
+    """The trainer of `engine = "tunix"`; see the `Trainer` protocol, and `GrpoTrainer` for the arguments."""
 
     def __init__(
         self,
         policy: Policy,
         reference: Adapter,
         recipe: Recipe,
-        score: Scorer,
-        between: Callable[[], None] = lambda: None,
+        score: GroupScorer,
+        interrupt: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(policy, reference, recipe, score, between)
-        self.faithful = recipe.tunix.faithful
-        self._tokens = Tokens(policy.contract, _stock_pad(policy) if self.faithful else NO_TOKEN)
-        self._step = self._updates = self._calls = self._passes = 0
+        self.policy, self.reference, self.recipe = policy, reference, recipe
+        self.score, self.interrupt = score, interrupt
+        self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
+        self.optimizer = optimizer_of(recipe)
+        self.objective = objective_of(recipe.grpo)
+        self._tokens = Tokens(policy.contract, NO_TOKEN)
+        self._state: TrainState | None = None
+        self._calls = self._passes = 0
         self._score_seconds = 0.0
-        self._groups: Groups = []
-        self._scores: list[list[Score]] = []
+        self._groups: list[RolloutGroup] = []
+        self._tasks: Sequence[Task] = ()
         self._mesh = open_mesh(recipe.mesh.sizes())
-        absl.logging.set_verbosity(absl.logging.ERROR)  # Tunix warns of what we chose, such as a CPU
+        absl.logging.set_verbosity(absl.logging.ERROR)  # Tunix warns about settings that are chosen here, such as a CPU
         self.cluster = self._open_cluster()
         self.learner = self._open_learner()
         trainer = self.cluster.actor_trainer
-        trainer.config.max_steps = None  # ours to say; and Tunix draws no progress bar
-        trainer.with_rl_metrics_to_log(STOCK_METRICS if self.faithful else METRICS)
+        trainer.config.max_steps = None  # the number of steps is decided here; Tunix draws no progress bar without it
+        trainer.with_rl_metrics_to_log(METRICS)
         trainer.with_training_hooks(Hooks(self._before_pass))
         if isinstance(self.cluster.rollout, Rollout):
             self.cluster.rollout.next_key = self._next_key
+
+    def start(self, adapter: Adapter) -> TrainState:
+        """The state before the first step, with the learning rate planned for `grpo.max_steps`."""
+        horizon = Horizon(self.recipe.grpo.max_steps * self.updates_per_step)
+        return TrainState(adapter=adapter, optimizer_state=self.optimizer.init(adapter), step=0, horizon=horizon)
 
     # --- setting Tunix up ---------------------------------------------------------------------------------------
 
     def _open_cluster(self) -> Cluster:
         recipe, config, mesh, roles = self.recipe, self.policy.model.config, self._mesh, rl_cluster.Role
-        base = build_model(self.policy.model, mesh, faithful=self.faithful)
+        base = build_model(self.policy.model, mesh)
 
         def model(adapter: Adapter) -> Any:
-            return adapted(base, config, adapter, self.policy.scale, mesh, faithful=self.faithful)
+            return adapted(base, config, adapter, self.policy.scale, mesh)
 
         batch = recipe.rollout.prompts_per_step // recipe.grpo.minibatches
         micro = recipe.tunix.micro_batch_prompts or None
-        own = not self.faithful and recipe.tunix.rollout == "vanilla"
         return Cluster(
-            faithful=self.faithful,
             actor=model(self.reference),
             reference=model(self.reference) if recipe.grpo.beta else None,
             tokenizer=self._tokens,
             cluster_config=rl_cluster.ClusterConfig(
                 role_to_mesh=dict.fromkeys((roles.ACTOR, roles.REFERENCE, roles.ROLLOUT), mesh),
-                rollout_engine=Rollout if own else recipe.tunix.rollout,
+                rollout_engine=Rollout if recipe.tunix.rollout == "vanilla" else recipe.tunix.rollout,
                 training_config=rl_cluster.RLTrainingConfig(
                     actor_optimizer=rated(self.optimizer),
                     eval_every_n_steps=2**31,
@@ -113,12 +112,8 @@ class TunixGrpo(Grpo):
 
     def _open_learner(self) -> Learner:
         grpo, tunix = self.recipe.grpo, self.recipe.tunix
-        names: dict[str, str] = {"loss_agg_mode": AGGREGATION[grpo.loss]}
-        if not self.faithful:
-            names |= {"policy_loss_fn": LOSS, "advantage_estimator": f"{LOSS}-{id(self)}"}
-            function_registry.register_advantage_estimator(names["advantage_estimator"])(self._advantages)
-        elif not grpo.scale_by_std:
-            names["advantage_estimator"] = "drgrpo"
+        estimator = f"{LOSS}-{id(self)}"
+        function_registry.register_advantage_estimator(estimator)(self._advantages)
         batch = self.recipe.rollout.prompts_per_step // grpo.minibatches
         config = Config(
             num_generations=self.recipe.rollout.group_size,
@@ -128,124 +123,126 @@ class TunixGrpo(Grpo):
             loss_algo="gspo-token" if grpo.ratio == "sequence" else "grpo",
             objective=self.objective,
             micro_batches=batch // tunix.micro_batch_prompts if tunix.micro_batch_prompts else 1,
-            **names,
+            policy_loss_fn=LOSS,
+            advantage_estimator=estimator,
         )
-        setattr(config, "epsilon_high", self.objective.epsilon_high)  # noqa: B010 - Tunix looks for it; it is no field
-        return Learner(
-            rl_cluster=self.cluster,
-            algo_config=config,
-            reward_fns=self._rewards,
-            complete=(lambda example: example) if self.faithful else self._complete,
-        )
+        setattr(config, "epsilon_high", self.objective.epsilon_high)  # noqa: B010 - read by Tunix, but not a field
+        return Learner(rl_cluster=self.cluster, algo_config=config, reward_fns=self._rewards, complete=self._complete)
 
     # --- one step -----------------------------------------------------------------------------------------------
 
-    def step(self, adapter: Adapter, state: Any, tasks: Sequence[Task], step: int) -> StepResult:
-        """Run 0-based `step` on its tasks, as `Grpo.step` does."""
+    def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
+        """Run the next step on its tasks, as `GrpoTrainer.step` does."""
         began = time.perf_counter()
         config, cluster = self.policy.model.config, self.cluster
-        self._begin(tasks, step)
-        self.put(adapter, state)
+        self._begin(state, tasks)
+        self.put(state.adapter, state.optimizer_state)
         self.learner.train([{"prompts": np.array([str(place) for place in range(len(tasks))])}])
-        adapter = take_adapter(cluster.actor_trainer.model, config, adapter)
-        state = take_state(cluster.actor_trainer, config, state)
+        after = replace(
+            state,
+            adapter=take_adapter(cluster.actor_trainer.model, config, state.adapter),
+            optimizer_state=take_state(cluster.actor_trainer, config, state.optimizer_state),
+            step=state.step + 1,
+        )
         ended = time.perf_counter()
-        advantages = self._grouped(self._scores)
-        metrics = {
-            "stage": "grpo",
-            "step": step + 1,
-            **self._told(step),
-            **outcome_metrics(tasks, self._groups, self._scores, advantages),
-        }
-        metrics["tokens"] = {
-            "prompt": sum(len(self.policy.contract.encode(task.question)) for task in tasks),
-            "completion": sum(len(c.token_ids) for group in self._groups for c in group),
-        }
-        metrics["seconds"] = {
+        seconds = {
             "rollout": cluster.rollout_seconds,
             "score": self._score_seconds,
             "update": ended - began - cluster.rollout_seconds - self._score_seconds,
             "total": ended - began,
             "idle_share": self._score_seconds / max(ended - began, 1e-9),  # Tunix waits for its reward function
         }
-        return StepResult(adapter, state, metrics, self._groups, self._scores)
+        learned, outcome = self._update_metrics(state), outcome_metrics(self._groups)
+        metrics = {"stage": "grpo", "step": after.step, **learned, **outcome, "seconds": seconds}
+        return StepResult(after, self._groups, metrics)
 
-    def batch(self, tasks: Sequence[Task], step: int) -> Any:
+    def batch(self, state: TrainState, tasks: Sequence[Task]) -> Any:
         """What Tunix would learn from in a step (its `TrainExample`), without the update; one mini-batch."""
-        self._begin(tasks, step)
+        self._begin(state, tasks)
         group = self.recipe.rollout.group_size
         prompts = [str(place) for place in range(len(tasks)) for _ in range(group)]
         learner = self.learner
         learner._rollout_micro_batch_size = learner._compute_logps_micro_batch_size = len(tasks)
         return learner._generate_and_compute_advantage({"prompts": prompts})
 
-    def _begin(self, tasks: Sequence[Task], step: int) -> None:
-        self._step, self._updates, self._calls, self._passes = step, step * self.updates_per_step, 0, 0
-        self._groups, self._scores, self._tokens.tasks = [], [], tasks
+    def _begin(self, state: TrainState, tasks: Sequence[Task]) -> None:
+        self._state, self._calls, self._passes, self._groups = state, 0, 0, []
         self.cluster.rollout_seconds = self._score_seconds = 0.0
-        longest = max(len(self.policy.contract.encode(task.question)) for task in tasks)
+        self._tokens.prompts = [tuple(self.policy.contract.encode(task.question)) for task in tasks]
+        self._tasks = tasks
+        longest = max(map(len, self._tokens.prompts))
         self.cluster.get_rollout_config(rl_cluster.Mode.TRAIN).max_prompt_length = round_up(longest, PROMPT_BUCKET)
 
-    def put(self, adapter: Adapter, state: Any) -> None:
-        """Let Tunix go on from this adapter and this state of our optimizer."""
+    def put(self, adapter: Adapter, optimizer_state: Any) -> None:
+        """Make Tunix continue from this adapter and this optimizer state."""
         trainer, config = self.cluster.actor_trainer, self.policy.model.config
-        put_adapter(trainer.model, config, adapter, faithful=self.faithful)
-        put_state(trainer, config, state, faithful=self.faithful)
+        put_adapter(trainer.model, config, adapter)
+        put_state(trainer, config, optimizer_state)
         if self.learner.should_sync_weights:
             self.cluster.sync_weights()
 
     # --- what Tunix asks for ------------------------------------------------------------------------------------
 
     def _next_key(self) -> Any:
-        labels = ("rollout", self._step, self.attempt, self._calls)
+        assert self._state is not None
+        labels = ("rollout", self._state.step, self._state.attempt, self._calls)
         self._calls += 1
         return key_of(derive_seed(self.recipe.seed, "tunix", *labels))
 
     def _rewards(self, prompts: list[str], completions: list[str], **_: Any) -> list[float]:
         """Tunix's reward function; `completions` are taken from the cluster's output, with their tokens."""
         began = time.perf_counter()
-        self.between()
+        self.interrupt()
         size = self.recipe.rollout.group_size
-        tasks = [self._tokens.tasks[int(place)] for place in prompts]
-        flat = [self._completion(task, row) for row, task in enumerate(tasks)]
-        scores = self.score(tasks, flat)
-        self._groups += [flat[i : i + size] for i in range(0, len(flat), size)]
-        self._scores += [scores[i : i + size] for i in range(0, len(scores), size)]
+        groups = [
+            RolloutGroup(
+                task=self._tasks[int(prompts[first])],
+                prompt_ids=tuple(self._tokens.prompts[int(prompts[first])]),
+                completions=tuple(self._completion(row) for row in range(first, first + size)),
+            )
+            for first in range(0, len(prompts), size)
+        ]
+        groups = with_advantages(
+            self.score(groups),
+            mask_truncated=self._mask_truncated,
+            scale_by_std=self.recipe.grpo.scale_by_std,
+        )
+        self._groups += groups
         self._score_seconds += time.perf_counter() - began
-        self.between()
-        return [score.reward for score in scores]
+        self.interrupt()
+        return [score.reward for group in groups for score in group.scores]
 
-    def _completion(self, task: Task, row: int) -> Completion:
+    @property
+    def _mask_truncated(self) -> bool:
+        return self.recipe.rewards.truncated == "mask"
+
+    def _completion(self, row: int) -> Completion:
         output, limit = self.cluster.output, self.recipe.rollout.max_new_tokens
         ids = tuple(int(i) for i in output.tokens[row] if i >= 0)
         logprobs = () if output.logprobs is None else tuple(map(float, output.logprobs[row]))[: len(ids)]
         ended = bool(ids) and ids[-1] in self.policy.contract.stop_ids
-        said = ids[:-1] if ended else ids
-        stopped = ended or len(ids) < limit  # Tunix's own rollout cuts the end-of-turn token off
+        stopped = ended or len(ids) < limit  # the rollouts of vLLM and SGLang cut the end-of-turn token off
         return Completion(
-            task_id=task.id,
-            text=self.policy.contract.tokenizer.decode(said, keep_special=True),
+            text=self.policy.contract.tokenizer.decode(ids[:-1] if ended else ids, keep_special=True),
             token_ids=ids,
             logprobs=logprobs,
             finish=Finish.STOP if stopped else Finish.LENGTH,
         )
 
-    def _grouped(self, scores: list[list[Score]]) -> Advantages:
-        rewards = np.asarray([[score.reward for score in group] for group in scores])
-        return group_advantages(rewards, self._masked(scores), scale_by_std=self.recipe.grpo.scale_by_std)
-
-    def _latest(self, rows: int) -> list[list[Score]]:
-        """The scores of the newest `rows` completions."""
-        return self._scores[-(rows // self.recipe.rollout.group_size) :]
+    def _latest(self, rows: int) -> list[RolloutGroup]:
+        """The groups of the newest `rows` completions."""
+        return self._groups[-(rows // self.recipe.rollout.group_size) :]
 
     def _advantages(self, rewards: Any, num_generations: int) -> np.ndarray:
-        """Tunix's advantage estimator: `advantage.group_advantages`, which knows of masked completions."""
+        """Tunix's advantage estimator: the advantages of `train.advantage`, which leave masked completions out."""
         del num_generations
-        return self._grouped(self._latest(len(rewards))).values.reshape(-1).astype(np.float32)
+        groups = self._latest(len(rewards))
+        return np.asarray([value for group in groups for value in group.advantages], np.float32)
 
     def _complete(self, example: Any) -> Example:
         """Tunix's batch with masked completions left out, the weight of every token, and the sampler's own numbers."""
-        masked = self._masked(self._latest(len(example.advantages))).reshape(-1)
+        groups = self._latest(len(example.advantages))
+        masked = np.asarray([is_masked(score, self._mask_truncated) for group in groups for score in group.scores])
         mask = np.asarray(example.completion_mask) & ~masked[:, None]
         lengths = mask.sum(axis=1)
         weights = token_weights(
@@ -268,14 +265,18 @@ class TunixGrpo(Grpo):
         )
 
     def _before_pass(self, trainer: Any) -> None:
-        micro_batches = self.learner.algo_config.micro_batches
-        set_rate(trainer, self.learning_rate(self._updates + self._passes // micro_batches))
+        set_rate(trainer, self._learning_rate(self._passes // self.learner.algo_config.micro_batches))
         self._passes += 1
 
-    # --- what Tunix tells ---------------------------------------------------------------------------------------
+    def _learning_rate(self, update: int) -> float:
+        """The learning rate of the 0-based `update` within the current step."""
+        assert self._state is not None
+        return update_learning_rate(self._state, update, self.updates_per_step, self.recipe.grpo)
 
-    def _told(self, step: int) -> dict[str, Any]:
-        """The step's numbers from Tunix's metrics logger, under our names; None for what it does not tell."""
+    # --- what Tunix reports -------------------------------------------------------------------------------------
+
+    def _update_metrics(self, state: TrainState) -> dict[str, Any]:
+        """The metrics of the updates from Tunix's metrics logger, under our names; None if Tunix does not report it."""
         count, iterations = self.updates_per_step, self.recipe.grpo.inner_iterations
 
         def history(name: str) -> np.ndarray:
@@ -284,37 +285,24 @@ class TunixGrpo(Grpo):
 
         norms = history("grad_norm")
         finite = norms[np.isfinite(norms)]
-        common = {
-            "grad_norm": float(finite.mean()) if len(finite) else None,
-            "learning_rate": self.learning_rate(step * count),
-            "skipped_updates": int(len(norms) - len(finite)),
+        tokens, sampled = history("tokens"), self.cluster.output.logprobs is not None
+        first = np.arange(count) % iterations == 0  # Tunix repeats a mini-batch before it takes the next one
+        sums = {name: history(name) for name in ("kl", "ratio", "clipped", "entropy")}
+        all_tokens, first_tokens = max(tokens.sum(), 1), max(tokens[first].sum(), 1)
+        found = {
+            "loss": history("loss").sum() / iterations,
+            "kl": sums["kl"].sum() / all_tokens if self.objective.beta else None,
+            "ratio_mean": sums["ratio"][first].sum() / first_tokens if sampled else None,
+            "ratio_max": 1 + history("ratio_off")[first].max() if sampled else None,
+            "clip_fraction": sums["clipped"].sum() / all_tokens,
+            "entropy": sums["entropy"][first].sum() / first_tokens,
+            "grad_norm": finite.mean() if len(finite) else None,
+            "learning_rate": update_learning_rate(state, 0, count, self.recipe.grpo),
         }
-        if self.faithful:
-            told = {
-                "loss": history("loss").sum() / iterations,
-                "kl": history("kl").mean() if self.objective.beta else None,
-                "ratio_mean": history("is_ratio/mean")[0],
-                "ratio_max": history("is_ratio/max")[0],
-                "clip_fraction": history("pg_clipfrac").mean(),
-                "entropy": history("entropy")[0],
-            }
-        else:
-            tokens, sampled = history("tokens"), self.cluster.output.logprobs is not None
-            first = np.arange(count) % iterations == 0  # Tunix repeats a mini-batch before it takes the next one
-            mean = {name: history(name) for name in ("kl", "ratio", "clipped", "entropy")}
-            some, of_first = max(tokens.sum(), 1), max(tokens[first].sum(), 1)
-            told = {
-                "loss": history("loss").sum() / iterations,
-                "kl": mean["kl"].sum() / some if self.objective.beta else None,
-                "ratio_mean": mean["ratio"][first].sum() / of_first if sampled else None,
-                "ratio_max": 1 + history("ratio_off")[first].max() if sampled else None,
-                "clip_fraction": mean["clipped"].sum() / some,
-                "entropy": mean["entropy"][first].sum() / of_first,
-            }
         known = {
-            name: None if value is None or not np.isfinite(value) else float(value) for name, value in told.items()
+            name: None if value is None or not np.isfinite(value) else float(value) for name, value in found.items()
         }
-        return {**known, **common}
+        return {**known, "skipped_updates": int(len(norms) - len(finite))}
 
 
 def rollout_config(recipe: Recipe, stop_ids: Sequence[int]) -> RolloutConfig:
@@ -340,11 +328,3 @@ def rollout_config(recipe: Recipe, stop_ids: Sequence[int]) -> RolloutConfig:
         if name not in known:
             raise UserError(f"tunix.options.{name}: Tunix's RolloutConfig has no such field{nearest(name, known)}")
     return RolloutConfig(**ours, **recipe.tunix.options)
-
-
-def _stock_pad(policy: Policy) -> int:
-    """The padding as Tunix's adapter takes it from a tokenizer: its own, or else its end of a sequence."""
-    tokenizer = policy.contract.tokenizer
-    assert isinstance(tokenizer, Tokenizer)
-    index = tokenizer.token_id(tokenizer.pad or tokenizer.eos or "")
-    return policy.contract.stop_ids[0] if index is None else index

@@ -138,9 +138,3 @@ METRICS: dict[str, Callable[..., Any]] = {
     name: np.max if name == "ratio_off" else np.sum for name in Sums._fields if name != "loss"
 }
 """What `policy_loss` tells, and how micro-batches of an update are put together; the loss Tunix logs by itself."""
-
-STOCK_METRICS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("kl", "pg_clipfrac", "entropy", "is_ratio/mean"), np.mean),
-    "is_ratio/max": np.max,
-}
-"""What Tunix's own loss tells."""

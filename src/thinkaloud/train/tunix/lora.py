@@ -30,23 +30,21 @@ class Float32Lora(qwix.LoraProvider):
         return super().einsum(einsum_str, *operands, **options).astype(jnp.result_type(*operands))
 
 
-def adapted(base: Any, config: ModelConfig, adapter: Adapter, scale: float, mesh: Mesh, *, faithful: bool) -> Any:
-    """A model that shares the base's weights and carries `adapter`; `faithful` keeps it in the base's dtype."""
+def adapted(base: Any, config: ModelConfig, adapter: Adapter, scale: float, mesh: Mesh) -> Any:
+    """A model that shares the base's weights and has `adapter`, in float32."""
     names = [MODULES[config.family][target].rpartition(".")[0].replace(".", "/") for target in adapter]
     rank = next(iter(adapter.values()))["a"].shape[-1]
-    provider = (qwix.LoraProvider if faithful else Float32Lora)(
-        module_path="|".join(f".*{name}" for name in names), rank=rank, alpha=scale * rank
-    )
+    provider = Float32Lora(module_path="|".join(f".*{name}" for name in names), rank=rank, alpha=scale * rank)
     with mesh:
         model = qwix.apply_lora_to_model(base, provider, rngs=nnx.Rngs(params=0), **base.get_model_input())
-    put_adapter(model, config, adapter, faithful=faithful)
+    put_adapter(model, config, adapter)
     return model
 
 
-def put_adapter(model: Any, config: ModelConfig, adapter: Adapter, *, faithful: bool) -> None:
-    """Set the adapter of a model of Tunix's; in float32, or with `faithful` in the dtype that Qwix chose."""
+def put_adapter(model: Any, config: ModelConfig, adapter: Adapter) -> None:
+    """Set the adapter of a Tunix model, in float32."""
     state = nnx.state(model, nnx.LoRAParam)
-    nnx.update(model, filled(state, config, adapter, keep_dtype=faithful))
+    nnx.update(model, filled(state, config, adapter))
 
 
 def take_adapter(model: Any, config: ModelConfig, like: Adapter) -> Adapter:
@@ -54,12 +52,12 @@ def take_adapter(model: Any, config: ModelConfig, like: Adapter) -> Adapter:
     return gathered(nnx.state(model, nnx.LoRAParam), config, like)
 
 
-def filled(state: Any, config: ModelConfig, adapter: Adapter, *, keep_dtype: bool) -> Any:
+def filled(state: Any, config: ModelConfig, adapter: Adapter) -> Any:
     """A state of Tunix's (adapter, or moments of one) with the numbers of ours, where and as the old ones lie."""
     flat = dict(nnx.to_flat_state(state))
     for path, target, part, layer in _places(config, adapter):
         old = flat[path].get_value()
-        new = jnp.asarray(adapter[target][part][layer], old.dtype if keep_dtype else jnp.float32).reshape(old.shape)
+        new = jnp.asarray(adapter[target][part][layer], jnp.float32).reshape(old.shape)
         flat[path] = flat[path].replace(jax.device_put(new, old.sharding))
     return nnx.from_flat_state(flat)
 

@@ -94,15 +94,11 @@ def open_mesh(sizes: dict[str, int]) -> Mesh:
     return jax.make_mesh(shape, ("fsdp", "tp"), axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:count])
 
 
-def build_model(model: Model, mesh: Mesh, *, faithful: bool) -> Any:
-    """A Tunix model with the weights of `model`, in their dtype, laid out over `mesh`.
-
-    Args:
-        faithful: Llama as Tunix has it, its fixed rotary base included.
-    """
+def build_model(model: Model, mesh: Mesh) -> Any:
+    """A Tunix model with the weights of `model`, in their dtype, laid out over `mesh`."""
     config, params = model.config, as_numbers(model.params)
     dtype = params["embed"].dtype
-    make = partial(_gemma, config, dtype) if config.family == "gemma3" else partial(_llama, config, faithful=faithful)
+    make = partial(_gemma, config, dtype) if config.family == "gemma3" else partial(_llama, config)
     with compat.set_mesh(mesh):
         graph, state = nnx.split(nnx.eval_shape(make))
     shapes = state.to_pure_dict()
@@ -146,7 +142,7 @@ def _of_layer(name: str, layer: int, params: Any) -> Any:
 # --- Llama ------------------------------------------------------------------------------------------------------
 
 
-def _llama(config: ModelConfig, *, faithful: bool) -> Any:
+def _llama(config: ModelConfig) -> Any:
     shape = llama3.ModelConfig(
         num_layers=config.num_layers,
         vocab_size=config.vocab_size,
@@ -160,10 +156,9 @@ def _llama(config: ModelConfig, *, faithful: bool) -> Any:
         weight_tying=config.tie_embeddings,
     )
     llama = llama3.Llama3(shape, rngs=nnx.Rngs(params=0))
-    if not faithful:
-        attention = llama_attention(config.rope_theta)
-        for layer in llama.layers:
-            layer.attn = attention(shape, rngs=nnx.Rngs(params=0))
+    attention = llama_attention(config.rope_theta)
+    for layer in llama.layers:
+        layer.attn = attention(shape, rngs=nnx.Rngs(params=0))
     return llama
 
 

@@ -48,12 +48,12 @@ def set_rate(trainer: Any, rate: float) -> None:
     variable.set_value(jax.device_put(jnp.asarray(rate, jnp.float32), variable.get_value().sharding))
 
 
-def put_state(trainer: Any, config: ModelConfig, state: Any, *, faithful: bool) -> None:
+def put_state(trainer: Any, config: ModelConfig, state: Any) -> None:
     """Set the trainer's moments and count to those of our optimizer's state."""
     theirs, ours = _adam(_rated(trainer).inner), _adam(state)
     theirs.count.set_value(jax.device_put(jnp.asarray(ours.count), theirs.count.get_value().sharding))
     for old, new in ((theirs.mu, ours.mu), (theirs.nu, ours.nu)):
-        nnx.update(old, filled(old, config, new, keep_dtype=faithful))
+        nnx.update(old, filled(old, config, new))
 
 
 def take_state(trainer: Any, config: ModelConfig, like: Any) -> Any:

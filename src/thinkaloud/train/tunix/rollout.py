@@ -22,21 +22,20 @@ from tunix.rl import utils as rl_utils
 from tunix.rl.rollout import base_rollout, vanilla_rollout
 
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import Task
 
 NO_TOKEN = -1
 """The padding: an id that no vocabulary has, so that `token != pad` is a mask by lengths."""
 
 
 class Tokens:
-    """A tokenizer in the form that Tunix asks for. A prompt is named by the place of its task in the step."""
+    """The tokenizer interface of Tunix. A prompt is named by its index within the step."""
 
     def __init__(self, contract: PromptContract, pad: int) -> None:
         self._contract, self._pad = contract, pad
-        self.tasks: Sequence[Task] = ()
+        self.prompts: Sequence[Sequence[int]] = ()
 
     def encode(self, text: str) -> list[int]:
-        return self._contract.encode(self.tasks[int(text)].question)
+        return list(self.prompts[int(text)])
 
     def decode(self, ids: list[int]) -> str:
         return self._contract.tokenizer.decode([i for i in ids if i >= 0], keep_special=True)
@@ -106,17 +105,13 @@ class Rollout(vanilla_rollout.VanillaRollout):
 class Cluster(rl_cluster.RLCluster):
     """Tunix's cluster.
 
-    Args:
-        faithful: Leave Tunix's log-probabilities of the old policy as they are.
-
     Attributes:
         output: What the last `generate` gave.
         rollout_seconds: Spent in `generate` since this was last set.
     """
 
-    def __init__(self, *, faithful: bool, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._faithful = faithful
         self.output: Any = None
         self.rollout_seconds = 0.0
 
@@ -130,8 +125,6 @@ class Cluster(rl_cluster.RLCluster):
         self, prompt_tokens: Any, completion_tokens: Any, micro_batch_size: int | None = None
     ) -> Any:
         """Log-probabilities of the policy as it is, before the updates of this step, at the rollout's temperature."""
-        if self._faithful:
-            return super().get_old_per_token_logps(prompt_tokens, completion_tokens, micro_batch_size)
         rows = prompt_tokens.shape[0]
         graph, state = nnx.split(self.actor_trainer.model)
         with self.r2m[rl_cluster.Role.ACTOR]:

@@ -1,0 +1,81 @@
+"""What GRPO and evaluation score completions with: the verifiers, the sandbox, and optionally a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from thinkaloud.config import Recipe
+from thinkaloud.distributed.team import from_first, is_first, share
+from thinkaloud.domains import domain
+from thinkaloud.errors import UserError
+from thinkaloud.judge import Judge, answer_of, paid
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.records import RolloutGroup
+from thinkaloud.rewards.scoring import GroupScorer, score_groups
+from thinkaloud.sandbox import Sandbox, SandboxUnavailable
+
+
+@contextmanager
+def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[GroupScorer, str]]:
+    """A scorer of groups under a contract, and the level of the sandbox that runs coding answers.
+
+    Yields:
+        (scorer, level); the level is "not needed" if no domain runs code. Several processes divide the groups among
+        themselves; each of them returns all.
+
+    Raises:
+        UserError: Code would have to run on a machine that cannot contain it.
+    """
+    sandbox: Any = None
+    if any(domain(name).runs_code for name in recipe.data.domains):
+        try:
+            sandbox = Sandbox(
+                num_workers=recipe.rewards.sandbox_workers or None,
+                allow_unsandboxed=recipe.rewards.allow_unsandboxed,
+            ).start()
+        except SandboxUnavailable as error:
+            raise UserError(
+                f"{error}; or remove coding from data.domains, or set rewards.allow_unsandboxed = true"
+            ) from error
+
+    def score(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        def score_rows(rows: range) -> list[RolloutGroup]:
+            own = groups[rows.start : rows.stop]
+            return score_groups(own, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative)
+
+        return share(len(groups), score_rows)
+
+    try:
+        yield score, str(sandbox.level) if sandbox else "not needed"
+    finally:
+        if sandbox:
+            sandbox.close()
+
+
+def with_judge(
+    score: GroupScorer, judge: Judge, recipe: Recipe, contract: PromptContract, interrupt: Callable[[], None]
+) -> GroupScorer:
+    """`score` with the judge's marks as a part of the reward. The judge works while code runs in the sandbox.
+
+    Args:
+        interrupt: Called repeatedly while waiting for the judge; an exception from it ends the wait.
+    """
+
+    def both(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+        answers = [
+            answer_of(group.task.domain, group.task.question, completion.text, completion.finish, contract)
+            for group in groups
+            for completion in group.completions
+        ]
+        asking = judge.begin([answer for answer in answers if answer is not None] if is_first() else [])
+        scored = score(groups)
+        found = iter(from_first(lambda: judge.finish(asking, interrupt)))  # the primary process asks for all
+        rulings = [None if answer is None else next(found) for answer in answers]
+        tasks = [group.task for group in scored for _ in group.scores]
+        marked = iter(paid(tasks, [s for group in scored for s in group.scores], rulings, recipe.judge.reward_share))
+        return [replace(group, scores=tuple(next(marked) for _ in group.scores)) for group in scored]
+
+    return both

@@ -1,0 +1,162 @@
+"""One GRPO step, top to bottom: sample -> score -> advantages -> loss -> update -> metrics.
+
+A step samples one group of completions for each of `prompts_per_step` tasks, and makes `inner_iterations` x
+`minibatches` optimizer updates on them. `minibatches.py` lays the groups out for the device, `learner.py` computes
+gradients, `loss.py` and `advantage.py` hold the formulas.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.profiler import TraceAnnotation
+
+from thinkaloud.config import Recipe
+from thinkaloud.distributed.processes import sum_trees
+from thinkaloud.distributed.team import gather
+from thinkaloud.model.heap import give_freed_memory_back
+from thinkaloud.model.lora import Adapter
+from thinkaloud.records import RolloutGroup, Task
+from thinkaloud.rewards.scoring import GroupScorer
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.rollout.sampling import Sampling
+from thinkaloud.seeding import derive_seed
+from thinkaloud.train.advantage import with_advantages
+from thinkaloud.train.learner import add_trees, apply_gradients, grpo_gradients
+from thinkaloud.train.loss import Sums, objective_of
+from thinkaloud.train.minibatches import MiniBatch, Minibatches
+from thinkaloud.train.schedule import Horizon, optimizer_of
+from thinkaloud.train.step_metrics import outcome_metrics, update_metrics
+from thinkaloud.train.trainer import StepResult, TrainState, update_learning_rate
+
+
+class GrpoTrainer:
+    """The package's own trainer; see the `Trainer` protocol.
+
+    Args:
+        policy: The base model and its prompt contract.
+        reference: The adapter at the start of GRPO. Used by the KL penalty, so only if `grpo.beta` is not 0.
+        recipe: Everything else.
+        score: Scores the groups.
+        interrupt: Called between the phases of a step. If it raises, the step is dropped, and the state that was
+            passed in is still valid.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        reference: Adapter,
+        recipe: Recipe,
+        score: GroupScorer,
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.policy, self.reference, self.recipe = policy, reference, recipe
+        self.score, self.interrupt = score, interrupt
+        self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
+        self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
+        self.objective = objective_of(recipe.grpo)
+        self.minibatches = Minibatches(policy, reference, recipe)
+
+    def start(self, adapter: Adapter) -> TrainState:
+        """The state before the first step, with the learning rate planned for `grpo.max_steps`."""
+        horizon = Horizon(self.recipe.grpo.max_steps * self.updates_per_step)
+        return TrainState(adapter=adapter, optimizer_state=self.optimizer.init(adapter), step=0, horizon=horizon)
+
+    def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
+        """Run the next step on its tasks. Consumes the buffers of `state`."""
+        began = time.perf_counter()
+        with TraceAnnotation("rollout"):
+            groups = self.sample(state, tasks)
+        sampled = time.perf_counter()
+        self.interrupt()
+        with TraceAnnotation("score"):
+            groups = self.score(groups)
+        groups = with_advantages(
+            groups,
+            mask_truncated=self.recipe.rewards.truncated == "mask",
+            scale_by_std=self.recipe.grpo.scale_by_std,
+        )
+        scored = time.perf_counter()
+        self.interrupt()
+        with TraceAnnotation("update"):
+            state, learned = self.update(state, groups)
+            give_freed_memory_back()
+        ended = time.perf_counter()
+        seconds = {
+            "rollout": sampled - began,
+            "score": scored - sampled,
+            "update": ended - scored,
+            "total": ended - began,
+            # A lower bound: the device is idle during scoring, and at times within rollout and update.
+            "idle_share": (scored - sampled) / max(ended - began, 1e-9),
+        }
+        metrics = {"stage": "grpo", "step": state.step, **learned, **outcome_metrics(groups), "seconds": seconds}
+        return StepResult(state, groups, metrics)
+
+    def sample(self, state: TrainState, tasks: Sequence[Task]) -> list[RolloutGroup]:
+        """One group of completions for each task."""
+        rollout = self.recipe.rollout
+        return self.policy.sample(
+            state.adapter,
+            tasks,
+            group_size=rollout.group_size,
+            max_new_tokens=rollout.max_new_tokens,
+            sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
+            seed=derive_seed(self.recipe.seed, "rollout", state.step, *([state.attempt] if state.attempt else [])),
+        )
+
+    def update(self, state: TrainState, groups: Sequence[RolloutGroup]) -> tuple[TrainState, dict[str, Any]]:
+        """All optimizer updates of one step; returns the next state and the metrics of the updates."""
+        config = self.recipe.grpo
+        minibatches = self.minibatches.build(groups)
+        adapter, optimizer_state = state.adapter, state.optimizer_state
+        sums: list[Sums] = []
+        norms: list[Any] = []
+        for iteration in range(config.inner_iterations):
+            for index, minibatch in enumerate(minibatches):
+                gradients = self._gradients(adapter, minibatch, iteration, sums)
+                if minibatch.has_signal:
+                    gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
+                    rate = self._learning_rate(state, iteration * config.minibatches + index)
+                    adapter, optimizer_state, norm = apply_gradients(
+                        adapter, optimizer_state, gradients, np.float32(rate), optimizer=self.optimizer
+                    )
+                    norms.append(norm)
+        rate = self._learning_rate(state, 0)
+        learned = update_metrics(gather(jax.device_get(sums)), jax.device_get(norms), rate, config)
+        return replace(state, adapter=adapter, optimizer_state=optimizer_state, step=state.step + 1), learned
+
+    def _gradients(self, adapter: Adapter, minibatch: MiniBatch, iteration: int, sums: list[Sums]) -> Adapter | None:
+        """This process's gradient of one minibatch, None if it has no rows of it; appends the metrics to `sums`."""
+        config = self.recipe.grpo
+        # In the first iteration of a single minibatch, the policy is the one that sampled: its ratio is exactly 1.
+        on_policy = iteration == 0 and config.minibatches == 1
+        gradients = None
+        for micro in minibatch.micro_batches:
+            part, logprobs, counted = grpo_gradients(
+                adapter,
+                self.policy.model.params,
+                micro.packed,
+                micro.per_token,
+                jnp.asarray(on_policy),
+                config=self.policy.model.config,
+                scale=self.policy.scale,
+                temperature=self.recipe.rollout.temperature,
+                objective=self.objective,
+            )
+            if on_policy and config.inner_iterations > 1:
+                micro.per_token = micro.per_token._replace(old=logprobs)
+            gradients = part if gradients is None else add_trees(gradients, part)
+            sums.append(counted)
+        return gradients
+
+    def _learning_rate(self, state: TrainState, update: int) -> float:
+        """The learning rate of the 0-based `update` within the next step."""
+        return update_learning_rate(state, update, self.updates_per_step, self.recipe.grpo)

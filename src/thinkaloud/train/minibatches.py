@@ -1,0 +1,126 @@
+"""Groups of completions -> what the device computes an update from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thinkaloud.config import Recipe
+from thinkaloud.distributed.team import own_rows
+from thinkaloud.model.lora import Adapter
+from thinkaloud.model.packed import Packed, pack
+from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.records import RolloutGroup
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.advantage import is_masked
+from thinkaloud.train.learner import PerToken, reference_logprobs, rows_to_targets
+from thinkaloud.train.loss import token_weights
+from thinkaloud.train.memory import footprint_of
+from thinkaloud.train.microbatch import split_rows, update_budget_bytes
+
+
+@dataclass(slots=True)
+class MicroBatch:
+    """Some groups of an update in the packed layout, with the loss's inputs for each token."""
+
+    packed: Packed
+    per_token: PerToken
+
+
+@dataclass(frozen=True, slots=True)
+class MiniBatch:
+    """One optimizer update: this process's micro-batches of it, and whether any process has a gradient."""
+
+    micro_batches: list[MicroBatch]
+    has_signal: bool
+
+
+class Minibatches:
+    """Lays out the groups of a step for the device; see `GrpoTrainer` for the arguments."""
+
+    def __init__(self, policy: Policy, reference: Adapter, recipe: Recipe) -> None:
+        self._policy, self._recipe = policy, recipe
+        # An adapter that is still zero changes nothing: the reference pass then runs the base alone.
+        changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
+        self._reference: Adapter = reference if changes else {}
+        self._mask_truncated = recipe.rewards.truncated == "mask"
+        self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
+        self._budget_bytes = update_budget_bytes(self._footprint)
+
+    def build(self, groups: Sequence[RolloutGroup]) -> list[MiniBatch]:
+        """The minibatches of a step. Groups without a gradient are left out, but count in the means of the loss."""
+        config = self._recipe.grpo
+        split = np.array_split(np.arange(len(groups)), config.minibatches)
+        return [self._minibatch([groups[row] for row in rows]) for rows in split]
+
+    def _minibatch(self, groups: Sequence[RolloutGroup]) -> MiniBatch:
+        members = [self._trained_ids(group) for group in groups]
+        num_rows = sum(ids is not None for group in members for ids in group)
+        num_tokens = sum(len(ids) for group in members for ids in group if ids is not None)
+        kept = [
+            (group, own)
+            for group, own in zip(groups, members, strict=True)
+            if any(ids is not None for ids in own) and (self._recipe.grpo.beta > 0 or group.has_signal)
+        ]
+        mine = [kept[i] for i in own_rows(len(kept))]
+        lengths = [len(group.prompt_ids) + sum(len(c.token_ids) for c in group.completions) for group, _ in mine]
+        longest_prompt = max((len(group.prompt_ids) for group, _ in mine), default=0)
+        attended = longest_prompt + self._recipe.rollout.max_new_tokens
+        split = split_rows(lengths, self._footprint, self._budget_bytes, attended=attended) if mine else []
+        micro = [self._micro_batch([mine[i] for i in rows], num_rows, num_tokens) for rows in split]
+        return MiniBatch(micro, bool(kept))
+
+    def _trained_ids(self, group: RolloutGroup) -> list[tuple[int, ...] | None]:
+        """The token ids of each completion; None for one that is masked out."""
+        return [
+            None if is_masked(score, self._mask_truncated) else completion.token_ids
+            for completion, score in zip(group.completions, group.scores, strict=True)
+        ]
+
+    def _micro_batch(
+        self, chosen: list[tuple[RolloutGroup, list[tuple[int, ...] | None]]], num_rows: int, num_tokens: int
+    ) -> MicroBatch:
+        """Pack some groups.
+
+        Args:
+            chosen: Groups with the token ids of their members.
+            num_rows, num_tokens: Of the whole minibatch, for the means of the loss.
+        """
+        rollout, model = self._recipe.rollout, self._policy.model
+        members = [[ids or () for ids in own] for _, own in chosen]
+        prompts = [group.prompt_ids for group, _ in chosen]
+        packed = pack(prompts, members, completion_bucket=rollout.max_new_tokens)
+        mesh = mesh_of(model.params)
+        weights = token_weights(
+            np.asarray([len(ids) for own in members for ids in own]),
+            self._recipe.grpo.loss,
+            num_rows=num_rows,
+            num_tokens=num_tokens,
+            max_new_tokens=rollout.max_new_tokens,
+        )
+        old = np.zeros(packed.targets.shape, np.float32)
+        logprobs = [
+            value
+            for group, own in chosen
+            for completion, ids in zip(group.completions, own, strict=True)
+            if ids
+            for value in completion.logprobs
+        ]
+        old[: len(logprobs)] = logprobs
+        reference = old
+        if self._recipe.grpo.beta > 0:
+            reference = reference_logprobs(
+                model.params,
+                self._reference,
+                place_rows(packed, mesh),
+                config=model.config,
+                scale=self._policy.scale,
+                temperature=rollout.temperature,
+            )
+        advantages = np.asarray([value for group, _ in chosen for value in group.advantages])
+        per_token = PerToken(old, reference, rows_to_targets(advantages, packed), rows_to_targets(weights, packed))
+        return MicroBatch(place_rows(packed, mesh), place_rows(per_token, mesh))

@@ -1,0 +1,103 @@
+"""The metrics of a GRPO step: of what was sampled, and of the updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from thinkaloud.config.recipe import GrpoConfig
+from thinkaloud.domains import domain
+from thinkaloud.records import RolloutGroup, Score, Status
+from thinkaloud.train.loss import Sums
+
+
+def outcome_metrics(groups: Sequence[RolloutGroup]) -> dict[str, Any]:
+    """Reward, format rate and accuracy, overall and by domain, and token counts. Masked completions are left out."""
+    counted = [(group.task.domain, score) for group in groups for score in group.scores if not score.status.masked]
+    rewards = [score.reward for _, score in counted]
+    domains: dict[str, Any] = {}
+    for name in dict.fromkeys(group.task.domain for group in groups):
+        own = [group for group in groups if group.task.domain == name]
+        rates = _rates([(domain_name, score) for domain_name, score in counted if domain_name == name])
+        domains[name] = rates | {"dead_groups": _without_signal(own)}
+    overall = _rates(counted)
+    overall["truncated_rate"] = overall.pop("truncated")
+    return {
+        **overall,
+        "reward_std": float(np.std(rewards)) if rewards else None,
+        "dead_groups": _without_signal(groups),
+        "masked": sum(len(group.completions) for group in groups) - len(counted),
+        "domains": domains,
+        "tokens": {
+            "prompt": sum(len(group.prompt_ids) for group in groups),
+            "completion": sum(len(c.token_ids) for group in groups for c in group.completions),
+        },
+    }
+
+
+def update_metrics(
+    sums: list[list[Sums]], norms: list[Any], learning_rate: float, config: GrpoConfig
+) -> dict[str, Any]:
+    """Loss, KL, ratio, clip fraction, entropy and gradient norm of the updates of one step.
+
+    Args:
+        sums: Of every micro-batch, by process.
+        norms: The gradient norm of every update, before clipping.
+        learning_rate: Of the first update.
+
+    Returns:
+        Values by name; None where a value is not finite or not computed.
+    """
+    parts = _first_iteration_first(sums, config.inner_iterations)
+    first = parts[: max(1, len(parts) // max(1, config.inner_iterations))]
+    tokens, first_tokens = (sum((float(part.tokens) for part in some), 0.0) for some in (parts, first))
+
+    def mean(name: str, over: list[Sums], count: float) -> float | None:
+        return sum(float(getattr(part, name)) for part in over) / count if count else None
+
+    finite = [float(norm) for norm in norms if np.isfinite(norm)]
+    found = {
+        "loss": sum((float(part.loss) for part in parts), 0.0) / config.inner_iterations,
+        "kl": mean("kl", parts, tokens) if config.beta > 0 else None,  # without a reference pass it is not known
+        "ratio_mean": mean("ratio", first, first_tokens),
+        "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),
+        "clip_fraction": mean("clipped", parts, tokens),
+        "entropy": mean("entropy", first, first_tokens),
+        "grad_norm": float(np.mean(finite or [0.0])) if finite or not norms else None,
+        "learning_rate": learning_rate,
+        "skipped_updates": len(norms) - len(finite),
+    }
+    return {name: value if value is None or np.isfinite(value) else None for name, value in found.items()}
+
+
+def _without_signal(groups: Sequence[RolloutGroup]) -> float:
+    """The share of groups without signal: all rewards equal."""
+    return sum(not group.has_signal for group in groups) / len(groups)
+
+
+def _first_iteration_first(parts: list[list[Sums]], inner_iterations: int) -> list[Sums]:
+    """The sums of all processes, those of the first inner iteration first."""
+    return [
+        part
+        for iteration in range(inner_iterations)
+        for own in parts
+        for part in own[iteration * len(own) // inner_iterations : (iteration + 1) * len(own) // inner_iterations]
+    ]
+
+
+def _rates(counted: list[tuple[str, Score]]) -> dict[str, Any]:
+    if not counted:
+        return {"n": 0, "reward": None, "format_rate": None, "accuracy": None, "truncated": None}
+    scores = [score for _, score in counted]
+    broken = sum(score.status in (Status.BAD_FORMAT, Status.TRUNCATED) for score in scores)
+    checked = [score for name, score in counted if domain(name).kind == "verifiable"]
+    correct = sum(score.status is Status.CORRECT for score in checked)
+    return {
+        "n": len(scores),
+        "reward": sum(score.reward for score in scores) / len(scores),
+        "format_rate": 1 - broken / len(scores),
+        "accuracy": correct / len(checked) if checked else None,
+        "truncated": sum(score.status is Status.TRUNCATED for score in scores) / len(scores),
+    }
