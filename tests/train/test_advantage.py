@@ -41,3 +41,17 @@ def test_masked_completions_take_no_part() -> None:
 def test_one_completion_left_is_a_dead_group() -> None:
     masked = np.asarray([[False, True, True, True]])
     assert group_advantages(np.asarray([[1.0, 0.0, 0.0, 0.0]]), masked, scale_by_std=True).dead.all()
+
+
+def test_two_completions_left_are_enough_and_none_is_a_dead_group() -> None:
+    rewards = np.asarray([[1.0, 0.0, 0.5, 0.5], [1.0, 0.0, 0.5, 0.5]])
+    masked = np.asarray([[False, False, True, True], [True, True, True, True]])
+    found = group_advantages(rewards, masked, scale_by_std=False)
+    assert found.dead.tolist() == [False, True]
+    np.testing.assert_allclose(found.values, [[0.5, -0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+
+
+def test_epsilon_is_added_to_the_deviation() -> None:
+    """A deviation of 1e-6, as large as epsilon, halves the advantages."""
+    found = group_advantages(np.asarray([[2e-6, 0.0]]), np.zeros((1, 2), bool), scale_by_std=True)
+    np.testing.assert_allclose(found.values, [[0.5, -0.5]], rtol=1e-6)
