@@ -65,6 +65,9 @@ class Task:
     choices: tuple[str, ...] = ()
     license: str = ""
     split: str = "train"
+    key: str = field(default="", compare=False, repr=False)
+    """The question alone, without instructions and options; the question when empty. Copies are found, splits are drawn
+    and evaluation sets are compared by it. Used while a pool is built, and not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,21 +5,34 @@ from __future__ import annotations
 import pytest
 
 from thinkaloud.data.ledger import MAX_EXAMPLE, Ledger, percentiles
+from thinkaloud.data.rows import RawRow, Rejection
 from thinkaloud.records import Task
 
 
 def task(domain: str = "math", source: str = "s", question: str = "q", split: str = "train") -> Task:
-    return Task(id=question, domain=domain, source=source, question=question, answer="1", split=split)
+    return Task(
+        id=question,
+        domain=domain,
+        source=source,
+        question=question,
+        answer="1",
+        split=split,
+        license=f"licence of {source}",
+    )
 
 
 def test_lines_add_up_in_the_order_of_domains() -> None:
     ledger = Ledger()
-    for domain, source in (("logic", "b"), ("math", "a"), ("math", "a"), ("", "c")):
-        ledger.read(domain, source, f"licence of {source}")
-    ledger.keep(task("math", "a", split="test"), prompt_tokens=7)
-    ledger.drop_task(task("math", "a", "What?\n  Now"), "exact copy")
-    ledger.drop("", "c", "no answer", "x" * 500)
-    ledger.keep(task("logic", "b"), prompt_tokens=9)
+    for domain, source in (("logic", "b"), ("math", "a"), ("math", "a")):
+        ledger.read(task(domain, source))
+    kept, also = task("math", "a", "k", split="test"), task("logic", "b", "l")
+    ledger.measure(kept, 7)
+    ledger.keep(kept)
+    ledger.drop(task("math", "a", "What?\n  Now"), "exact copy")
+    row = RawRow({}, "train", 3, "x" * 500)
+    ledger.reject(Rejection(row, "no answer"), "", "c", "licence of c")
+    ledger.measure(also, 9)
+    ledger.keep(also)
     math, logic, nowhere = ledger.as_list(("math", "logic"))
     assert (math["read"], math["kept"], math["dropped"]) == (
         2,
@@ -30,6 +43,8 @@ def test_lines_add_up_in_the_order_of_domains() -> None:
     assert math["prompt_tokens"] == {"p50": 7, "p95": 7, "max": 7}
     assert (logic["license"], logic["kept"]["train"]) == ("licence of b", 1)
     assert nowhere["domain"] == ""
+    assert (nowhere["read"], nowhere["license"]) == (1, "licence of c")
+    assert nowhere["examples"]["no answer"].startswith("train row 3: xxx")
     assert len(nowhere["examples"]["no answer"]) == MAX_EXAMPLE
     assert ledger.reasons() == {"exact copy": 1, "no answer": 1}
     assert ledger.reasons("math") == {"exact copy": 1}
@@ -37,7 +52,7 @@ def test_lines_add_up_in_the_order_of_domains() -> None:
 
 def test_a_row_that_is_neither_kept_nor_dropped_is_noticed() -> None:
     ledger = Ledger()
-    ledger.read("math", "a", "")
+    ledger.read(task("math", "a"))
     with pytest.raises(AssertionError, match="do not add up"):
         ledger.as_list(("math",))
 
@@ -45,8 +60,8 @@ def test_a_row_that_is_neither_kept_nor_dropped_is_noticed() -> None:
 def test_only_the_first_example_is_kept() -> None:
     ledger = Ledger()
     for question in ("first", "second"):
-        ledger.read("math", "s", "")
-        ledger.drop_task(task(question=question), "near copy")
+        ledger.read(task(question=question))
+        ledger.drop(task(question=question), "near copy")
     (line,) = ledger.as_list(("math",))
     assert (line["dropped"], line["examples"]) == ({"near copy": 2}, {"near copy": "first"})
 

@@ -10,17 +10,19 @@ import pytest
 
 from thinkaloud.config import DataConfig, SourceConfig
 from thinkaloud.data.pool import check_domains
-from thinkaloud.data.read import ReadRow, open_source
-from thinkaloud.data.sources import Unfit, own_source
+from thinkaloud.data.read import open_source
+from thinkaloud.data.rows import Rejection
+from thinkaloud.data.sources import InvalidRow, own_source
 from thinkaloud.errors import UserError
+from thinkaloud.records import Task
 
 
 def mapped(config: dict[str, Any], **row: Any) -> Any:
-    return own_source("mine", SourceConfig(path="x", **config)).to_draft(row)
+    return own_source("mine", SourceConfig(path="x", **config)).to_task(row)
 
 
 def refused(config: dict[str, Any], **row: Any) -> str:
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(InvalidRow) as caught:
         mapped(config, **row)
     return str(caught.value)
 
@@ -42,14 +44,14 @@ def test_options_and_how_the_answer_names_one(answer: object, as_json: bool) -> 
 
 def test_options_that_are_none_or_no_list() -> None:
     assert refused(CHOICE, question="Q?", answer="D", options=["x", "y"]) == "the answer is none of the options"
-    assert refused(CHOICE, question="Q?", answer="x", options="x|y") == "options are no list"
-    assert refused(CHOICE, question="Q?", answer="x", options={"a": 1}) == "options are no list"
+    assert refused(CHOICE, question="Q?", answer="x", options="x|y") == "options are not a list"
+    assert refused(CHOICE, question="Q?", answer="x", options={"a": 1}) == "options are not a list"
     assert refused(CHOICE, question="Q?", answer=None, options=["x", "y"]) == "no answer"
     assert mapped(CHOICE, question="Q?", answer="x", options=None).choices == ()
 
 
 def test_answers_that_count_from_zero_stop_the_build() -> None:
-    with pytest.raises(UserError, match=r"its number from 1; found 0.*'answer' counts from 0"):
+    with pytest.raises(UserError, match=r"found 0.*'answer'"):
         mapped(CHOICE, question="Q?", answer=0, options=["x", "y"])
     assert mapped(CHOICE, question="Q?", answer=0, options=["1", "0"]).answer == "0"
 
@@ -82,17 +84,17 @@ def test_coding(as_json: bool) -> None:
     assert (found.question, found.answer) == ("Double:\n    n", "def f(n):\n    return 2 * n")
     assert (found.tests, found.setup) == (tuple(tests), "import math")
     assert refused(CODING, **row, tests=[]) == "no tests"
-    assert refused(CODING, **row, tests="assert f(1) == 2") == "tests are no list"
+    assert refused(CODING, **row, tests="assert f(1) == 2") == "tests are not a list"
 
 
 def test_columns_and_domain_must_go_together() -> None:
-    with pytest.raises(UserError, match="coding needs tests"):
+    with pytest.raises(UserError, match="tests"):
         own_source("mine", SourceConfig(path="x", domain="coding"))
-    with pytest.raises(UserError, match="expected no choices in a domain scored as math"):
+    with pytest.raises(UserError, match=r"choices.*scored as math"):
         own_source("mine", SourceConfig(path="x", domain="math", choices="options"))
 
 
-def read(path: Path, **config: Any) -> list[ReadRow]:
+def read(path: Path, **config: Any) -> list[Task | Rejection]:
     return list(open_source("mine", SourceConfig(path=str(path), domain="math", **config)).rows())
 
 
@@ -102,26 +104,32 @@ def test_a_missing_column_lists_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"sources\.mine: expected a column 'question' in .*found task, gold"):
         read(path)
     rows = read(path, question="task", answer="gold")
-    assert [row.draft.answer for row in rows if row.draft] == ["2", "4"]
-    assert {row.role for row in rows} == {"train"}
+    assert [(row.answer, row.split) for row in rows if isinstance(row, Task)] == [("2", "train"), ("4", "train")]
 
 
 def test_a_column_that_some_rows_lack_is_theirs_alone(tmp_path: Path) -> None:
     path = tmp_path / "sums.jsonl"
     path.write_text('{"question": "1 + 1?"}\n{"question": "2 + 2?", "answer": "4"}\n')
-    assert [row.reason for row in read(path)] == ["no answer", None]
+    rejected, task = read(path)
+    assert isinstance(rejected, Rejection)
+    assert (rejected.reason, rejected.row.number) == ("no answer", 1)
+    assert isinstance(task, Task)
 
 
 def test_a_folder_of_the_user_s_splits(tmp_path: Path) -> None:
     for split in ("dev", "test", "train"):
-        (tmp_path / f"{split}.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
-    assert [(row.split, row.role) for row in read(tmp_path)] == [
-        ("train", "train"),
-        ("dev", "validation"),
-        ("test", "test"),
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"question": f"1 + 1 in {split}?", "answer": "2"}))
+
+    def tasks(path: Path, **config: Any) -> list[tuple[str, str]]:
+        return [(row.question, row.split) for row in read(path, **config) if isinstance(row, Task)]
+
+    assert tasks(tmp_path) == [
+        ("1 + 1 in train?", "train"),
+        ("1 + 1 in dev?", "validation"),
+        ("1 + 1 in test?", "test"),
     ]
-    assert [row.split for row in read(tmp_path, splits=("dev",))] == ["dev"]
-    assert [row.role for row in read(tmp_path / "test.jsonl")] == ["test"]
+    assert tasks(tmp_path, splits=("dev",)) == [("1 + 1 in dev?", "validation")]
+    assert tasks(tmp_path / "test.jsonl") == [("1 + 1 in test?", "test")]
 
 
 def test_a_recipe_registers_its_domains() -> None:

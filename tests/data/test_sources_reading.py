@@ -13,9 +13,11 @@ import pytest
 
 from thinkaloud.config import SourceConfig
 from thinkaloud.data import files
-from thinkaloud.data.read import ReadRow, Unavailable, open_source, role_of
+from thinkaloud.data.read import Unavailable, open_source, role_of
+from thinkaloud.data.rows import RawRow, Rejection
 from thinkaloud.data.sources import SOURCES
 from thinkaloud.errors import UserError
+from thinkaloud.records import Task
 
 ROWS = [{"question": f"What is {n} + 1?", "answer": f"Add one: {n + 1}.\n#### {n + 1}"} for n in range(5)]
 
@@ -46,12 +48,20 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def read(name: str = "gsm8k", data_dir: Path | None = None, **config: Any) -> list[ReadRow]:
+def read(name: str = "gsm8k", data_dir: Path | None = None, **config: Any) -> list[Task | Rejection]:
     return list(open_source(name, SourceConfig(**config), data_dir).rows())
 
 
-def answers(rows: list[ReadRow]) -> list[str]:
-    return [row.draft.answer for row in rows if row.draft is not None]
+def answers(rows: list[Task | Rejection]) -> list[str]:
+    return [row.answer for row in rows if isinstance(row, Task)]
+
+
+def splits(rows: list[Task | Rejection]) -> list[str]:
+    return [row.split for row in rows if isinstance(row, Task)]
+
+
+def reasons(rows: list[Task | Rejection]) -> list[str | None]:
+    return [row.reason if isinstance(row, Rejection) else None for row in rows]
 
 
 @pytest.mark.parametrize("suffix", files.SUFFIXES)
@@ -59,8 +69,10 @@ def test_every_kind_of_file(suffix: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"rows{suffix}", ROWS)
     rows = read(path=str(path))
     assert answers(rows) == ["1", "2", "3", "4", "5"]
-    assert [row.number for row in rows] == [1, 2, 3, 4, 5]
-    assert {(row.split, row.role, row.reason) for row in rows} == {("rows", "train", None)}
+    assert splits(rows) == ["train"] * 5
+    assert {(row.source, row.license) for row in rows if isinstance(row, Task)} == {("gsm8k", "MIT")}
+    found = list(files.read_rows(path, "rows"))
+    assert [(row.number, row.split) for row in found if isinstance(row, RawRow)] == [(n, "rows") for n in range(1, 6)]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
@@ -68,22 +80,25 @@ def test_a_folder_of_all_sources(suffix: str, tmp_path: Path) -> None:
     write(tmp_path / "gsm8k" / f"train{suffix}", ROWS)
     write(tmp_path / "gsm8k" / f"test{suffix}", ROWS)
     rows = read(data_dir=tmp_path)
-    assert len(rows) == 5
-    assert {row.role for row in rows} == {"train"}
-    held_out = read(data_dir=tmp_path, splits=("test",))
-    assert {(row.split, row.role) for row in held_out} == {("test", "test")}
+    assert splits(rows) == ["train"] * 5
+    assert splits(read(data_dir=tmp_path, splits=("test",))) == ["test"] * 5
 
 
 def test_splits_in_the_source_s_order_and_their_roles(tmp_path: Path) -> None:
     for split in ("validation", "prompt", "train"):
         row = {
-            "text": "Double it.",
+            "text": f"Double it in {split}.",
             "code": "def f(n): return 2 * n",
             "test_list": ["assert f(1) == 2", "assert f(2) == 4"],
         }
         write(tmp_path / "mbpp" / f"{split}.jsonl", [row])
-    found = [(row.split, row.role) for row in read("mbpp", tmp_path)]
-    assert found == [("train", "train"), ("prompt", "train"), ("validation", "validation")]
+    rows = read("mbpp", tmp_path)
+    assert splits(rows) == ["train", "train", "validation"]
+    assert [row.key for row in rows if isinstance(row, Task)] == [
+        "Double it in train.",
+        "Double it in prompt.",
+        "Double it in validation.",
+    ]
 
 
 def test_shards_make_up_a_split_and_two_files_of_one_do_not(tmp_path: Path) -> None:
@@ -91,7 +106,7 @@ def test_shards_make_up_a_split_and_two_files_of_one_do_not(tmp_path: Path) -> N
     write(tmp_path / "train-00000-of-00002.parquet", ROWS[:3])
     assert answers(read(path=str(tmp_path))) == ["1", "2", "3", "4", "5"]
     write(tmp_path / "train.jsonl", ROWS)
-    with pytest.raises(UserError, match=r"expected one file of split 'train' in .*found train-00000"):
+    with pytest.raises(UserError, match=r"'train'.*found train-00000"):
         read(path=str(tmp_path))
 
 
@@ -130,26 +145,28 @@ def test_malformed_lines_are_one_row_each(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_bytes(b"\n".join(parts))
     rows = read(path=str(path))
-    assert [(row.number, row.reason) for row in rows] == [
-        (1, None),
+    rejected = [row for row in rows if isinstance(row, Rejection)]
+    assert [(row.row.number, row.reason) for row in rejected] == [
         (2, "not JSON"),
         (3, "not a JSON object"),
         (5, "not UTF-8"),
         (6, "not JSON"),
         (7, "no answer"),
-        (8, None),
     ]
-    assert rows[1].example == "{broken"
-    assert rows[5].example == '{"question": "x"}'
-    assert all(len(row.example) <= 200 for row in rows)
+    assert isinstance(rows[0], Task)
+    assert isinstance(rows[-1], Task)
+    assert rejected[0].example == "{broken"
+    assert rejected[-1].example == '{"question": "x"}'
+    assert all(len(row.example) <= 200 for row in rejected)
 
 
 def test_an_endless_line_is_one_row_and_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_LINE_BYTES", 1 << 20)
     good = json.dumps(ROWS[0]).encode() + b"\n"
     (tmp_path / "train.jsonl").write_bytes(good + b"x" * (3 << 20) + b"\n" + good + b"y" * (2 << 20))
-    found = [(row.number, row.reason) for row in read(path=str(tmp_path / "train.jsonl"))]
-    assert found == [(1, None), (2, "line over 1 MiB"), (3, None), (4, "line over 1 MiB")]
+    rows = read(path=str(tmp_path / "train.jsonl"))
+    assert reasons(rows) == [None, "line over 1 MiB", None, "line over 1 MiB"]
+    assert [row.row.number for row in rows if isinstance(row, Rejection)] == [2, 4]
 
 
 def test_malformed_csv_rows_are_one_row_each(tmp_path: Path) -> None:
@@ -157,17 +174,17 @@ def test_malformed_csv_rows_are_one_row_each(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_bytes(text)
     rows = read(path=str(tmp_path / "train.csv"))
     fields = "more or fewer fields than columns"
-    assert [row.reason for row in rows] == [None, fields, fields, "not UTF-8", None]
+    assert reasons(rows) == [None, fields, fields, "not UTF-8", None]
     assert answers(rows) == ["1", "3"]
     (tmp_path / "train.csv").write_bytes(b'question,answer\n"never closed,#### 1\n')
-    assert [row.reason for row in read(path=str(tmp_path / "train.csv"))] == ["not CSV"]
+    assert reasons(read(path=str(tmp_path / "train.csv"))) == ["not CSV"]
 
 
 @pytest.mark.parametrize("name", ["train.jsonl.gz", "train.parquet"])
 def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, ROWS * 200)
     path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(Unavailable, match=rf"{name}.*get it anew"):
+    with pytest.raises(Unavailable, match=name):
         read(path=str(path))
 
 
@@ -175,23 +192,23 @@ def test_rows_stream(tmp_path: Path) -> None:
     """The first row is there while the last is still broken, so the file isn't read whole first."""
     path = write(tmp_path / "train.jsonl.gz", ROWS * 2_000)
     path.write_bytes(path.read_bytes()[:-60])
-    rows: Iterator[ReadRow] = open_source("gsm8k", SourceConfig(path=str(path))).rows()
-    assert next(rows).draft is not None
+    rows: Iterator[Task | Rejection] = open_source("gsm8k", SourceConfig(path=str(path))).rows()
+    assert isinstance(next(rows), Task)
 
 
 def test_what_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"sources\.gsm8k\.path: expected a file or a folder.*optional = true"):
+    with pytest.raises(Unavailable, match=r"sources\.gsm8k\.path.*optional = true"):
         read(path=str(tmp_path / "nowhere"))
-    with pytest.raises(Unavailable, match=r"--data-dir.*expected a folder"):
+    with pytest.raises(Unavailable, match="--data-dir"):
         read(data_dir=tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(UserError, match=r"expected a file of kind .jsonl"):
+    with pytest.raises(UserError, match=r"\.jsonl.*notes\.txt"):
         read(path=str(tmp_path / "notes.txt"))
     (tmp_path / "gsm8k").mkdir()
-    with pytest.raises(Unavailable, match=r"expected splits such as train.jsonl in .*found none"):
+    with pytest.raises(Unavailable, match=r"train\.jsonl.*found none"):
         read(data_dir=tmp_path)
     write(tmp_path / "gsm8k" / "train.jsonl", ROWS)
-    with pytest.raises(UserError, match=r"expected a split 'main' in .*found train"):
+    with pytest.raises(UserError, match=r"'main'.*found train"):
         read(data_dir=tmp_path, splits=("main",))
 
 
@@ -249,7 +266,7 @@ def test_a_hub_copy_with_other_names_for_its_splits(monkeypatch: pytest.MonkeyPa
     hub = Hub(monkeypatch, [{"question": "Is tea wet?", "answer": True, "facts": ["Tea is water."]}])
     rows = list(open_source("strategyqa", SourceConfig()).rows())
     assert hub.asked == [("wics/strategy-qa", None, "test", "commit-of-refs/convert/parquet", False)]
-    assert [(row.split, row.role) for row in rows] == [("train", "train")]
+    assert splits(rows) == ["train"]
 
 
 def test_large_sources_stream_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,8 +281,15 @@ def test_a_hub_that_does_not_answer_is_the_user_s_error(monkeypatch: pytest.Monk
     with pytest.raises(Unavailable) as caught:
         open_source("gsm8k", SourceConfig(), tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"source 'gsm8k' cannot be had: {tmp_path / 'gsm8k'} is not there")
-    for part in ("openai/gsm8k", "ConnectionError: no route", "sources.gsm8k.path", "--data-dir", "optional = true"):
+    for part in (
+        "'gsm8k'",
+        str(tmp_path / "gsm8k"),
+        "openai/gsm8k",
+        "ConnectionError: no route",
+        "sources.gsm8k.path",
+        "--data-dir",
+        "optional = true",
+    ):
         assert part in message
     assert "\n" not in message
 
@@ -277,5 +301,5 @@ def test_a_hub_that_breaks_off_is_the_user_s_error(monkeypatch: pytest.MonkeyPat
 
     hub = Hub(monkeypatch, [])
     monkeypatch.setattr(hub, "rows", broken())
-    with pytest.raises(Unavailable, match="openai/gsm8k broke off in split 'train'"):
+    with pytest.raises(Unavailable, match=r"openai/gsm8k.*'train'"):
         list(open_source("gsm8k", SourceConfig()).rows())

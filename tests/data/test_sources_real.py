@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from thinkaloud.config import SourceConfig
-from thinkaloud.data.read import ReadRow, open_source
+from thinkaloud.data.read import open_source
+from thinkaloud.data.rows import Rejection
 from thinkaloud.domains import domain
 from thinkaloud.domains.base import FULL
 from thinkaloud.records import Task
@@ -23,71 +24,64 @@ pytestmark = [
 ]
 
 
-def read(name: str) -> list[ReadRow]:
+def read(name: str) -> list[Task | Rejection]:
     return list(open_source(name, SourceConfig(), ROWS).rows())
 
 
-def counts(rows: list[ReadRow]) -> dict[str, int]:
+def tasks(rows: list[Task | Rejection]) -> list[Task]:
+    return [row for row in rows if isinstance(row, Task)]
+
+
+def counts(rows: list[Task | Rejection]) -> dict[str, int]:
     """How many rows went to which domain, and to which reason."""
-    return dict(Counter(row.draft.domain if row.draft else str(row.reason) for row in rows))
+    return dict(Counter(row.domain if isinstance(row, Task) else row.reason for row in rows))
 
 
-def full_marks(row: ReadRow) -> bool:
+def full_marks(task: Task) -> bool:
     """Whether a row's gold answer satisfies its own verifier."""
-    assert row.draft is not None
-    found = row.draft
-    task = Task(
-        id="t", domain=found.domain, source="", question=found.question, answer=found.answer, choices=found.choices
-    )
-    return domain(found.domain).score(task, "", found.answer, None).value == FULL
+    return domain(task.domain).score(task, "", task.answer, None).value == FULL
 
 
 def test_gsm8k_every_gold_answer_parses() -> None:
     rows = read("gsm8k")
     assert counts(rows) == {"math": 7_473}
-    assert all(full_marks(row) for row in rows)
-    drafts = [row.draft for row in rows if row.draft]
-    assert all(draft.rationale and "<<" not in draft.rationale and "####" not in draft.rationale for draft in drafts)
+    assert all(full_marks(task) for task in tasks(rows))
+    assert all(task.rationale and "<<" not in task.rationale and "####" not in task.rationale for task in tasks(rows))
 
 
 def test_mbpp() -> None:
     rows = read("mbpp")
-    assert Counter((row.split, row.role) for row in rows) == {
-        ("train", "train"): 374,
-        ("prompt", "train"): 10,
-        ("validation", "validation"): 90,
-    }
+    assert Counter(task.split for task in tasks(rows)) == {"train": 374 + 10, "validation": 90}
     assert counts(rows) == {"coding": 474}
-    for row in rows:
-        assert row.draft is not None
-        assert "\r" not in row.draft.answer
-        assert len(set(row.draft.tests)) >= 2
+    for task in tasks(rows):
+        assert "\r" not in task.answer
+        assert len(set(task.tests)) >= 2
 
 
 @pytest.mark.parametrize(("name", "number"), [("ARC-Easy", 2_821), ("ARC-Challenge", 1_418)])
 def test_arc_all_of_it(name: str, number: int) -> None:
     rows = read(name)
     assert counts(rows) == {"science": number}
-    assert all(full_marks(row) for row in rows)
-    assert {len(row.draft.choices) for row in rows if row.draft} == {3, 4, 5}
+    assert all(full_marks(task) for task in tasks(rows))
+    assert {len(task.choices) for task in tasks(rows)} == {3, 4, 5}
 
 
 def test_sciq_with_and_without_options() -> None:
     rows = read("sciq")
     assert counts(rows) == {"science": 12_679}
-    with_options = [row for row in rows if row.draft and row.draft.choices]
+    with_options = [task for task in tasks(rows) if task.choices]
     assert len(with_options) == 1_000
-    assert {row.role for row in with_options} == {"validation"}
-    assert all(full_marks(row) for row in with_options)
-    places = Counter(row.draft.choices.index(row.draft.answer) for row in with_options if row.draft)
+    assert {task.split for task in with_options} == {"validation"}
+    assert all(full_marks(task) for task in with_options)
+    places = Counter(task.choices.index(task.answer) for task in with_options)
     assert min(places[place] for place in range(4)) > 200
 
 
 def test_strategyqa() -> None:
     rows = read("strategyqa")
     assert counts(rows) == {"logic": 2_290}
-    assert {row.draft.answer for row in rows if row.draft} == {"yes", "no"}
-    assert all(row.draft.rationale for row in rows if row.draft)
+    assert {task.answer for task in tasks(rows)} == {"yes", "no"}
+    assert all(task.rationale for task in tasks(rows))
 
 
 def test_dolly_by_category() -> None:
@@ -108,11 +102,10 @@ def test_writingprompts_reads_like_prose() -> None:
         "the prompt is a picture or a song": 23,
         "no prompt, but talk about the forum": 7,
     }
-    for row in rows:
-        if row.draft:
-            assert not row.draft.key.casefold().startswith(("[ wp", "[wp"))
-            for spaced in (" n't", " ,", "``", "''", "\n\n\n", "  "):
-                assert spaced not in row.draft.question + row.draft.answer
+    for task in tasks(rows):
+        assert not task.key.casefold().startswith(("[ wp", "[wp"))
+        for spaced in (" n't", " ,", "``", "''", "\n\n\n", "  "):
+            assert spaced not in task.question + task.answer
 
 
 def test_xsum() -> None:

@@ -67,6 +67,7 @@ def test_rates_counted_by_hand() -> None:
     assert (math["n"], math["masked"]) == (6, 1)
     assert math["format_rate"] == 4 / 6
     assert math["accuracy"] == 3 / 6
+    assert math["accuracy_given_format"] == 3 / 4, "of the four that keep the format"
     assert math["mean_reward"] == pytest.approx(3.2 / 6)
     assert math["truncated_rate"] == 1 / 6
     assert math["mean_tokens"] == 150 / 6
@@ -76,7 +77,9 @@ def test_rates_counted_by_hand() -> None:
     assert writing["mean_reward"] == pytest.approx(0.4)
     assert (overall["n"], overall["masked"]) == (9, 1)
     assert overall["format_rate"] == 6 / 9
-    assert overall["accuracy"] == 3 / 6, "graded domains are no part of the accuracy"
+    assert overall["accuracy"] == 3 / 6, "heuristic domains do not count for the accuracy"
+    assert overall["accuracy_given_format"] == 3 / 4
+    assert overall["accuracy_given_format_interval"] == pytest.approx([0.300642, 0.954413], abs=1e-6)  # Wilson of 3/4
     assert overall["format_interval"] == pytest.approx([0.354202, 0.879416], abs=1e-6)  # Wilson of 6/9
 
 

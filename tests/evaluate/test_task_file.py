@@ -29,13 +29,13 @@ def test_tasks_are_read_in_order_and_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "line 2: expected a JSON object"),
-        ("[1]", "line 2: expected a JSON object with domain"),
-        ({"domain": "math", "question": "q"}, "found no answer"),
+        ("{", "JSON object"),
+        ("[1]", "found a list"),
+        ({"domain": "math", "question": "q"}, "answer"),
         ({**TASK, "domain": "maths"}, "'math'"),
-        ({**TASK, "answer": None}, "expected a text in 'answer'"),
-        ({**TASK, "question": " "}, "found an empty one"),
-        ({**TASK, "tests": "assert"}, "expected a list of texts in 'tests'"),
+        ({**TASK, "answer": None}, "'answer'"),
+        ({**TASK, "question": " "}, "question"),
+        ({**TASK, "tests": "assert"}, "'tests'"),
         ("[" * 100_000, "line 2"),
     ],
 )
@@ -46,10 +46,10 @@ def test_a_bad_line_is_named(tmp_path: Path, line: Any, said: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_the_users_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot read tasks"):
+    with pytest.raises(UserError, match="absent"):
         read_tasks(tmp_path / "absent.jsonl")
     (tmp_path / "latin").write_bytes(b"\xff")
-    with pytest.raises(UserError, match="UTF-8"):
+    with pytest.raises(UserError, match=r"line 1.*UTF-8"):
         read_tasks(tmp_path / "latin")
     with pytest.raises(UserError, match="found none"):
         read_tasks(write(tmp_path / "empty"))

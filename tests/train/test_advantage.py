@@ -43,3 +43,17 @@ def test_one_counted_completion_has_no_signal() -> None:
     found = group_advantages(np.asarray([[1.0, 0.0, 0.0, 0.0]]), masked, scale_by_std=True)
     assert not found.has_signal.any()
     assert not found.values.any()
+
+
+def test_two_counted_completions_have_a_signal_and_none_has_not() -> None:
+    rewards = np.asarray([[1.0, 0.0, 0.5, 0.5], [1.0, 0.0, 0.5, 0.5]])
+    masked = np.asarray([[False, False, True, True], [True, True, True, True]])
+    found = group_advantages(rewards, masked, scale_by_std=False)
+    assert found.has_signal.tolist() == [True, False]
+    np.testing.assert_allclose(found.values, [[0.5, -0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+
+
+def test_epsilon_is_added_to_the_deviation() -> None:
+    """A deviation of 1e-6, as large as epsilon, halves the advantages."""
+    found = group_advantages(np.asarray([[2e-6, 0.0]]), np.zeros((1, 2), bool), scale_by_std=True)
+    np.testing.assert_allclose(found.values, [[0.5, -0.5]], rtol=1e-6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TextIO
 
@@ -20,7 +19,7 @@ def score(
         Path | None, typer.Argument(metavar="[FILE]", help="JSON lines; standard input when absent or -.")
     ] = None,
     creative: Annotated[
-        Literal["guarded", "original"], typer.Option(help="How the graded domains are measured.")
+        Literal["guarded", "original"], typer.Option(help="How the heuristic domains are scored.")
     ] = "guarded",
 ) -> None:
     """Score completions: JSON lines in, rewards with their breakdown out.
@@ -31,12 +30,15 @@ def score(
     Example: thinkaloud score completions.jsonl > scores.jsonl
     """
     from thinkaloud.rewards import score_lines
+    from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
     from thinkaloud.sandbox.verdict import SandboxUnavailable
+    from thinkaloud.storage.json_lines import bounded_lines
 
     bad = 0
     try:
         with _open_lines(file) as source:
-            for result in score_lines(_lines(source), creative=creative):
+            lines = (line for _, line in bounded_lines(source, MAX_LINE_CHARACTERS))
+            for result in score_lines(lines, creative=creative):
                 bad += "error" in result
                 print_json(result)
     except SandboxUnavailable as error:
@@ -53,13 +55,3 @@ def _open_lines(file: Path | None) -> TextIO | io.TextIOBase:
         return file.open(encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"cannot read {str(file)!r}: {error.strerror}; expected a file of JSON lines") from None
-
-
-def _lines(file: TextIO | io.TextIOBase) -> Iterator[str]:
-    """The lines of a file, the rest of a line too long for `read_row` left out unread into memory."""
-    from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
-
-    while line := file.readline(MAX_LINE_CHARACTERS + 1):
-        yield line
-        while len(line) > MAX_LINE_CHARACTERS and not line.endswith("\n"):
-            line = file.readline(MAX_LINE_CHARACTERS + 1)

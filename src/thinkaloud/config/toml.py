@@ -1,30 +1,23 @@
-"""A recipe as TOML text, for runs that were begun from Python and not from a file."""
+"""A recipe as TOML text, for runs that are started from Python and not from a file."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from typing import Any
 
 from thinkaloud.config.recipe import Recipe
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """Every field with its value, defaults included; `parse_recipe_text` gives the same recipe back."""
-    return "\n".join(_lines(recipe.resolved(), ())) + "\n"
+    """Every field with its value, defaults included; `parse_recipe_text` restores the same recipe."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(recipe.resolved()))
 
 
-def _lines(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    if path:
-        yield f"\n[{'.'.join(map(_key, path))}]"
-    for name, value in values.items():
-        if value is not None and not isinstance(value, dict):
-            yield f"{_key(name)} = {json.dumps(value, ensure_ascii=False)}"  # scalars and lists are TOML as they are
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _lines(value, (*path, name))
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    """The values that are set: TOML has no null."""
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }

@@ -1,7 +1,6 @@
 """The pool of a recipe: load -> map -> fit -> check gold -> drop copies -> decontaminate -> split -> cap -> write.
 
-The same recipe, rows and tokenizer give the same bytes. Nothing is there until all is: a build that is killed leaves
-the pool that was there before, or none.
+The same recipe, rows and tokenizer give the same bytes. A build that is killed leaves the previous pool, or none.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any
 from thinkaloud.config import DataConfig, Recipe, SourceConfig
 from thinkaloud.config.flat import changed_keys, flat
 from thinkaloud.data.curate import (
-    Candidate,
     Progress,
     cap,
     check_answers,
@@ -22,6 +20,7 @@ from thinkaloud.data.curate import (
     drop_copies,
     fit_tokens,
     needs_check,
+    question_of,
     split_by_hash,
 )
 from thinkaloud.data.decontaminate import Contamination
@@ -29,6 +28,7 @@ from thinkaloud.data.generators import generate_logic, generate_math
 from thinkaloud.data.ledger import Ledger
 from thinkaloud.data.pool import Pool, check_domains
 from thinkaloud.data.read import OpenSource, Unavailable, open_source
+from thinkaloud.data.rows import Rejection
 from thinkaloud.data.sources import SOURCES
 from thinkaloud.data.starter import load_starter
 from thinkaloud.data.store import link_pool, open_pool, write_pool
@@ -53,43 +53,43 @@ def build_pool(
     """Gather, check and write the tasks of a recipe.
 
     Args:
-        recipe: `data` says what; `rollout` the token limits; `seed` draws the generated tasks.
-        contract: Whose prompts are counted.
-        out: The folder of the pool; one that is there is replaced.
-        progress: Told (done, total, what) now and then.
-        note: Told one line about what the user should know, such as an optional source that is missing.
+        recipe: `data` names the sources, `rollout` the token limits; `seed` draws the generated tasks.
+        contract: Its prompts are counted.
+        out: The folder of the pool; an existing pool is replaced.
+        progress: Called with (done, total, what) now and then.
+        note: Called with one line for the user, such as that an optional source is missing.
 
     Raises:
-        UserError: A source that cannot be had, a domain left without training tasks, or a sandbox that is needed and
-            cannot be had.
+        UserError: A source is not available, a domain has no training tasks left, or the sandbox that is needed cannot
+            start.
     """
     config, rollout = recipe.data, recipe.rollout
     check_domains(config)
     ledger = Ledger()
     opened, missing = _open(config, note)
-    found = _gather(config, opened, derive_seed(recipe.seed, "data"), ledger, progress)
-    found = fit_tokens(
-        found,
+    tasks = _gather(config, opened, derive_seed(recipe.seed, "data"), ledger, progress)
+    tasks = fit_tokens(
+        tasks,
         ledger,
         contract,
         max_prompt_tokens=rollout.max_prompt_tokens,
         max_new_tokens=rollout.max_new_tokens,
         progress=progress,
     )
-    with _sandbox(recipe, found) as sandbox:
-        found = check_answers(found, ledger, contract, sandbox=sandbox, progress=progress)
-    found = drop_copies(found, ledger, threshold=config.near_duplicates, progress=progress)
-    found = drop_contaminated(found, ledger, _evaluation_sets(config), progress)
-    found = split_by_hash(found, validation_share=config.validation_share, test_share=config.test_share)
-    found = cap(found, ledger, _caps(config, opened))
+    with _sandbox(recipe, tasks) as sandbox:
+        tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, progress=progress)
+    tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, progress=progress)
+    tasks = drop_contaminated(tasks, ledger, _evaluation_sets(config), progress)
+    tasks = split_by_hash(tasks, validation_share=config.validation_share, test_share=config.test_share)
+    tasks = cap(tasks, ledger, _caps(config, opened))
     for name in config.domains:
-        if not any(c.task.domain == name and c.task.split == "train" for c in found):
+        if not any(task.domain == name and task.split == "train" for task in tasks):
             raise UserError(_nothing_left(name, ledger))
-    for candidate in found:
-        ledger.keep(candidate.task, candidate.prompt_tokens)
+    for task in tasks:
+        ledger.keep(task)
     write_pool(
         out,
-        (candidate.task for candidate in found),
+        tasks,
         domains=config.domains,
         seed=derive_seed(recipe.seed, "pool"),
         dropped=ledger.reasons(),
@@ -112,16 +112,16 @@ def place_pool(
     progress: Progress = lambda done, total, what: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Pool:
-    """The pool of a recipe at `place`: built there, or one that `thinkaloud data` built, linked there.
+    """The pool of a recipe at `place`: built there, or linked from one that `thinkaloud data` built.
 
     Raises:
-        UserError: As `build_pool`; or the pool that is given was built from other settings.
+        UserError: As `build_pool`, or the given pool was built from other settings.
     """
     check_domains(recipe.data)
     if given is None:
         return build_pool(recipe, contract, place, progress=progress, note=note)
-    found = open_pool(given)
-    changed = changed_keys(flat(found.record.get("settings", {})), flat(pool_settings(recipe, contract)))
+    pool = open_pool(given)
+    changed = changed_keys(flat(pool.record.get("settings", {})), flat(pool_settings(recipe, contract)))
     if changed:
         raise UserError(
             f"the pool at {given} was built from other settings ({', '.join(changed)}); build it again with "
@@ -132,9 +132,9 @@ def place_pool(
 
 
 def pool_settings(recipe: Recipe, contract: PromptContract) -> dict[str, Any]:
-    """What decides about the tasks of a pool, rows apart: JSON-ready, to compare a built pool with a recipe.
+    """All settings that decide which tasks a pool holds, JSON-ready, to compare a built pool with a recipe.
 
-    `data.dir` is left out: what was read from it is on record with its hash, and the folder may have moved since.
+    `data.dir` is left out: the files read from it are recorded with their hashes, and the folder may have moved since.
     """
     return {
         "seed": recipe.seed,
@@ -146,9 +146,9 @@ def pool_settings(recipe: Recipe, contract: PromptContract) -> dict[str, Any]:
 
 
 def _open(config: DataConfig, note: Callable[[str], None]) -> tuple[dict[str, OpenSource], list[str]]:
-    """Every source found before the first is read, and the names of the optional ones that could not be had.
+    """All sources, opened before the first is read, and the names of the optional ones that are not available.
 
-    Why they could not is said and not recorded: it names this machine, and may read otherwise the next time.
+    The causes are shown and not recorded: they name paths of this machine, and may differ the next time.
     """
     opened: dict[str, OpenSource] = {}
     missing: list[str] = []
@@ -171,21 +171,24 @@ def _data_dir(config: DataConfig) -> Path | None:
 
 def _gather(
     config: DataConfig, opened: dict[str, OpenSource], seed: int, ledger: Ledger, progress: Progress
-) -> list[Candidate]:
-    """All rows that map to a task, in the recipe's order."""
-    found: list[Candidate] = []
+) -> list[Task]:
+    """The tasks of all sources, in the recipe's order."""
+    tasks: list[Task] = []
     for name in config.sources:
         if name == "starter":
-            for task in (task for domain in config.domains for task in _starter(domain)):
-                ledger.read(task.domain, task.source, task.license)
-                found.append(Candidate(task, task.question, task.split))
+            for domain in config.domains:
+                tasks += _counted(_starter(domain), ledger)
         elif name in opened:
-            found += _read(name, opened[name], config.domains, ledger, progress)
+            tasks += _read(opened[name], config.domains, ledger, progress)
     for name, count in config.generated.items():
-        for task in _GENERATORS[name](seed, count):
-            ledger.read(task.domain, task.source, task.license)
-            found.append(Candidate(task, task.question, "train"))
-    return found
+        tasks += _counted(_GENERATORS[name](seed, count), ledger)
+    return tasks
+
+
+def _counted(tasks: list[Task], ledger: Ledger) -> list[Task]:
+    for task in tasks:
+        ledger.read(task)
+    return tasks
 
 
 def _starter(name: str) -> list[Task]:
@@ -193,30 +196,25 @@ def _starter(name: str) -> list[Task]:
     return load_starter(name) if name in DOMAINS else []
 
 
-def _read(
-    name: str, opened: OpenSource, domains: Sequence[str], ledger: Ledger, progress: Progress
-) -> Iterator[Candidate]:
+def _read(opened: OpenSource, domains: Sequence[str], ledger: Ledger, progress: Progress) -> Iterator[Task]:
     """The tasks of one source; rows of a domain that the recipe leaves out are counted as such."""
-    known = opened.source
-    nowhere = known.domains[0] if len(known.domains) == 1 else ""
-    for number, row in enumerate(opened.rows()):
+    source = opened.source
+    only_domain = source.domains[0] if len(source.domains) == 1 else ""
+    for number, found in enumerate(opened.rows()):
         if number % 1000 == 0:
-            progress(number, 0, f"{name}: rows read")
-        draft = row.draft
-        if draft is None:
-            ledger.read(nowhere, name, known.license)
-            ledger.drop(nowhere, name, str(row.reason), f"{row.split} row {row.number}: {row.example}")
-            continue
-        ledger.read(draft.domain, name, known.license)
-        if draft.domain not in domains:
-            ledger.drop(draft.domain, name, "domain left out", draft.question)
-            continue
-        task = draft.task(source=name, license=known.license, split=row.role)
-        yield Candidate(task, draft.key, row.role)
+            progress(number, 0, f"{source.name}: rows read")
+        if isinstance(found, Rejection):
+            ledger.reject(found, only_domain, source.name, source.license)
+        elif found.domain in domains:
+            ledger.read(found)
+            yield found
+        else:
+            ledger.read(found)
+            ledger.drop(found, "domain left out")
 
 
 def _caps(config: DataConfig, opened: dict[str, OpenSource]) -> dict[tuple[str, str], int]:
-    """Training tasks at most, by (source, domain); what has no cap is not there."""
+    """The most training tasks by (source, domain), where there is a limit."""
     caps = {}
     for name, source in opened.items():
         own = config.sources[name].cap
@@ -228,10 +226,10 @@ def _caps(config: DataConfig, opened: dict[str, OpenSource]) -> dict[tuple[str, 
 
 
 def _evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
-    """What training tasks are compared with, by the name in the recipe.
+    """The texts that training tasks are compared with, by the set's name in the recipe.
 
     Raises:
-        UserError: A set that cannot be had, or that holds no question.
+        UserError: A set is not available, or holds no question.
     """
     sets = {}
     for entry in config.evaluation_sets:
@@ -246,7 +244,7 @@ def _evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
                 "NAME, NAME:SPLIT, or the path of a file with questions"
             )
         rows = open_source(name, options, _data_dir(config)).rows()
-        texts = [row.draft.key for row in rows if row.draft is not None]
+        texts = [question_of(row) for row in rows if isinstance(row, Task)]
         if not texts:
             raise UserError(f"data.evaluation_sets: {entry!r} holds no question; name a set that does, or drop it")
         sets[entry] = Contamination(texts)
@@ -254,9 +252,9 @@ def _evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
 
 
 @contextmanager
-def _sandbox(recipe: Recipe, found: Sequence[Candidate]) -> Iterator[CodeRunner | None]:
-    """Where reference programs run; none is started where there are none to run."""
-    if not any(needs_check(c) and c.task.tests for c in found):
+def _sandbox(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[CodeRunner | None]:
+    """The sandbox for reference programs; None where there are none to run."""
+    if not any(needs_check(task) and task.tests for task in tasks):
         yield None
         return
     try:
@@ -276,7 +274,7 @@ def _sandbox(recipe: Recipe, found: Sequence[Candidate]) -> Iterator[CodeRunner 
 def _nothing_left(name: str, ledger: Ledger) -> str:
     dropped = ledger.reasons(name)
     if not dropped:
-        return f"no training task of domain {name!r}: no source has any; add one, or leave it out of data.domains"
+        return f"no training task of domain {name!r}: no source has any; add one, or remove it from data.domains"
     reasons = ", ".join(f"{count} by {reason}" for reason, count in dropped.items())
-    mend = "raise rollout.max_prompt_tokens" if any("prompt over" in r for r in dropped) else "see the reasons"
-    return f"no training task of domain {name!r} is left ({reasons}); {mend}"
+    fix = "raise rollout.max_prompt_tokens" if any("prompt over" in r for r in dropped) else "see the reasons"
+    return f"no training task of domain {name!r} is left ({reasons}); {fix}"

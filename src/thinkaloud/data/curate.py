@@ -1,6 +1,6 @@
-"""The steps of curation, each from candidates to fewer candidates; whatever falls out is entered in the ledger.
+"""The steps of curation. Each takes tasks and returns fewer; every task that is dropped is entered in the ledger.
 
-No text is ever cut: a task that does not fit is dropped whole.
+Texts are never cut: a task that does not fit is dropped whole.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from thinkaloud.data.decontaminate import Contamination
@@ -22,65 +22,47 @@ from thinkaloud.records import Task
 from thinkaloud.rewards.gold import check_golds
 
 Progress = Callable[[int, int, str], None]
-"""(done, total, what): total 0 where it is not known."""
+"""(done, total, what): total is 0 where it is not known."""
 
 GOLD_BATCH = 256
-"""Tasks a batch: progress is shown between batches, and coding runs one batch at a time."""
+"""Tasks per batch: progress is reported between batches, and coding runs one batch at a time."""
 HELD_OUT_FIRST = {"test": 0, "validation": 1, "train": 2}
 TRUSTED = ("starter", "generated")
-"""Sources that this project's own tests check: their gold answers are not tried again, and no two are copies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A task on its way into the pool.
-
-    `key` are the question's own words (see `sources.base.Draft`), `role` the split its source gives it ("train" is
-    still to be split by a hash), `prompt_tokens` the length of its whole prompt under the contract.
-    """
-
-    task: Task
-    key: str
-    role: str
-    prompt_tokens: int = 0
+"""Sources that this project's own tests check: their gold answers are not checked again, and none are copies."""
 
 
 def fit_tokens(
-    found: Sequence[Candidate],
+    tasks: Sequence[Task],
     ledger: Ledger,
     contract: PromptContract,
     *,
     max_prompt_tokens: int,
     max_new_tokens: int,
     progress: Progress,
-) -> list[Candidate]:
-    """Those whose prompt, and in verifiable domains whose gold answer, fits the token limits.
+) -> list[Task]:
+    """The tasks whose prompt, and in verifiable domains whose gold answer, fits the token limits.
 
-    A rationale that does not fit with its answer is set aside whole: the task is kept, the cold start leaves it out.
-    Tasks of the project's own are kept as they are: recipes for trying things have limits that nothing fits.
+    A rationale that does not fit together with its answer is removed: the task is kept without one, and the cold start
+    skips it. Tasks of trusted sources keep both: trial recipes have limits that nothing fits.
     """
     kept = []
-    for index, candidate in enumerate(found):
+    for index, task in enumerate(tasks):
         if index % GOLD_BATCH == 0:
-            progress(index, len(found), "tokens counted")
-        task = candidate.task
+            progress(index, len(tasks), "tokens counted")
         prompt_tokens = len(contract.encode(task.question))
         if prompt_tokens > max_prompt_tokens:
-            ledger.drop_task(task, f"prompt over {max_prompt_tokens} tokens")
+            ledger.drop(task, f"prompt over {max_prompt_tokens} tokens")
             continue
         if domain(task.domain).kind == "verifiable" and _answer_tokens(task, "-", contract) > max_new_tokens:
-            if needs_check(candidate):
-                ledger.drop_task(task, f"answer over {max_new_tokens} tokens")
+            if needs_check(task):
+                ledger.drop(task, f"answer over {max_new_tokens} tokens")
                 continue
             ledger.note(task, f"answer over {max_new_tokens} tokens")
-        elif (
-            task.rationale
-            and needs_check(candidate)
-            and _answer_tokens(task, task.rationale, contract) > max_new_tokens
-        ):
+        elif task.rationale and needs_check(task) and _answer_tokens(task, task.rationale, contract) > max_new_tokens:
             ledger.note(task, f"rationale over {max_new_tokens} tokens set aside")
             task = replace(task, rationale="")
-        kept.append(replace(candidate, task=task, prompt_tokens=prompt_tokens))
+        ledger.measure(task, prompt_tokens)
+        kept.append(task)
     return kept
 
 
@@ -89,72 +71,68 @@ def _answer_tokens(task: Task, reasoning: str, contract: PromptContract) -> int:
     return len(contract.tokenizer.encode_plain(contract.render_completion(reasoning, task.answer))) + 1
 
 
-def needs_check(candidate: Candidate) -> bool:
-    """Whether the gold answer is still to be tried."""
-    return candidate.task.source not in TRUSTED
+def needs_check(task: Task) -> bool:
+    """Whether the gold answer has to be checked."""
+    return task.source not in TRUSTED
 
 
 def check_answers(
-    found: Sequence[Candidate],
+    tasks: Sequence[Task],
     ledger: Ledger,
     contract: PromptContract,
     *,
     sandbox: CodeRunner | None,
     progress: Progress,
-) -> list[Candidate]:
-    """Those whose gold answer passes its own verifier; reference code runs in the sandbox."""
-    kept = [candidate for candidate in found if not needs_check(candidate)]
-    doubtful = [candidate for candidate in found if needs_check(candidate)]
-    for first in range(0, len(doubtful), GOLD_BATCH):
-        progress(first, len(doubtful), "gold answers checked")
-        batch = doubtful[first : first + GOLD_BATCH]
-        for candidate, check in zip(
-            batch, check_golds([c.task for c in batch], contract=contract, sandbox=sandbox), strict=True
-        ):
+) -> list[Task]:
+    """The tasks whose gold answer passes its own verifier; reference code runs in the sandbox."""
+    kept = [task for task in tasks if not needs_check(task)]
+    unchecked = [task for task in tasks if needs_check(task)]
+    for first in range(0, len(unchecked), GOLD_BATCH):
+        progress(first, len(unchecked), "gold answers checked")
+        batch = unchecked[first : first + GOLD_BATCH]
+        for task, check in zip(batch, check_golds(batch, contract=contract, sandbox=sandbox), strict=True):
             if check.passed:
-                kept.append(candidate)
+                kept.append(task)
             else:
-                ledger.drop_task(candidate.task, f"gold answer {str(check.reason).replace('_', ' ')}")
+                ledger.drop(task, f"gold answer {str(check.reason).replace('_', ' ')}")
     return kept
 
 
-def drop_copies(found: Sequence[Candidate], ledger: Ledger, *, threshold: float, progress: Progress) -> list[Candidate]:
-    """One of each task: exact copies after normalisation, then near ones; what its source holds out stays.
+def drop_copies(tasks: Sequence[Task], ledger: Ledger, *, threshold: float, progress: Progress) -> list[Task]:
+    """One of each task: exact copies after normalisation are dropped, then near copies. Held-out tasks are preferred.
 
     Tasks with options are copies where the options agree too; one without options is a copy of any with its question.
     """
-    order = sorted(found, key=lambda c: HELD_OUT_FIRST[c.role])
     seen: set[tuple[str, str]] = set()
-    single = []
-    for candidate in order:
-        question = normalized(candidate.key)
-        options = "\x1f".join(sorted(normalized(text) for text in candidate.task.choices))
-        name = candidate.task.domain
+    single: dict[str, list[Task]] = defaultdict(list)
+    for task in sorted(tasks, key=lambda task: HELD_OUT_FIRST[task.split]):
+        question = normalized(question_of(task))
+        options = "\x1f".join(sorted(normalized(text) for text in task.choices))
+        name = task.domain
         if (name, f"{question}\x1e{options}") in seen or (not options and (name, question) in seen):
-            ledger.drop_task(candidate.task, "exact copy")
+            ledger.drop(task, "exact copy")
             continue
         seen |= {(name, f"{question}\x1e{options}"), (name, question)}
-        single.append(candidate)
-    if threshold == 0.0:
-        return single
-    by_domain: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in single:
-        by_domain[candidate.task.domain].append(candidate)
+        single[name].append(task)
     kept = []
-    for name, own in by_domain.items():
-        texts = ["\n".join([c.key, *sorted(c.task.choices)]) for c in own]
+    for name, own in single.items():
         copies = find_near_duplicates(
-            texts,
+            ["\n".join([question_of(task), *sorted(task.choices)]) for task in own],
             threshold,
-            answers=[c.task.answer for c in own],
+            answers=[task.answer for task in own],
             progress=partial(_named, progress, f"{name}: compared"),
         )
-        for candidate, copy in zip(own, copies, strict=True):
-            if copy is None or (candidate.task.source in TRUSTED and own[copy].task.source in TRUSTED):
-                kept.append(candidate)
+        for task, copy in zip(own, copies, strict=True):
+            if copy is None or not (needs_check(task) or needs_check(own[copy])):
+                kept.append(task)
             else:
-                ledger.drop_task(candidate.task, "near copy")
+                ledger.drop(task, "near copy")
     return kept
+
+
+def question_of(task: Task) -> str:
+    """The question alone, without instructions and options."""
+    return task.key or task.question
 
 
 def _named(progress: Progress, what: str, done: int, total: int) -> None:
@@ -162,53 +140,52 @@ def _named(progress: Progress, what: str, done: int, total: int) -> None:
 
 
 def drop_contaminated(
-    found: Sequence[Candidate], ledger: Ledger, sets: dict[str, Contamination], progress: Progress
-) -> list[Candidate]:
-    """Those that share no 13 words in a row with an evaluation set that the recipe names."""
+    tasks: Sequence[Task], ledger: Ledger, sets: dict[str, Contamination], progress: Progress
+) -> list[Task]:
+    """The tasks that share no 13 words in a row with an evaluation set that the recipe names."""
     kept = []
-    for index, candidate in enumerate(found):
+    for index, task in enumerate(tasks):
         if index % 1000 == 0:
-            progress(index, len(found), "compared with evaluation sets")
-        hit = next((name for name, known in sets.items() if known.overlap(candidate.key)), None)
+            progress(index, len(tasks), "compared with evaluation sets")
+        hit = next((name for name, known in sets.items() if known.overlap(question_of(task))), None)
         if hit is None:
-            kept.append(candidate)
+            kept.append(task)
         else:
-            ledger.drop_task(candidate.task, f"in evaluation set {hit}")
+            ledger.drop(task, f"in evaluation set {hit}")
     return kept
 
 
-def split_by_hash(found: Sequence[Candidate], *, validation_share: float, test_share: float) -> list[Candidate]:
-    """Each with its final split: what its source holds out stays held out, the rest goes by a hash of the question.
+def split_by_hash(tasks: Sequence[Task], *, validation_share: float, test_share: float) -> list[Task]:
+    """Each task with its final split: held-out tasks stay held out, the others go by a hash of the question.
 
-    Neither the recipe's seed nor the other tasks change a task's split, and tasks with one question share it.
+    Neither the recipe's seed nor the other tasks change a task's split, and tasks with the same question share it.
     """
     done = []
-    for candidate in found:
-        split = candidate.role
-        if split == "train" and candidate.task.source not in TRUSTED:
-            place = _place("split", normalized(candidate.key))
-            split = "test" if place < test_share else "validation" if place < test_share + validation_share else split
-        done.append(replace(candidate, task=replace(candidate.task, split=split)))
+    for task in tasks:
+        if task.split == "train" and needs_check(task):
+            place = _place("split", normalized(question_of(task)))
+            if place < test_share + validation_share:
+                task = replace(task, split="test" if place < test_share else "validation")
+        done.append(task)
     return done
 
 
-def cap(found: Sequence[Candidate], ledger: Ledger, caps: dict[tuple[str, str], int]) -> list[Candidate]:
-    """At most so many training tasks of each (source, domain), those that come first by a hash of their id."""
+def cap(tasks: Sequence[Task], ledger: Ledger, caps: dict[tuple[str, str], int]) -> list[Task]:
+    """At most `caps[source, domain]` training tasks of each: the first by a hash of their id."""
     allowed: set[str] = set()
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for candidate in found:
-        if candidate.task.split == "train":
-            groups[candidate.task.source, candidate.task.domain].append(candidate.task.id)
+    for task in tasks:
+        if task.split == "train":
+            groups[task.source, task.domain].append(task.id)
     for key, ids in groups.items():
         ids.sort(key=lambda id: _place("cap", id))
         allowed.update(ids[: caps.get(key, len(ids))])
     kept = []
-    for candidate in found:
-        if candidate.task.split != "train" or candidate.task.id in allowed:
-            kept.append(candidate)
+    for task in tasks:
+        if task.split != "train" or task.id in allowed:
+            kept.append(task)
         else:
-            limit = caps[candidate.task.source, candidate.task.domain]
-            ledger.drop_task(candidate.task, f"over the cap of {limit}")
+            ledger.drop(task, f"over the cap of {caps[task.source, task.domain]}")
     return kept
 
 

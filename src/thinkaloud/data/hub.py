@@ -1,58 +1,62 @@
-"""Rows from the Hugging Face hub, through `datasets`; imported only where they are asked for."""
+"""Rows from the Hugging Face hub, through `datasets`, which is imported only when a source needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from thinkaloud.data.files import Cell, Unavailable
+from thinkaloud.data.files import Unavailable
+from thinkaloud.data.rows import RawRow
 from thinkaloud.data.sources.base import Source
 
-Opened = tuple[Callable[[], Iterator[Cell]], Callable[[], dict[str, Any]]]
 
-
-def open_hub(source: Source, split: str, revision: str | None) -> Opened:
-    """A split of a hub data set: how to read its rows, and what tells them from others.
+def open_hub(
+    source: Source, split: str, hub_split: str, revision: str | None
+) -> tuple[Callable[[], Iterator[RawRow]], Callable[[], dict[str, Any]]]:
+    """A split of a hub data set: a function that reads its rows, and one that returns what identifies them.
 
     Args:
-        source: whose `hub` and `config` name the data set.
-        split: the hub copy's own name.
-        revision: commit, tag or branch; the source's own branch, or the newest, when absent.
+        source: `hub` and `config` name the data set.
+        split: Our name of the split.
+        hub_split: The hub copy's name of it.
+        revision: Commit, tag or branch; the source's own branch, or the newest, when absent.
 
     Raises:
-        Unavailable: the hub does not give it, for whatever reason.
+        Unavailable: The hub does not serve the split, for whatever reason.
     """
-    wanted = revision or source.revision
-    commit = _resolve(source.hub, wanted)
+    branch = revision or source.revision
+    commit = _resolve(source.hub, branch)
     try:
         from datasets import load_dataset
 
-        rows = load_dataset(
-            source.hub, source.config, split=split, revision=commit or wanted, streaming=source.streaming
+        loaded = load_dataset(
+            source.hub, source.config, split=hub_split, revision=commit or branch, streaming=source.streaming
         )
     except Exception as error:  # what `datasets` raises differs by version, cause and file system
-        raise Unavailable(f"the hub's {source.hub} gave no split {split!r} ({_first_line(error)})") from error
+        raise Unavailable(f"the hub's {source.hub} gave no split {hub_split!r} ({_first_line(error)})") from error
 
-    def cells() -> Iterator[Cell]:
+    def rows() -> Iterator[RawRow]:
         try:
-            for number, row in enumerate(rows, start=1):
-                yield Cell(number, dict(row))
+            for number, row in enumerate(loaded, start=1):
+                yield RawRow(dict(row), split, number)
         except Exception as error:
-            raise Unavailable(f"the hub's {source.hub} broke off in split {split!r} ({_first_line(error)})") from error
+            raise Unavailable(
+                f"the hub's {source.hub} broke off in split {hub_split!r} ({_first_line(error)})"
+            ) from error
 
     def identity() -> dict[str, Any]:
-        return {"hub": source.hub, "config": source.config, "hub_split": split, "revision": commit or wanted}
+        return {"hub": source.hub, "config": source.config, "hub_split": hub_split, "revision": commit or branch}
 
-    return cells, identity
+    return rows, identity
 
 
 def _resolve(hub: str, revision: str | None) -> str | None:
-    """The commit that a revision names now; None where the hub does not answer (a cached copy may still do)."""
+    """The commit of a revision now; None where the hub does not answer (a cached copy may still exist)."""
     try:
         from huggingface_hub import HfApi
 
         commit: str | None = HfApi().dataset_info(hub, revision=revision, timeout=10).sha
-    except Exception:  # offline, or no such data set: loading it says which
+    except Exception:  # offline, or no such data set: loading it reports which
         return None
     return commit
 

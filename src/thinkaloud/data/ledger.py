@@ -1,4 +1,4 @@
-"""What became of every row: read, kept, or dropped for a named reason with the first example; nothing goes unseen."""
+"""The account of every row: read, then kept, or dropped for a named reason with the first example of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from thinkaloud.data.rows import Rejection
 from thinkaloud.records import SPLITS, Task
 
 MAX_EXAMPLE = 120
@@ -16,7 +17,7 @@ MAX_EXAMPLE = 120
 
 @dataclass(slots=True)
 class Line:
-    """The account of one source in one domain; `domain` is empty for rows that belong to none."""
+    """The counts of one source in one domain; `domain` is empty for rows that belong to none."""
 
     domain: str
     source: str
@@ -28,8 +29,14 @@ class Line:
     examples: dict[str, str] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=list)
 
+    def drop(self, reason: str, example: str) -> None:
+        self.dropped[reason] += 1
+        if reason not in self.examples:
+            flat = " ".join(example[: 4 * MAX_EXAMPLE].split())
+            self.examples[reason] = flat if len(flat) <= MAX_EXAMPLE else flat[: MAX_EXAMPLE - 1] + "…"
+
     def as_dict(self) -> dict[str, Any]:
-        """JSON-ready; token percentiles are those of the prompts of kept tasks."""
+        """JSON-ready; `prompt_tokens` are percentiles over the prompts of kept tasks."""
         return {
             "domain": self.domain,
             "source": self.source,
@@ -44,47 +51,52 @@ class Line:
 
 
 class Ledger:
-    """Lines by (domain, source). Every row read ends up either kept or dropped once."""
+    """Lines by (domain, source). Every row that is read is later kept or dropped, exactly once."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], Line] = {}
+        self._tokens: dict[str, int] = {}
 
     def line(self, domain: str, source: str) -> Line:
-        """The line of a source in a domain, made on first use."""
+        """The line of a source in a domain, created on first use."""
         return self._lines.setdefault((domain, source), Line(domain, source))
 
-    def read(self, domain: str, source: str, license: str) -> None:
-        """One row was read."""
+    def read(self, task: Task) -> None:
+        """Count a row that became a task."""
+        line = self.line(task.domain, task.source)
+        line.license = task.license
+        line.read += 1
+
+    def reject(self, rejection: Rejection, domain: str, source: str, license: str) -> None:
+        """Count a row that did not become a task, as read and dropped; `domain` is the source's only one, or empty."""
         line = self.line(domain, source)
         line.license = license
         line.read += 1
+        line.drop(rejection.reason, f"{rejection.row.split} row {rejection.row.number}: {rejection.example}")
 
-    def drop(self, domain: str, source: str, reason: str, example: str) -> None:
-        """A row that was read is left out."""
-        line = self.line(domain, source)
-        line.dropped[reason] += 1
-        flat = " ".join(example[: 4 * MAX_EXAMPLE].split())
-        line.examples.setdefault(reason, flat if len(flat) <= MAX_EXAMPLE else flat[: MAX_EXAMPLE - 1] + "…")
-
-    def drop_task(self, task: Task, reason: str) -> None:
-        """A task is left out."""
-        self.drop(task.domain, task.source, reason, task.question)
+    def drop(self, task: Task, reason: str) -> None:
+        """Count a task that is left out."""
+        self.line(task.domain, task.source).drop(reason, task.question)
 
     def note(self, task: Task, what: str) -> None:
-        """Something about a task that is kept all the same."""
+        """Count a remark about a task that is kept nevertheless."""
         self.line(task.domain, task.source).notes[what] += 1
 
-    def keep(self, task: Task, prompt_tokens: int) -> None:
-        """A task is in the pool."""
+    def measure(self, task: Task, prompt_tokens: int) -> None:
+        """Remember the length of a task's whole prompt; tasks of one id have the same."""
+        self._tokens[task.id] = prompt_tokens
+
+    def keep(self, task: Task) -> None:
+        """Count a task that is in the pool. Its prompt must have been measured."""
         line = self.line(task.domain, task.source)
         line.kept[task.split] += 1
-        line.tokens.append(prompt_tokens)
+        line.tokens.append(self._tokens[task.id])
 
     def as_list(self, domains: tuple[str, ...]) -> list[dict[str, Any]]:
         """All lines, by domain in this order, then in the order sources were read; rows of no domain last.
 
         Raises:
-            AssertionError: a row was lost or counted twice.
+            AssertionError: A row was lost or counted twice.
         """
         order = {name: index for index, name in enumerate(domains)}
         lines = sorted(self._lines.values(), key=lambda line: order.get(line.domain, len(order)))
@@ -93,7 +105,7 @@ class Ledger:
         return [line.as_dict() for line in lines]
 
     def reasons(self, domain: str | None = None) -> dict[str, int]:
-        """Rows dropped by reason, over all sources; of one domain, or of all."""
+        """Dropped rows by reason, over all sources; of one domain, or of all."""
         total: Counter[str] = Counter()
         for line in self._lines.values():
             if domain in (None, line.domain):

@@ -1,14 +1,13 @@
-"""Which tasks make up step k: a pure function of (seed, k).
+"""The mixture: the tasks of step k, as a pure function of (seed, k).
 
-P(domain) is proportional to count ** exponent, to a part in `PERIOD`. Domains take their turns by the rule of
+P(domain) is proportional to count ** exponent, rounded to a multiple of 1 / `PERIOD`. Domains take turns by the rule of
 R. Tijdeman, "The chairman assignment problem" (Discrete Mathematics 32, 1980): with D domains, after n draws each has
-had n P draws, give or take at most 1 - 1/(2D - 2). Any window of draws is the difference of two such counts, so a
-domain is there within 2 - 1/(D - 1) of its share of the window, however long that is; from the first draw on, within
-one. (Within one in every window is more than can be had: a sequence of three or more letters that is so even exists
-for a few choices of P only.)
+been drawn n P times, within 1 - 1/(2D - 2). A window of draws is the difference of two such counts, so within any
+window, of any length, a domain is within 2 - 1/(D - 1) of its share; from the first draw on, within one. (Within one in
+every window is impossible in general: with three or more domains such a sequence exists for only a few choices of P.)
 
-As every share is a whole number of `PERIOD` parts, the turns repeat after `PERIOD` draws, and any step, however late,
-costs the same. Within a domain each epoch is a seeded shuffle, so that every task comes once before any repeats.
+As every share is a whole number of parts of `PERIOD`, the turns repeat after `PERIOD` draws, so a late step costs as
+much as an early one. Within a domain each epoch is a seeded permutation: every task is drawn once before any repeats.
 """
 
 from __future__ import annotations
@@ -16,18 +15,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from thinkaloud.config import Recipe
 from thinkaloud.data.pool import Pool
-from thinkaloud.data.shuffle import Shuffle
 from thinkaloud.records import Task
 from thinkaloud.seeding import derive_seed
 
 PERIOD = 2**16
-"""Draws after which the turns of domains begin again."""
+"""Draws after which the sequence of domains repeats."""
 
 
 def domain_shares(counts: Mapping[str, int], exponent: float) -> dict[str, float]:
-    """P(domain), proportional to count ** exponent; domains without tasks have none.
+    """P(domain), proportional to count ** exponent; domains without tasks are left out.
 
     >>> domain_shares({"math": 100, "logic": 25}, 0.5)
     {'math': 0.6666666666666666, 'logic': 0.3333333333333333}
@@ -39,10 +39,10 @@ def domain_shares(counts: Mapping[str, int], exponent: float) -> dict[str, float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureRow:
-    """One domain of a mixture: what it has, and what a run takes of it.
+    """One domain of a mixture: its tasks, and how many a run draws.
 
     `natural_share` is its share of the tasks, `sampled_share` P(domain), `drawn` the expected number of tasks over the
-    run, `repeats` how often each of its tasks then comes, on average.
+    run, `repeats` how often each of its tasks is drawn, on average.
     """
 
     domain: str
@@ -54,12 +54,12 @@ class MixtureRow:
 
 
 def mixture_table(counts: Mapping[str, int], exponent: float, draws: int) -> list[MixtureRow]:
-    """What a run of `draws` tasks takes of each domain that has any.
+    """What a run of `draws` tasks draws of each domain that has tasks.
 
     Args:
         counts: Training tasks by domain.
         exponent: 1 keeps the natural mix, 0 is uniform over domains.
-        draws: Steps times prompts a step.
+        draws: Steps times prompts per step.
     """
     natural, sampled = domain_shares(counts, 1.0), domain_shares(counts, exponent)
     return [
@@ -76,7 +76,7 @@ def mixture_table(counts: Mapping[str, int], exponent: float, draws: int) -> lis
 
 
 def mixture_of_run(recipe: Recipe, pool: Pool) -> tuple[int, list[MixtureRow]]:
-    """How many tasks a run of the recipe draws, and what it takes of each domain."""
+    """How many tasks a run of the recipe draws, in all and of each domain."""
     draws = recipe.grpo.max_steps * recipe.rollout.prompts_per_step
     counts = {name: own["train"] for name, own in pool.counts().items()}
     return draws, mixture_table(counts, recipe.mixture.exponent, draws)
@@ -86,9 +86,9 @@ class Mixture:
     """The schedule of tasks.
 
     Args:
-        tasks: Training tasks by domain; sequences that read a task where it is asked for will do.
+        tasks: Training tasks by domain; lazy sequences are fine, only drawn tasks are read.
         exponent: 1 keeps the natural mix, 0 is uniform over domains.
-        seed: Of the shuffles.
+        seed: Seed of the permutations.
     """
 
     def __init__(self, tasks: Mapping[str, Sequence[Task]], *, exponent: float, seed: int) -> None:
@@ -100,11 +100,11 @@ class Mixture:
         self.shares = {name: part / PERIOD for name, part in zip(self._names, self._parts, strict=True)}
         self._seed = seed
         self._drawn = [0] * len(self._names)
-        self._turns: list[tuple[int, int]] = []  # (domain, how many it had before), of the first period as needed
-        self._shuffles: dict[str, tuple[int, Shuffle]] = {}  # the epoch at hand: a cache
+        self._turns: list[tuple[int, int]] = []  # (domain, its earlier draws) of the first period, as far as needed
+        self._orders: dict[str, tuple[int, np.ndarray]] = {}  # a cache: each domain's current epoch and its permutation
 
     def tasks(self, step: int, count: int) -> list[Task]:
-        """The `count` tasks of 0-based `step`, when every step takes `count`."""
+        """The `count` tasks of 0-based `step`, when every step draws `count`."""
         return [self._draw(number) for number in range(step * count, (step + 1) * count)]
 
     def _draw(self, number: int) -> Task:
@@ -114,7 +114,7 @@ class Mixture:
         return self._task(self._names[which], period * self._parts[which] + before)
 
     def _extend(self, num_turns: int) -> None:
-        """Tijdeman's rule in whole numbers: of the domains due by 1/(2D - 2), the one that must come soonest."""
+        """Tijdeman's rule in integers: of the domains due by 1/(2D - 2), the one with the earliest deadline."""
         scale = max(1, 2 * len(self._names) - 2)
         slack = (scale - 1) * PERIOD
         while len(self._turns) < num_turns:
@@ -130,11 +130,12 @@ class Mixture:
     def _task(self, name: str, index: int) -> Task:
         own = self._tasks[name]
         epoch, place = divmod(index, len(own))
-        known = self._shuffles.get(name)
+        known = self._orders.get(name)
         if known is None or known[0] != epoch:
-            known = (epoch, Shuffle(len(own), derive_seed(self._seed, "mixture", name, epoch)))
-            self._shuffles[name] = known
-        return own[known[1][place]]
+            generator = np.random.default_rng(derive_seed(self._seed, "mixture", name, epoch))
+            known = (epoch, generator.permutation(len(own)))
+            self._orders[name] = known
+        return own[int(known[1][place])]
 
 
 def _in_parts(shares: Sequence[float]) -> list[int]:

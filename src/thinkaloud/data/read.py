@@ -1,109 +1,87 @@
-"""Reading a source: where its rows are, and each of them as a task or as a rejection with its reason.
+"""Reads a source: finds its splits, and turns each row into a task or a rejection with its reason.
 
 opened = open_source("gsm8k", recipe.data.sources["gsm8k"], Path("rows"))
-for row in opened.rows(): ...          # ReadRow, one at a time, in bounded memory
+for found in opened.rows(): ...        # Task | Rejection, one at a time, in bounded memory
 opened.identity()                      # what was read, for the pool's record
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.config import SourceConfig
-from thinkaloud.data.files import SUFFIXES, Cell, Unavailable, file_identity, read_rows, suffix_of
+from thinkaloud.data.files import SUFFIXES, Unavailable, file_identity, read_rows, suffix_of
 from thinkaloud.data.hub import open_hub
-from thinkaloud.data.sources import SOURCES, Draft, Source, Unfit, own_source
+from thinkaloud.data.rows import RawRow, Rejection
+from thinkaloud.data.sources import SOURCES, InvalidRow, Source, own_source
 from thinkaloud.errors import UserError
+from thinkaloud.records import Task
 
 _TEST = frozenset(("test", "tests", "testing", "eval", "evaluation"))
 _VALIDATION = frozenset(("validation", "valid", "val", "dev", "development"))
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(?:-[0-9a-f]+)?$")
 _PROBED = 100
-_EXAMPLE_CHARS = 200
+"""Rows of a split that are searched for the columns."""
 
-__all__ = ["OpenSource", "ReadRow", "Unavailable", "open_source"]
+__all__ = ["OpenSource", "Unavailable", "open_source"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRow:
-    """One row of a source.
+class SourceSplit:
+    """One split that was found and is not read yet.
 
-    `split` is the source's own name for it, `role` what becomes of it ("train", "validation", "test"; the last two
-    never train), `number` its place in the split's file, from 1. It has either a `draft`, or a `reason`, one fixed
-    phrase, with the beginning of the row as `example`.
+    `name` is the source's own name for it; `role` is "train", "validation" or "test". The last two never train.
     """
 
-    split: str
+    name: str
     role: str
-    number: int
-    draft: Draft | None = None
-    reason: str | None = None
-    example: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One split, found but not read."""
-
-    split: str
-    role: str
-    cells: Callable[[], Iterator[Cell]]
+    rows: Callable[[], Iterator[RawRow | Rejection]]
     identity: Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSource:
-    """A source whose splits have been found."""
+    """A source whose splits were found."""
 
     source: Source
-    parts: tuple[Part, ...]
+    splits: tuple[SourceSplit, ...]
 
-    def rows(self) -> Iterator[ReadRow]:
-        """Every row of every split, in order; nothing is left out.
+    def rows(self) -> Iterator[Task | Rejection]:
+        """Every row of every split, in order: a task, whose `split` is the role of its split, or a rejection.
 
         Raises:
-            UserError: a column that the recipe names is nowhere, or the source breaks off.
+            UserError: A column that the recipe names does not exist, or reading fails.
         """
-        for part in self.parts:
-            cells = part.cells()
-            first = list(islice(cells, _PROBED))
-            self._check_columns(part, first)
-            for cell in chain(first, cells):
-                yield self._read(part, cell)
+        for split in self.splits:
+            rows = split.rows()
+            first = list(islice(rows, _PROBED))
+            self._check_columns(split.name, first)
+            for row in chain(first, rows):
+                yield row if isinstance(row, Rejection) else self._to_task(row, split.role)
 
     def identity(self) -> list[dict[str, Any]]:
-        """What is read, by split: of files the name, size and SHA-256, of the hub its id, configuration and commit."""
-        return [{"split": part.split, "role": part.role, **part.identity()} for part in self.parts]
+        """What is read, by split: name, size and SHA-256 of files; id, configuration and commit of a hub data set."""
+        return [{"split": split.name, "role": split.role, **split.identity()} for split in self.splits]
 
-    def _read(self, part: Part, cell: Cell) -> ReadRow:
-        draft, reason, example = None, cell.reason or None, cell.raw
-        if cell.row is not None:
-            try:
-                draft = self.source.to_draft(cell.row)
-            except Unfit as error:
-                reason, example = str(error), json.dumps(cell.row, ensure_ascii=False, default=str)
-        return ReadRow(
-            split=part.split,
-            role=part.role,
-            number=cell.number,
-            draft=draft,
-            reason=reason,
-            example=" ".join(example.split())[:_EXAMPLE_CHARS],
-        )
+    def _to_task(self, row: RawRow, role: str) -> Task | Rejection:
+        try:
+            task = self.source.to_task(row.values)
+        except InvalidRow as error:
+            return Rejection(row, str(error))
+        return replace(task, source=self.source.name, license=self.source.license, split=role)
 
-    def _check_columns(self, part: Part, first: list[Cell]) -> None:
-        rows = [cell.row for cell in first if cell.row is not None]
-        found = list(dict.fromkeys(str(column) for row in rows for column in row))
+    def _check_columns(self, split: str, first: list[RawRow | Rejection]) -> None:
+        rows = [row.values for row in first if isinstance(row, RawRow)]
+        found = list(dict.fromkeys(str(column) for values in rows for column in values))
         for column in self.source.columns if rows else ():
             if column not in found:
                 raise UserError(
-                    f"sources.{self.source.name}: expected a column {column!r} in split {part.split!r}, found "
+                    f"sources.{self.source.name}: expected a column {column!r} in split {split!r}, found "
                     f"{', '.join(found)}; name the right ones in the recipe (question, answer, rationale, choices, ...)"
                 )
 
@@ -112,13 +90,13 @@ def open_source(name: str, config: SourceConfig, data_dir: Path | None = None) -
     """Find a source's splits: at `config.path`, else in `data_dir`/NAME, else on the hub.
 
     Args:
-        name: a known source other than `starter`, or one of the user's own.
-        config: its table in the recipe; `config.splits` reads these splits and no others.
-        data_dir: the folder of all sources (`data.dir`), if there is one.
+        name: A known source other than `starter`, or one of the user's own.
+        config: Its table in the recipe; `config.splits` reads these splits and no others.
+        data_dir: The folder of all sources (`data.dir`), if there is one.
 
     Raises:
-        Unavailable: it cannot be had; the message says how to mend that.
-        UserError: a split that the recipe asks for is not there, or the recipe describes it wrongly.
+        Unavailable: The source cannot be read; the message says how to fix that.
+        UserError: A split that the recipe asks for does not exist, or the recipe describes the source wrongly.
     """
     source = SOURCES[name] if name in SOURCES else own_source(name, config)
     if config.path is not None:
@@ -132,7 +110,7 @@ def open_source(name: str, config: SourceConfig, data_dir: Path | None = None) -
 
 
 def role_of(split: str, source: Source) -> str:
-    """What becomes of a split's rows: as its source says, else by its name. An evaluation set never trains.
+    """The role of a split: as its source says, else by its name. Evaluation sets never train.
 
     >>> role_of("dev", SOURCES["gsm8k"]), role_of("train", SOURCES["svamp"])
     ('validation', 'test')
@@ -154,7 +132,7 @@ def _on_disk(source: Source, config: SourceConfig, path: Path, key: str) -> Open
         found = _splits_in(path)
     else:
         raise Unavailable(
-            f"{key}: expected a file or a folder, found no {path}; mend the path, or mark sources.{source.name} with "
+            f"{key}: expected a file or a folder, found no {path}; fix the path, or mark sources.{source.name} with "
             "optional = true"
         )
     wanted = config.splits or tuple(split for split in source.splits if split in found) or _usual_order(source, found)
@@ -169,32 +147,32 @@ def _on_disk(source: Source, config: SourceConfig, path: Path, key: str) -> Open
             f"sources.{source.name}: expected splits such as {next(iter(source.splits), 'train')}.jsonl in {path}, "
             f"found {', '.join(found) or 'none'}"
         )
-    return OpenSource(source=source, parts=tuple(_file_part(source, split, found[split]) for split in wanted))
+    return OpenSource(source=source, splits=tuple(_file_split(source, split, found[split]) for split in wanted))
 
 
 def _usual_order(source: Source, found: dict[str, list[Path]]) -> tuple[str, ...]:
-    """Where the source has no splits of its own, or is given as one file: all that there are, training rows first."""
+    """All splits, training rows first, where the source names none of its own or is given as one file."""
     if source.splits and len(found) > 1:
         return ()
     order = ("train", "validation", "test")
     return tuple(sorted(found, key=lambda split: (order.index(role_of(split, source)), split)))
 
 
-def _file_part(source: Source, split: str, paths: list[Path]) -> Part:
-    def cells() -> Iterator[Cell]:
-        return chain.from_iterable(map(read_rows, paths))
+def _file_split(source: Source, split: str, paths: list[Path]) -> SourceSplit:
+    def rows() -> Iterator[RawRow | Rejection]:
+        return chain.from_iterable(read_rows(path, split) for path in paths)
 
     def identity() -> dict[str, Any]:
         return {"files": [file_identity(path) for path in paths]}
 
-    return Part(split=split, role=role_of(split, source), cells=cells, identity=identity)
+    return SourceSplit(name=split, role=role_of(split, source), rows=rows, identity=identity)
 
 
 def _splits_in(folder: Path) -> dict[str, list[Path]]:
-    """The files of a folder by split; `train-00000-of-00002.parquet` and its like make up one.
+    """The files of a folder by split; shards such as `train-00000-of-00002.parquet` make up one split.
 
     Raises:
-        UserError: one split stands there twice.
+        UserError: A split has two files that are not shards.
     """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
@@ -203,7 +181,7 @@ def _splits_in(folder: Path) -> dict[str, list[Path]]:
     for split, paths in found.items():
         if len(paths) > 1 and not all(_SHARD.search(_stem(path)) for path in paths):
             names = ", ".join(path.name for path in paths)
-            raise UserError(f"expected one file of split {split!r} in {folder}, found {names}; leave one there")
+            raise UserError(f"expected one file of split {split!r} in {folder}, found {names}; keep one of them")
     return found
 
 
@@ -216,17 +194,17 @@ def _split_name(path: Path) -> str:
 
 
 def _on_hub(source: Source, config: SourceConfig, data_dir: Path | None) -> OpenSource:
-    there = source.hub_splits or {split: split for split in source.splits}
-    wanted = config.splits or tuple(there)
-    looked = f"{data_dir / source.name} is not there, and " if data_dir is not None else ""
-    parts = []
+    hub_names = source.hub_splits or {split: split for split in source.splits}
+    wanted = config.splits or tuple(hub_names)
+    looked = f"{data_dir / source.name} does not exist, and " if data_dir is not None else ""
+    splits = []
     for split in wanted:
         try:
-            cells, identity = open_hub(source, there.get(split, split), config.revision)
+            rows, identity = open_hub(source, split, hub_names.get(split, split), config.revision)
         except Unavailable as error:
             raise Unavailable(
-                f"source {source.name!r} cannot be had: {looked}{error}. Give its rows with sources.{source.name}.path "
-                f"or in data.dir (--data-dir), or mark it with optional = true"
+                f"source {source.name!r} is not available: {looked}{error}. Give its rows with "
+                f"sources.{source.name}.path or in data.dir (--data-dir), or mark it with optional = true"
             ) from error
-        parts.append(Part(split=split, role=role_of(split, source), cells=cells, identity=identity))
-    return OpenSource(source=source, parts=tuple(parts))
+        splits.append(SourceSplit(name=split, role=role_of(split, source), rows=rows, identity=identity))
+    return OpenSource(source=source, splits=tuple(splits))

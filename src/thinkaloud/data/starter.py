@@ -1,19 +1,20 @@
-"""The starter pool: original tasks that ship in the package, so that everything runs without a hub.
+"""The starter pool: original tasks that ship in the package, so that everything runs offline.
 
-One JSON lines file a domain; `choices` are rendered into the question here, by the one function that does so.
+One JSON lines file per domain. `choices` are rendered into the question when a file is read.
 """
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from typing import Any
 
 from thinkaloud.domains.choices import with_options
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task, task_id
+from thinkaloud.storage.json_lines import bounded_lines, parse_object
 
 LICENSE = "Apache-2.0"
+MAX_LINE_BYTES = 1 << 20
 
 
 def load_starter(domain: str) -> list[Task]:
@@ -23,11 +24,11 @@ def load_starter(domain: str) -> list[Task]:
         UserError: There are no starter tasks for this domain.
     """
     starter = resources.files("thinkaloud.data").joinpath("starter")
-    there = sorted(file.name.removesuffix(".jsonl") for file in starter.iterdir())
-    if domain not in there:
-        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(there)})")
-    text = starter.joinpath(f"{domain}.jsonl").read_text(encoding="utf-8")
-    return [_task(domain, json.loads(line)) for line in text.splitlines()]
+    known = sorted(file.name.removesuffix(".jsonl") for file in starter.iterdir())
+    if domain not in known:
+        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(known)})")
+    with starter.joinpath(f"{domain}.jsonl").open("rb") as file:
+        return [_task(domain, parse_object(line, MAX_LINE_BYTES)) for _, line in bounded_lines(file, MAX_LINE_BYTES)]
 
 
 def _task(domain: str, row: dict[str, Any]) -> Task:

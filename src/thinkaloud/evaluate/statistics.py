@@ -1,14 +1,15 @@
 """Intervals, a paired test and pass@k for rates and means measured on a few dozen tasks.
 
-At ten tasks a domain the textbook interval p +- 1.96 sqrt(p (1 - p) / n) has no width at p = 0 and p = 1, which is
-where a format rate lives; Wilson's has. Two stages answer the same tasks, so their difference is tested on pairs.
+At ten tasks per domain the textbook interval p +- 1.96 sqrt(p (1 - p) / n) has zero width at p = 0 and p = 1, where
+format rates usually are; Wilson's does not. Two stages answer the same tasks, so their difference is tested on pairs.
+
+`scipy.stats` takes about a second to import, so each function imports it itself.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 
@@ -17,33 +18,26 @@ _CHUNK = 1_000_000
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a rate.
-
-    With p = successes / n and z the two-sided normal quantile:
-    (p + z^2 / 2n  -+  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+    """Wilson's score interval of a rate, without continuity correction.
 
     Args:
-        successes: how many of the n trials succeeded, 0 <= successes <= n.
-        n: trials; 0 tells nothing about the rate, and gives (0, 1).
-        confidence: two-sided coverage, between 0 and 1.
+        successes: How many of the n trials succeeded, 0 <= successes <= n.
+        n: Trials; with 0 nothing is known about the rate, and the interval is (0, 1).
+        confidence: Two-sided coverage, between 0 and 1.
 
     Returns:
         The lower and the upper bound, within [0, 1]; exactly 0 where nothing succeeded, 1 where everything did.
 
     Source: E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22;
-    recommended for small n by Brown, Cai and DasGupta (2001), Statistical Science 16(2). No continuity correction.
+    recommended for small n by Brown, Cai and DasGupta (2001), Statistical Science 16(2).
     """
+    from scipy.stats import binomtest
+
     assert 0 <= successes <= n, (successes, n)
     if n == 0:
         return (0.0, 1.0)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    rate = successes / n
-    scale = 1.0 + z * z / n
-    center = (rate + z * z / (2 * n)) / scale
-    half = z * math.sqrt(rate * (1.0 - rate) / n + z * z / (4 * n * n)) / scale
-    low = 0.0 if successes == 0 else max(0.0, center - half)
-    high = 1.0 if successes == n else min(1.0, center + half)
-    return (low, high)
+    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return (float(interval.low), float(interval.high))
 
 
 def bootstrap_interval(
@@ -52,39 +46,44 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a mean; the same values and seed give the same interval.
 
     Args:
-        values: at least one finite number.
-        seed: of the resampling.
-        resamples: how many means are drawn.
-        confidence: two-sided coverage, between 0 and 1.
+        values: At least one finite number.
+        seed: Seed of the resampling.
+        resamples: How many means are drawn.
+        confidence: Two-sided coverage, between 0 and 1.
 
     Returns:
         The lower and the upper bound, never outside [min(values), max(values)]; a single value gives no width.
 
     Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, section 13.3.
     """
+    from scipy.stats import bootstrap
+
     assert len(values) > 0, "a mean of no values"
     sample = np.asarray(values, np.float64)
-    n = len(sample)
-    generator = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // n)
-    means = [
-        sample[generator.integers(0, n, (min(rows, resamples - start), n))].mean(axis=1)
-        for start in range(0, resamples, rows)
-    ]
-    tail = 0.5 - confidence / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1.0 - tail])
-    return (max(float(low), float(sample.min())), min(float(high), float(sample.max())))
+    lowest, highest = float(sample.min()), float(sample.max())
+    if lowest == highest:
+        return (lowest, highest)
+    interval = bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, _CHUNK // len(sample)),
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return (max(float(interval.low), lowest), min(float(interval.high), highest))
 
 
 def rate_interval(rates: Sequence[float | int]) -> tuple[float, float]:
-    """Interval of the mean of one rate a task, where every task was tried several times.
+    """Interval of the mean of one rate per task, where every task was tried several times.
 
     Args:
-        rates: each task's share of successes; at least one.
+        rates: Each task's share of successes; at least one.
 
     Returns:
-        The bootstrap interval over tasks; Wilson's, of as many trials as there are tasks, where all rates are 0 or all
-        are 1: resampling those has no width, however few they are.
+        The bootstrap interval over tasks. Where all rates are 0 or all are 1, resampling has no width however few tasks
+        there are: then Wilson's interval with one trial per task.
     """
     if all(rate == rates[0] for rate in rates) and rates[0] in (0.0, 1.0):
         return wilson_interval(len(rates) if rates[0] else 0, len(rates))
@@ -92,36 +91,35 @@ def rate_interval(rates: Sequence[float | int]) -> tuple[float, float]:
 
 
 def mcnemar_exact(gained: int, lost: int) -> float:
-    """Two-sided exact McNemar test: may the same tasks succeed as often before as after?
+    """Two-sided exact McNemar test of the hypothesis that tasks succeed as often before as after.
 
-    Under that hypothesis each changed task is a fair coin, so p = min(1, 2 P(X <= min(gained, lost))) with
+    Under the hypothesis each changed task is a fair coin, so p = min(1, 2 P(X <= min(gained, lost))) with
     X ~ Binomial(gained + lost, 1/2); tasks that did not change carry no information.
 
     Args:
-        gained: tasks that failed before and succeed after.
-        lost: tasks that succeeded before and fail after.
+        gained: Tasks that failed before and succeed after.
+        lost: Tasks that succeeded before and fail after.
 
     Returns:
-        The p-value; 1 where no task changed. Counted in integers, then divided once.
+        The p-value; 1 where no task changed.
 
     Source: Q. McNemar (1947), Psychometrika 12(2), with the exact binomial distribution in place of chi-squared.
     """
+    from scipy.stats import binomtest
+
     assert min(gained, lost) >= 0, (gained, lost)
-    changed = gained + lost
-    ways, total = 1, 1
-    for chosen in range(1, min(gained, lost) + 1):
-        ways = ways * (changed - chosen + 1) // chosen
-        total += ways
-    return min(1.0, 2 * total / 2**changed)
+    if gained + lost == 0:
+        return 1.0
+    return float(binomtest(gained, gained + lost).pvalue)
 
 
 def pass_at_k(n: int, correct: int, k: int) -> float:
-    """Unbiased estimate of the chance that at least one of k samples is right: 1 - C(n - c, k) / C(n, k).
+    """Unbiased estimate of the probability that at least one of k samples is right: 1 - C(n - c, k) / C(n, k).
 
     Args:
-        n: samples drawn, n >= k.
-        correct: how many of them are right.
-        k: samples that one may draw.
+        n: Samples drawn, n >= k.
+        correct: How many of them are right.
+        k: Samples that may be drawn.
 
     Source: Chen et al. (2021), arXiv 2107.03374, equation 1.
     """

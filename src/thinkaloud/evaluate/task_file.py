@@ -1,56 +1,46 @@
-"""Tasks from a file of the user's own: JSON lines with domain, question, answer, and what else the domain needs."""
+"""Tasks from the user's own file: JSON lines with domain, question, answer, and the other fields of the domain."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task, task_id
+from thinkaloud.storage.json_lines import bounded_lines, json_kind, parse_object
 
-_MAX_BYTES = 256 * 1024 * 1024
+_MAX_LINE_BYTES = 32 << 20
 REQUIRED = ("domain", "question", "answer")
 
 
 def read_tasks(path: Path) -> list[Task]:
-    """The tasks of a file, in order; one that stands there twice counts once.
+    """The tasks of a file, in order and without duplicates.
 
     A line is an object with `domain`, `question` and `answer`, and where the task has them `tests` (list of texts),
-    `setup`, `choices` (list of texts) and `source`; further keys are ignored, blank lines skipped.
+    `setup`, `choices` (list of texts) and `source`. Other keys are ignored, blank lines skipped.
 
     Raises:
-        UserError: The file cannot be read, holds no task, or a line is none; names the line.
+        UserError: The file cannot be read or holds no task, or a line is not a task; the message names the line.
     """
+    tasks: dict[str, Task] = {}
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserError(f"expected a file of tasks, found more than {_MAX_BYTES >> 20} MiB in {path}; split it")
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            for number, line in bounded_lines(file, _MAX_LINE_BYTES):
+                if line.strip():
+                    try:
+                        task = _task(parse_object(line, _MAX_LINE_BYTES), path.stem)
+                    except UserError as error:
+                        raise UserError(f"{path}, line {number}: {error}") from None
+                    tasks.setdefault(task.id, task)
     except OSError as error:
         raise UserError(f"cannot read tasks in {path} ({error.strerror or error}); name a file of JSON lines") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"expected UTF-8 text in {path}, found other bytes ({error.reason}); convert it") from None
-    tasks: dict[str, Task] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                task = _task(line, path.stem)
-            except UserError as error:
-                raise UserError(f"{path}, line {number}: {error}") from None
-            tasks.setdefault(task.id, task)
     if not tasks:
         raise UserError(f"expected tasks in {path}, found none; a line is an object with {', '.join(REQUIRED)}")
     return list(tasks.values())
 
 
-def _task(line: str, source: str) -> Task:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"expected a JSON object, found {error or 'one nested too deeply'}") from None
-    if not isinstance(row, dict):
-        raise UserError(f"expected a JSON object with {', '.join(REQUIRED)}, found another value")
+def _task(row: dict[str, Any], source: str) -> Task:
     missing = [key for key in REQUIRED if key not in row]
     if missing:
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(missing)}")
@@ -76,7 +66,7 @@ def _text(row: dict[str, Any], key: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and key == "answer":
         value = str(value)
     if not isinstance(value, str):
-        raise UserError(f"expected a text in {key!r}, found {type(value).__name__}")
+        raise UserError(f"expected a text in {key!r}, found {json_kind(value)}")
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,12 +11,13 @@ from thinkaloud.errors import UserError, nearest
 from thinkaloud.prompt.parse import OutsideText
 from thinkaloud.records import Completion, Finish, Score, Task, task_id
 from thinkaloud.rewards.scoring import score_batch
+from thinkaloud.storage.json_lines import json_kind, parse_object
 
 BATCH = 256
-"""Lines scored at once: programs of a batch run side by side, results stream out batch by batch."""
+"""Lines scored at once: programs of a batch run in parallel, and results are yielded batch by batch."""
 
 MAX_LINE_CHARACTERS = 1 << 24
-"""A longer line is refused: no model wrote that, and parsing it would take its size in memory many times over."""
+"""Longer lines are rejected: no model output is that long, and parsing takes several times its size in memory."""
 
 REQUIRED = ("domain", "question", "answer", "completion")
 OPTIONAL = ("tests", "setup", "choices", "finish")
@@ -33,16 +33,16 @@ def score_lines(
     """Score JSON lines, in order.
 
     Args:
-        lines: objects with `domain`, `question`, `answer` and `completion`, and where the task has them `tests` (list
+        lines: Objects with `domain`, `question`, `answer` and `completion`, and where the task has them `tests` (list
             of strings), `setup`, `choices` (list of strings; the question may be the bare stem) and `finish`
-            (`"stop"`, or `"length"` for a completion that was cut off). Blank lines are skipped, further keys ignored.
-        outside_text: the parsing rule for text outside the tags.
-        sandbox: where code is run.
-        creative: how the heuristic domains are measured.
+            (`"stop"`, or `"length"` for a truncated completion). Blank lines are skipped, other keys ignored.
+        outside_text: The parsing rule for text outside the tags.
+        sandbox: Where code is run.
+        creative: How the heuristic domains are scored.
 
     Yields:
         For each line `{"reward", "status", "reason", "components", "explanation"}`, or for a bad one
-        `{"error", "line"}` with its number, from 1; the other lines are scored all the same.
+        `{"error", "line"}` with its number, from 1; the other lines are scored regardless.
     """
     batch: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
@@ -72,7 +72,7 @@ def _score_batch(
 
 
 def as_dict(score: Score) -> dict[str, Any]:
-    """A score as the object that is printed; numbers rounded to nine digits."""
+    """A score as the object to print; numbers are rounded to nine digits."""
     return {
         "reward": round(score.reward, 9),
         "status": str(score.status),
@@ -86,23 +86,16 @@ def read_row(line: str) -> tuple[Task, Completion]:
     """The task and the completion of one line.
 
     Raises:
-        UserError: the line is too long or not JSON, a key is missing or misspelt, or a value is of another type.
+        UserError: The line is too long or not JSON, a key is missing or misspelt, or a value has another type.
     """
-    if len(line) > MAX_LINE_CHARACTERS:
-        raise UserError(f"expected a line of at most {MAX_LINE_CHARACTERS} characters, found a longer one")
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"expected a JSON object, found {error or 'one nested too deeply'}") from None
-    if not isinstance(row, dict):
-        raise UserError(f"expected a JSON object, found {_kind(row)}")
+    row = parse_object(line, MAX_LINE_CHARACTERS)
     for key in row:
         hint = nearest(key, [*REQUIRED, *OPTIONAL])
         if key not in (*REQUIRED, *OPTIONAL) and "did you mean" in hint:
             raise UserError(f"expected known keys, found {key!r}{hint}")
     missing = [key for key in REQUIRED if key not in row]
     if missing:
-        raise UserError(f"expected the keys {', '.join(REQUIRED)}, found none called {', '.join(map(repr, missing))}")
+        raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(map(repr, missing))}")
     name = _string(row, "domain")
     domain(name)
     question = _string(row, "question")
@@ -128,22 +121,17 @@ def _string(row: dict[str, Any], key: str) -> str:
     if key == "answer" and isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise UserError(f"expected a string in {key!r}, found {_kind(value)}")
+        raise UserError(f"expected a string in {key!r}, found {json_kind(value)}")
     return _encodable(value)
 
 
 def _strings(row: dict[str, Any], key: str) -> tuple[str, ...]:
     value = row.get(key) or []
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise UserError(f"expected a list of strings in {key!r}, found {_kind(value)}")
+        raise UserError(f"expected a list of strings in {key!r}, found {json_kind(value)}")
     return tuple(_encodable(entry) for entry in value)
 
 
 def _encodable(text: str) -> str:
-    """`text` with lone surrogates, which JSON can spell and UTF-8 cannot, as question marks."""
+    """`text` with lone surrogates, which JSON can express and UTF-8 cannot, replaced by question marks."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

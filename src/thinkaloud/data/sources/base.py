@@ -1,71 +1,36 @@
-"""What a source is: where its rows come from, and how one row becomes a task."""
+"""A source: where its rows come from, and how a row becomes a task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from thinkaloud.data.rows import Values
 from thinkaloud.records import Task, task_id
 
-Row = Mapping[str, Any]
-"""One row as the hub copy has it."""
 
-
-class Unfit(Exception):
-    """A row that is no task. The message is one fixed phrase, such as `no answer`: rows are counted by it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What an adapter makes of one row: a task without id, split and licence.
-
-    `question` is what the model is shown, lead text and options included; `key` its own words alone, by which copies
-    are found, splits are drawn and evaluation sets are compared.
-    """
-
-    domain: str
-    question: str
-    key: str
-    answer: str
-    rationale: str = ""
-    tests: tuple[str, ...] = ()
-    setup: str = ""
-    choices: tuple[str, ...] = ()
-
-    def task(self, *, source: str, license: str, split: str) -> Task:
-        """The task that this becomes."""
-        return Task(
-            id=task_id(self.domain, self.question, self.choices),
-            domain=self.domain,
-            source=source,
-            question=self.question,
-            answer=self.answer,
-            rationale=self.rationale,
-            tests=self.tests,
-            setup=self.setup,
-            choices=self.choices,
-            license=license,
-            split=split,
-        )
+class InvalidRow(Exception):
+    """A row that is not a task. The message is a fixed phrase, such as `no answer`: rows are counted by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One data set.
 
-    `splits` are read in this order, each with what becomes of its rows: those of "train" are split by a hash of
-    their key, those of "validation" and "test" stay held out. `caps` limit training tasks by domain (the original
-    write-up's mixture); a domain that is not there has no cap.
-
-    `revision` is the hub branch that is read unless the recipe pins another; `hub_splits` names the splits that the
-    hub copy has under another name (ours -> its), and then it has no others. `columns` must stand in the rows.
+    Attributes:
+        to_task: Makes a task of a row's values, without source, licence and split; raises `InvalidRow`.
+        splits: The splits to read, in this order, and the role of each. Rows of "train" are split again by a hash of
+            their key; rows of "validation" and "test" stay held out.
+        hub_splits: Our split names to those of the hub copy, where they differ; then only these exist there.
+        revision: The hub branch to read, unless the recipe pins another.
+        caps: The most training tasks by domain (the mixture of the original write-up); other domains have no cap.
+        columns: Columns that the rows must have.
     """
 
     name: str
     domains: tuple[str, ...]
     license: str
-    to_draft: Callable[[Row], Draft]
+    to_task: Callable[[Values], Task]
     hub: str = ""
     config: str | None = None
     revision: str | None = None
@@ -76,21 +41,52 @@ class Source:
     columns: tuple[str, ...] = ()
 
 
-def text_in(row: Row, *columns: str) -> str:
+def new_task(
+    *,
+    domain: str,
+    question: str,
+    answer: str,
+    key: str = "",
+    rationale: str = "",
+    tests: tuple[str, ...] = (),
+    setup: str = "",
+    choices: tuple[str, ...] = (),
+) -> Task:
+    """A task whose source, licence and split are filled in by the reader (`read.OpenSource`).
+
+    Args:
+        question: What the model is shown, instructions and options included.
+        key: The question alone, without instructions and options; `question` when absent. See `Task.key`.
+    """
+    return Task(
+        id=task_id(domain, question, choices),
+        domain=domain,
+        source="",
+        question=question,
+        answer=answer,
+        rationale=rationale,
+        tests=tests,
+        setup=setup,
+        choices=choices,
+        key=key or question,
+    )
+
+
+def text_in(values: Values, *columns: str) -> str:
     """The first of `columns` that holds text which is not blank; else an empty string."""
     for column in columns:
-        value = row.get(column)
+        value = values.get(column)
         if isinstance(value, str) and value.strip():
             return value
     return ""
 
 
-def required(text: str, unless: str) -> str:
-    """`text`, where there is any.
+def required(text: str, reason: str) -> str:
+    """`text`, unless it is empty.
 
     Raises:
-        Unfit: with the phrase `unless`.
+        InvalidRow: With `reason`.
     """
     if not text:
-        raise Unfit(unless)
+        raise InvalidRow(reason)
     return text

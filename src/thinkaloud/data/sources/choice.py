@@ -6,26 +6,28 @@ import hashlib
 from collections.abc import Sequence
 
 from thinkaloud.data.clean import clean_line, clean_text, rationale_of
-from thinkaloud.data.sources.base import Draft, Row, Source, Unfit, required, text_in
+from thinkaloud.data.rows import Values
+from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required, text_in
 from thinkaloud.domains.choices import LETTERS, resolve_gold, with_options
 from thinkaloud.domains.text import normal
+from thinkaloud.records import Task
 
 
-def choice_draft(domain: str, stem: str, choices: Sequence[str], right: int, rationale: str = "") -> Draft:
-    """A question that shows its options; its answer is the text of the right one.
+def choice_task(domain: str, stem: str, choices: Sequence[str], right: int, rationale: str = "") -> Task:
+    """A question that shows its options; the answer is the text of the right one.
 
     Raises:
-        Unfit: the options can't be told apart, or are too few or too many.
+        InvalidRow: The options are not distinct, or there are too few or too many.
     """
     if len(choices) < 2:
-        raise Unfit("fewer than two options")
+        raise InvalidRow("fewer than two options")
     if len(choices) > len(LETTERS):
-        raise Unfit("more options than letters")
+        raise InvalidRow("more options than letters")
     if not all(choices):
-        raise Unfit("an option is empty")
+        raise InvalidRow("an option is empty")
     if resolve_gold(choices[right], choices) != right:
-        raise Unfit("the right option stands there twice")
-    return Draft(
+        raise InvalidRow("the right option appears twice")
+    return new_task(
         domain=domain,
         question=with_options(stem, choices),
         key=stem,
@@ -35,7 +37,7 @@ def choice_draft(domain: str, stem: str, choices: Sequence[str], right: int, rat
     )
 
 
-def sciq(row: Row) -> Draft:
+def sciq(row: Values) -> Task:
     """Fields `question`, `correct_answer`, `distractor1` to `distractor3` and `support`; some copies lack both."""
     question = required(clean_text(text_in(row, "question")), "no question")
     answer = required(clean_line(text_in(row, "correct_answer")), "no answer")
@@ -43,13 +45,13 @@ def sciq(row: Row) -> Draft:
     wrong = [clean_line(text_in(row, f"distractor{number}")) for number in (1, 2, 3)]
     wrong = [text for text in dict.fromkeys(wrong) if text and normal(text, "caseless") != normal(answer, "caseless")]
     if not wrong:
-        return Draft(domain="science", question=question, key=question, answer=answer, rationale=rationale)
+        return new_task(domain="science", question=question, answer=answer, rationale=rationale)
     choices = sorted([answer, *wrong], key=lambda text: hashlib.sha256(f"{question}\x1f{text}".encode()).digest())
-    return choice_draft("science", question, choices, choices.index(answer), rationale)
+    return choice_task("science", question, choices, choices.index(answer), rationale)
 
 
-def arc(row: Row) -> Draft:
-    """Fields `question`, `choices` (`text` and `label`, side by side) and `answerKey`, a letter or a digit."""
+def arc(row: Values) -> Task:
+    """Fields `question`, `choices` (lists `text` and `label`) and `answerKey`, a letter or a digit."""
     question = required(clean_text(text_in(row, "question")), "no question")
     shown = row.get("choices")
     if (
@@ -57,13 +59,13 @@ def arc(row: Row) -> Draft:
         or not isinstance(shown.get("text"), list)
         or not isinstance(shown.get("label"), list)
     ):
-        raise Unfit("no options")
+        raise InvalidRow("no options")
     choices = [clean_line(str(text)) for text in shown["text"]]
     labels = [clean_line(str(label)) for label in shown["label"]]
     key = required(clean_line(str(row.get("answerKey") or "")), "no answer")
     if key not in labels or len(labels) != len(choices):
-        raise Unfit("the answer is none of the options")
-    return choice_draft("science", question, choices, labels.index(key))
+        raise InvalidRow("the answer is none of the options")
+    return choice_task("science", question, choices, labels.index(key))
 
 
 def _arc(name: str, cap: int) -> Source:
@@ -73,7 +75,7 @@ def _arc(name: str, cap: int) -> Source:
         config=name,
         domains=("science",),
         license="CC BY-SA 4.0",
-        to_draft=arc,
+        to_task=arc,
         splits={"train": "train", "validation": "validation"},
         caps={"science": cap},
     )
@@ -85,7 +87,7 @@ SOURCES = (
         hub="allenai/sciq",
         domains=("science",),
         license="CC BY-NC 3.0",
-        to_draft=sciq,
+        to_task=sciq,
         splits={"train": "train", "validation": "validation"},
         caps={"science": 1_400},
     ),

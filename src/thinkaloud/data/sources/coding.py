@@ -5,22 +5,24 @@ from __future__ import annotations
 import ast
 
 from thinkaloud.data.clean import clean_code, clean_text
-from thinkaloud.data.sources.base import Draft, Row, Source, Unfit, required, text_in
+from thinkaloud.data.rows import Values
+from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required, text_in
+from thinkaloud.records import Task
 
 
-def mbpp(row: Row) -> Draft:
+def mbpp(row: Values) -> Task:
     """Fields `text` (`prompt` in the sanitized copy), `code`, `test_list`, `test_setup_code` (`test_imports`).
 
-    One test is shown, for the function's name and how it is called can't be guessed; the others stay hidden.
+    One test is shown, because the function's name and signature cannot be guessed; the others stay hidden.
     """
     text = required(clean_text(text_in(row, "text", "prompt")), "no question")
     tests = tuple(test for value in row.get("test_list") or () if (test := clean_code(str(value)).strip()))
     if not tests:
-        raise Unfit("no tests")
+        raise InvalidRow("no tests")
     if len(set(tests)) < 2:
-        raise Unfit("no test beside the one that is shown")
+        raise InvalidRow("no test beside the one that is shown")
     imports = row.get("test_imports") or ()
-    return Draft(
+    return new_task(
         domain="coding",
         question=f"{text}\nExample: {tests[0]}",
         key=text,
@@ -30,11 +32,11 @@ def mbpp(row: Row) -> Draft:
     )
 
 
-def humaneval(row: Row) -> Draft:
+def humaneval(row: Values) -> Task:
     """Fields `prompt` (the head of the function), `canonical_solution`, `test` (a function `check`), `entry_point`."""
     prompt = required(clean_code(text_in(row, "prompt")), "no question")
     body = required(clean_code(text_in(row, "canonical_solution")), "no answer")
-    return Draft(
+    return new_task(
         domain="coding",
         question=f"Complete this Python function. Answer with the whole function.\n\n{prompt}",
         key=prompt,
@@ -44,7 +46,7 @@ def humaneval(row: Row) -> Draft:
 
 
 class _Rename(ast.NodeTransformer):
-    """`candidate` by the function's own name."""
+    """Replaces `candidate` by the function's own name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -54,23 +56,23 @@ class _Rename(ast.NodeTransformer):
 
 
 def _assertions(test: str, function: str) -> tuple[str, ...]:
-    """The assertions of a `check(candidate)`, each one by itself.
+    """The assertions of a `check(candidate)`, one per string.
 
     Raises:
-        Unfit: it does anything beside asserting, so that its assertions don't stand alone.
+        InvalidRow: It does anything else, so that its assertions do not work on their own.
     """
     if not test or not function.isidentifier():
-        raise Unfit("no tests")
+        raise InvalidRow("no tests")
     try:
         module = ast.parse(test)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise Unfit("tests are no Python") from None
+        raise InvalidRow("tests are not Python") from None
     checks = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
     if len(checks) != 1:
-        raise Unfit("tests are more than assertions")
+        raise InvalidRow("tests are more than assertions")
     found = [node for node in checks[0].body if not _is_text(node) and not _is_true(node)]
     if not found or not all(isinstance(node, ast.Assert) for node in found):
-        raise Unfit("tests are more than assertions")
+        raise InvalidRow("tests are more than assertions")
     return tuple(ast.unparse(_Rename(function).visit(node)) for node in found)
 
 
@@ -79,7 +81,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _is_true(node: ast.stmt) -> bool:
-    """`assert True`, which HumanEval has as filler."""
+    """`assert True`, a filler in HumanEval."""
     return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant)
 
 
@@ -90,7 +92,7 @@ SOURCES = (
         config="full",
         domains=("coding",),
         license="CC BY 4.0",
-        to_draft=mbpp,
+        to_task=mbpp,
         splits={"train": "train", "prompt": "train", "validation": "validation"},
         caps={"coding": 900},
     ),
@@ -99,7 +101,7 @@ SOURCES = (
         hub="openai/openai_humaneval",
         domains=("coding",),
         license="MIT",
-        to_draft=humaneval,
+        to_task=humaneval,
         splits={"test": "test"},
     ),
 )

@@ -1,15 +1,17 @@
-"""Summarization: an article, and the summary that its newsroom gave it."""
+"""Summarization: an article and its newsroom's summary."""
 
 from __future__ import annotations
 
 from thinkaloud.data.clean import clean_line, clean_text, join_tokens
-from thinkaloud.data.sources.base import Draft, Row, Source, required, text_in
+from thinkaloud.data.rows import Values
+from thinkaloud.data.sources.base import Source, new_task, required, text_in
+from thinkaloud.records import Task
 
 
-def xsum(row: Row) -> Draft:
+def xsum(row: Values) -> Task:
     """Fields `document`, `summary` (one sentence)."""
     document = required(clean_text(text_in(row, "document")), "no question")
-    return Draft(
+    return new_task(
         domain="summarization",
         question=f"Summarize the text in one sentence.\n\n{document}",
         key=document,
@@ -17,10 +19,10 @@ def xsum(row: Row) -> Draft:
     )
 
 
-def cnn_dailymail(row: Row) -> Draft:
-    """Fields `article`, `highlights` (one sentence a line, spaced before its full stop)."""
+def cnn_dailymail(row: Values) -> Task:
+    """Fields `article`, `highlights` (one sentence per line, with a space before the full stop)."""
     article = required(clean_text(text_in(row, "article")), "no question")
-    return Draft(
+    return new_task(
         domain="summarization",
         question=f"Summarize the text in three or four sentences.\n\n{article}",
         key=article,
@@ -32,10 +34,10 @@ SOURCES = (
     Source(
         name="xsum",
         hub="EdinburghNLP/xsum",
-        revision="refs/convert/parquet",  # its main branch holds a loading script, which `datasets` no longer runs
+        revision="refs/convert/parquet",  # the main branch has a loading script, which `datasets` no longer runs
         domains=("summarization",),
         license="unknown, as the hub copy states; text by the BBC",
-        to_draft=xsum,
+        to_task=xsum,
         splits={"train": "train", "validation": "validation"},
         caps={"summarization": 2_900},
         streaming=True,
@@ -46,7 +48,7 @@ SOURCES = (
         config="3.0.0",
         domains=("summarization",),
         license="Apache-2.0",
-        to_draft=cnn_dailymail,
+        to_task=cnn_dailymail,
         splits={"train": "train", "validation": "validation"},
         caps={"summarization": 2_900},
         streaming=True,

@@ -1,49 +1,50 @@
-"""Logic: questions that are answered by yes or no."""
+"""Logic: yes/no questions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from thinkaloud.data.clean import clean_line, clean_text, rationale_of
-from thinkaloud.data.sources.base import Draft, Row, Source, Unfit, required, text_in
+from thinkaloud.data.rows import Values
+from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required, text_in
+from thinkaloud.records import Task
 
 _WORDS = {"yes": "yes", "true": "yes", "1": "yes", "no": "no", "false": "no", "0": "no"}
 
 
 def yes_or_no(value: Any) -> str:
-    """`yes` or `no`, of a truth value or of a word that says one.
+    """`yes` or `no`, from a Boolean or a word.
 
     Raises:
-        Unfit: it is neither.
+        InvalidRow: It is neither.
     """
     if value is None or value == "":
-        raise Unfit("no answer")
+        raise InvalidRow("no answer")
     word = _WORDS.get(str(value).strip().casefold())
     return required(word or "", "the answer is neither yes nor no")
 
 
-def strategyqa(row: Row) -> Draft:
-    """Fields `question`, `answer` (a truth value) and `facts` (sentences, or one text)."""
+def strategyqa(row: Values) -> Task:
+    """Fields `question`, `answer` (a Boolean) and `facts` (sentences, or one text)."""
     question = required(clean_text(text_in(row, "question")), "no question")
     facts = row.get("facts") or ()
     facts = (facts,) if isinstance(facts, str) else facts
     sentences = [line for fact in facts if (line := clean_line(str(fact)))]
     sentences = [line if line.endswith((".", "!", "?")) else f"{line}." for line in sentences]
-    return Draft(
+    return new_task(
         domain="logic",
         question=question,
-        key=question,
         answer=yes_or_no(row.get("answer")),
         rationale=rationale_of(" ".join(sentences)),
     )
 
 
-def boolq(row: Row) -> Draft:
-    """Fields `question` (no capital, no question mark), `passage`, `answer` (a truth value)."""
+def boolq(row: Values) -> Task:
+    """Fields `question` (no capital, no question mark), `passage`, `answer` (a Boolean)."""
     asked = required(clean_line(text_in(row, "question")), "no question")
     passage = required(clean_text(text_in(row, "passage")), "no passage")
     asked = f"{asked[0].upper()}{asked[1:]}" + ("" if asked.endswith("?") else "?")
-    return Draft(
+    return new_task(
         domain="logic",
         question=f"Read the passage, then answer the question with yes or no.\n\n{passage}\n\nQuestion: {asked}",
         key=asked,
@@ -55,12 +56,12 @@ SOURCES = (
     Source(
         name="strategyqa",
         hub="wics/strategy-qa",
-        revision="refs/convert/parquet",  # its main branch holds a loading script, which `datasets` no longer runs
+        revision="refs/convert/parquet",  # the main branch has a loading script, which `datasets` no longer runs
         domains=("logic",),
         license="MIT",
-        to_draft=strategyqa,
+        to_task=strategyqa,
         splits={"train": "train", "validation": "validation"},
-        hub_splits={"train": "test"},  # the authors' labelled training file (2,290 rows) goes by that name there
+        hub_splits={"train": "test"},  # the hub copy's name for the authors' labelled training file (2,290 rows)
         caps={"logic": 1_400},
     ),
     Source(
@@ -68,7 +69,7 @@ SOURCES = (
         hub="google/boolq",
         domains=("logic",),
         license="CC BY-SA 3.0",
-        to_draft=boolq,
+        to_task=boolq,
         splits={"validation": "test"},  # its test answers were never published
     ),
 )
