@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,13 +14,34 @@ from thinkaloud.prompt.parse import Tags, parse_completion
 WHOLE = "<reasoning> 2 and 2\nare  four \n</reasoning>\n <answer>4 < 5 </answer>\n"
 
 
-def feed(text: str, cuts: list[int]) -> dict[str, str]:
+def feed(text: str, cuts: list[int], rule: Any = "reject") -> dict[str, str]:
     """What a client has put together, the text growing from cut to cut."""
-    splitter, sent = Splitter(Tags()), {"reasoning_content": "", "content": ""}
+    splitter, sent = Splitter(Tags(), rule), {"reasoning_content": "", "content": ""}
     for end in [*sorted({min(cut, len(text)) for cut in cuts}), len(text)]:
         for part, piece in splitter.push(text[:end], final=end == len(text)):
             sent[part] += piece
     return sent
+
+
+@given(
+    st.lists(st.sampled_from(["<reasoning>", "</reasoning>", "<answer>", "</answer>", " ", "\n", "a", "<b", "4 "])),
+    st.lists(st.integers(0, 80)),
+    st.sampled_from(["reject", "allow"]),
+)
+def test_any_text_in_pieces_is_split_as_the_whole_text_is(pieces: list[str], cuts: list[int], rule: Any) -> None:
+    text = "".join(pieces)
+    sent = feed(text, cuts, rule)
+    assert sent == feed(text, [], rule)
+    parsed = parse_completion(text, outside_text=rule)
+    if parsed.valid:
+        assert sent == {"reasoning_content": parsed.reasoning, "content": parsed.answer}
+
+
+def test_text_outside_the_tags_is_dropped_where_the_contract_allows_it() -> None:
+    text = f"Well. {WHOLE} Done."
+    assert feed(text, list(range(60)), "allow") == feed(WHOLE, [])
+    assert feed(text, list(range(60)), "reject")["content"] == text
+    assert feed("Well, 4.", list(range(60)), "allow")["content"] == "Well, 4."
 
 
 @given(st.lists(st.integers(0, len(WHOLE))))

@@ -282,7 +282,8 @@ class TestRefusals:
         def post(data: bytes) -> int:
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
             headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
-            connection.request("POST", "/v1/chat/completions", iter([data[:10], data[10:]]), headers)
+            pieces = iter([data[:10], data[10:]])
+            connection.request("POST", "/v1/chat/completions", pieces, headers, encode_chunked=True)
             status = connection.getresponse().status
             connection.close()
             return status
