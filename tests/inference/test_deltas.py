@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkaloud.inference.deltas import Splitter, StopStrings
+from thinkaloud.inference.deltas import cut_at_stop, split_parts
 from thinkaloud.prompt.parse import Tags, parse_completion
 
 WHOLE = "<reasoning> 2 and 2\nare  four \n</reasoning>\n <answer>4 < 5 </answer>\n"
@@ -16,11 +16,12 @@ WHOLE = "<reasoning> 2 and 2\nare  four \n</reasoning>\n <answer>4 < 5 </answer>
 
 def feed(text: str, cuts: list[int], rule: Any = "reject") -> dict[str, str]:
     """What a client has put together, the text growing from cut to cut."""
-    splitter, sent = Splitter(Tags(), rule), {"reasoning_content": "", "content": ""}
+    sent = ("", "")
     for end in [*sorted({min(cut, len(text)) for cut in cuts}), len(text)]:
-        for part, piece in splitter.push(text[:end], final=end == len(text)):
-            sent[part] += piece
-    return sent
+        now = split_parts(text[:end], Tags(), rule, final=end == len(text))
+        assert all(new.startswith(old) for new, old in zip(now, sent, strict=True)), "what was sent is taken back"
+        sent = now
+    return {"reasoning_content": sent[0], "content": sent[1]}
 
 
 @given(
@@ -74,17 +75,17 @@ def test_broken_formats_lose_nothing(text: str, reasoning: str, content: str, cu
 
 @given(st.text("abcx", max_size=12), st.lists(st.text("abc", min_size=1, max_size=3), max_size=3))
 def test_stop_strings_never_show(text: str, stops: list[str]) -> None:
-    watcher, sent, end = StopStrings(tuple(stops)), "", 0
+    sent, end = "", 0
     for end in range(len(text) + 1):
-        now = watcher.safe(text[:end], final=end == len(text))
-        assert now.startswith(sent)  # nothing that was sent is taken back
+        now, found = cut_at_stop(text[:end], stops, final=end == len(text))
+        assert now.startswith(sent), "what was sent is taken back"
         sent = now
-        if watcher.found:
+        if found:
             break
     assert sent == text[: min([text.find(stop) for stop in stops if stop in text[:end]], default=len(text))]
     assert not any(stop in sent for stop in stops)
 
 
 def test_part_of_a_character_waits() -> None:
-    assert StopStrings(()).safe("caf\ufffd", final=False) == "caf"
-    assert StopStrings(()).safe("caf\ufffd", final=True) == "caf\ufffd"
+    assert cut_at_stop("caf\ufffd", (), final=False) == ("caf", False)
+    assert cut_at_stop("caf\ufffd", (), final=True) == ("caf\ufffd", False)

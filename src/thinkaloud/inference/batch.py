@@ -109,8 +109,6 @@ class Batcher:
         self._in_flight = 0
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
-        self.batch_sizes: list[int] = []
-        """Requests in each batch so far, the newest 1,000."""
 
     @contextmanager
     def submitted(self, request: ChatRequest, prompt: list[int]) -> Iterator[Job]:
@@ -146,7 +144,6 @@ class Batcher:
         try:
             while True:
                 jobs = await self._next_batch()
-                self.batch_sizes = [*self.batch_sizes[-999:], len(jobs)]
                 try:
                     await self._decode(jobs)
                 except Exception as error:  # the device failed: these requests fail, later ones may succeed

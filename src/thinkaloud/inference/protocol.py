@@ -147,7 +147,12 @@ class Reply:
         listed = [
             {
                 "index": index,
-                "message": {"role": "assistant", **choice.parts, "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": choice.content,
+                    "reasoning_content": choice.reasoning or None,
+                    "refusal": None,
+                },
                 "finish_reason": choice.finish,
                 "logprobs": None,
                 "format": choice.format,

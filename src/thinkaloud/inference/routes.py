@@ -92,7 +92,8 @@ class ChatCompletions:
         growing = dict(enumerate(choices))
         async for rows in job.updates():
             for index, choice in list(growing.items()):
-                events += [reply.chunk(index, {part: piece}) for part, piece in choice.push(rows[index])]
+                if delta := choice.push(rows[index]):
+                    events.append(reply.chunk(index, delta))
                 if choice.finish:
                     events.append(reply.chunk(index, {}, finish_reason=choice.finish, format=choice.format))
                     del growing[index]
