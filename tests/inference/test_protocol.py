@@ -1,4 +1,4 @@
-"""OpenAI's JSON: what is taken, and what is refused by name."""
+"""OpenAI's JSON: what is accepted, and what is rejected by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from thinkaloud.inference.protocol import BadRequest, ChatRequest, parse_request
+from thinkaloud.inference.protocol import ApiError, ChatRequest, parse_request
 
 MESSAGES = [{"role": "user", "content": "What is 2 + 2?"}]
 
@@ -17,26 +17,19 @@ def parse(**fields: Any) -> ChatRequest:
 
 
 def test_defaults_are_greedy_and_the_server_s_limit() -> None:
-    assert parse() == ChatRequest(
-        question="What is 2 + 2?",
-        temperature=0.0,
-        top_p=1.0,
-        top_k=0,
-        max_tokens=64,
-        stop=(),
-        choices=1,
-        seed=None,
-        stream=False,
-        stream_usage=False,
-    )
+    asked = parse()
+    assert (asked.question, asked.limit, asked.stop, asked.n, asked.seed) == ("What is 2 + 2?", 64, [], 1, None)
+    assert (asked.temperature, asked.top_p, asked.top_k) == (0.0, 1.0, 0)
+    assert (asked.stream, asked.stream_options.include_usage) == (False, False)
+    assert parse(temperature=None, max_tokens=None, stop=None, stream_options=None, tools=None) == asked
 
 
-def test_what_is_honoured() -> None:
+def test_supported_fields() -> None:
     harmless = {"user": "x", "tool_choice": "none", "response_format": {"type": "text"}, "presence_penalty": 0}
     wanted = {"temperature": 0.7, "top_p": 0.9, "max_completion_tokens": 5, "stop": "END", "n": 2, "seed": 3}
     asked = parse(model="m", stream=True, stream_options={"include_usage": True}, **wanted, **harmless)
-    assert (asked.temperature, asked.top_p, asked.max_tokens, asked.stop) == (0.7, 0.9, 5, ("END",))
-    assert (asked.choices, asked.seed, asked.stream, asked.stream_usage) == (2, 3, True, True)
+    assert (asked.temperature, asked.top_p, asked.limit, asked.stop) == (0.7, 0.9, 5, ["END"])
+    assert (asked.n, asked.seed, asked.stream, asked.stream_options.include_usage) == (2, 3, True, True)
     parts = [{"type": "text", "text": "What "}, {"type": "text", "text": "is it?"}]
     assert parse(messages=[{"role": "user", "content": parts}]).question == "What is it?"
 
@@ -44,30 +37,34 @@ def test_what_is_honoured() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "said"),
     [
-        ({"messages": []}, "messages", "one user message"),
-        ({"messages": [{"role": "system", "content": "x"}, *MESSAGES]}, "messages", "found system, user"),
+        ({"messages": []}, "messages", "role user"),
+        ({"messages": [{"role": "system", "content": "x"}, *MESSAGES]}, "messages", "'system', 'user'"),
         ({"messages": [*MESSAGES, {"role": "assistant", "content": "4"}, *MESSAGES]}, "messages", "single questions"),
-        ({"messages": ["hi"]}, "messages", "a string"),
+        ({"messages": ["hi"]}, "messages", "'hi'"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "text parts"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages", "text as content"),
-        ({"temperature": -1}, "temperature", "from 0 to 2"),
+        ({"temperature": -1}, "temperature", "greater than or equal to 0"),
         ({"temperature": "hot"}, "temperature", "hot"),
         ({"temperature": float("nan")}, "temperature", "nan"),
         ({"temperature": True}, "temperature", "True"),
+        ({"n": True}, "n", "True"),
+        ({"seed": 1.5}, "seed", "1.5"),
+        ({"top_p": 0}, "top_p", "0.01"),
         ({"max_tokens": 65}, "max_tokens", "from 1 to 64"),
-        ({"max_tokens": 0}, "max_tokens", "from 1 to 64"),
-        ({"n": 1000}, "n", "from 1 to 8"),
-        ({"stop": ["a"] * 5}, "stop", "up to 4"),
-        ({"stop": ""}, "stop", "1 to 100"),
-        ({"stream": "yes"}, "stream", "true or false"),
-        ({"stream_options": 3}, "stream_options", "an object"),
+        ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
+        ({"max_completion_tokens": 65}, "max_completion_tokens", "from 1 to 64"),
+        ({"n": 1000}, "n", "less than or equal to 8"),
+        ({"stop": ["a"] * 5}, "stop", "at most 4"),
+        ({"stop": ""}, "stop", "at least 1"),
+        ({"stream": "yes"}, "stream", "boolean"),
+        ({"stream_options": 3}, "stream_options", "StreamOptions"),
         ({"tools": [{"type": "function"}]}, "tools", "not supported"),
         ({"response_format": {"type": "json_object"}}, "response_format", "not supported"),
-        ({"seed": 2**70}, "seed", "from"),
+        ({"seed": 2**70}, "seed", "less than"),
     ],
 )
 def test_mistakes_are_named(fields: dict[str, Any], param: str, said: str) -> None:
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(ApiError) as caught:
         parse(**fields)
     error = caught.value.body["error"]
     assert (caught.value.status, error["param"], error["type"]) == (400, param, "invalid_request_error")
@@ -76,12 +73,12 @@ def test_mistakes_are_named(fields: dict[str, Any], param: str, said: str) -> No
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
 def test_bodies_that_are_no_object(body: bytes) -> None:
-    with pytest.raises(BadRequest, match="expected a JSON object"):
+    with pytest.raises(ApiError, match="expected a JSON object"):
         parse_request(body, model="m", max_new_tokens=64)
 
 
 def test_another_model() -> None:
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(ApiError) as caught:
         parse(model="gpt-5")
     assert (caught.value.status, caught.value.body["error"]["code"]) == (404, "model_not_found")
 

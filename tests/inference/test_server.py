@@ -9,22 +9,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from support.tiny_runs import make_adapter
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.models import resolve_model
-from thinkaloud.inference import Limits, open_server
-from thinkaloud.inference.http import Server
-from thinkaloud.inference.stepping import Stepper
+from thinkaloud.inference import batch
+from thinkaloud.inference.batch import Limits, decode_steps
+from thinkaloud.inference.protocol import ChatRequest
+from thinkaloud.inference.routes import ChatCompletions, build_app
+from thinkaloud.inference.server import Server, open_server
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
 from thinkaloud.records import Task
+from thinkaloud.rollout.decode_batch import Decoder
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import GREEDY, Sampling
 
@@ -46,34 +52,40 @@ def adapter(policy: Policy) -> Any:
 @pytest.fixture(scope="module")
 def server(policy: Policy, adapter: Any) -> Iterator[Server]:
     with open_server(policy, adapter, name="tiny", limits=LIMITS, port=0) as opened:
-        threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        thread = threading.Thread(target=opened.run)
+        thread.start()
         yield opened
-        opened.shutdown()
+        opened.stop()
+        thread.join()
 
 
 @pytest.fixture
-def wellformed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model answers in the contract's format, which random weights never do."""
-    from thinkaloud.inference.stepping import Progress
+def say(server: Server, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes the model answer with a text, then its stop token: random weights never keep the format."""
 
-    real = Stepper.run
-    said = [*server.policy.contract.tokenizer.encode_plain(ANSWER), server.policy.contract.stop_ids[0]]
+    def set_text(text: str) -> None:
+        tokens = [*policy.contract.tokenizer.encode_plain(text), policy.contract.stop_ids[0]]
 
-    def run(self: Stepper, prompts: Any, **options: Any) -> Iterator[Progress]:
-        import numpy as np
+        def steps(decoder: Any, prompts: Any, **options: Any) -> Iterator[np.ndarray]:
+            next(iter(decode_steps(decoder, prompts, **options)))  # the model does run
+            for end in [*range(1, len(tokens), 3), len(tokens)]:
+                yield np.tile(np.asarray(tokens[:end], np.int32), (len(prompts), options["choices"], 1))
 
-        next(iter(real(self, prompts, **options)))  # the model does run
-        for end in [*range(1, len(said), 3), len(said)]:
-            tokens = np.tile(np.asarray(said[:end], np.int32), (len(prompts), options["choices"], 1))
-            yield Progress(tokens, np.full(tokens.shape[:2], end == len(said)))
+        monkeypatch.setattr(batch, "decode_steps", steps)
 
-    monkeypatch.setattr(Stepper, "run", run)
-    monkeypatch.setattr(server, "limits", replace(LIMITS, max_new_tokens=128))
+    monkeypatch.setattr(server.chat, "limits", replace(LIMITS, max_new_tokens=128))
+    return set_text
+
+
+@pytest.fixture
+def wellformed(say: Callable[[str], None]) -> None:
+    """The model answers in the contract's format."""
+    say(ANSWER)
 
 
 def send(server: Server, body: Any, *, path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any]:
     """POST a body; (status, the JSON that came back)."""
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection.request("POST", path, data, {"Content-Type": "application/json", **headers})
     response = connection.getresponse()
@@ -87,7 +99,7 @@ def ask(question: str = "What is 2 + 2?", **fields: Any) -> dict[str, Any]:
 
 
 def events(server: Server, body: dict[str, Any]) -> list[Any]:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     assert response.headers["Content-Type"].startswith("text/event-stream")
@@ -118,12 +130,19 @@ def test_the_text_is_that_of_generate(server: Server, policy: Policy, adapter: A
     assert found["object"] == "chat.completion"
 
 
-def test_concurrent_requests_share_a_batch_and_do_not_mix(server: Server, policy: Policy, adapter: Any) -> None:
-    questions = ["ab", "a longer question", "c", "What is 2 + 2?"]
-    before = len(server.batcher.batch_sizes)
+def test_concurrent_requests_share_a_batch_and_do_not_mix(
+    server: Server, policy: Policy, adapter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, sizes = ["ab", "a longer question", "c", "What is 2 + 2?"], []
+
+    def counted(decoder: Any, prompts: Any, **options: Any) -> Iterator[np.ndarray]:
+        sizes.append(len(prompts))
+        return decode_steps(decoder, prompts, **options)
+
+    monkeypatch.setattr(batch, "decode_steps", counted)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda question: send(server, ask(question)), questions))
-    assert max(server.batcher.batch_sizes[before:]) > 1
+    assert max(sizes) > 1
     for question, (status, body) in zip(questions, found, strict=True):
         assert status == 200
         assert body["choices"][0]["message"]["content"] == greedy(policy, adapter, question)
@@ -148,13 +167,67 @@ def test_a_stream_adds_up_to_the_same(server: Server, wellformed: None) -> None:
     assert len({event["id"] for event in found}) == 1
 
 
-def test_stop_strings(server: Server, wellformed: None) -> None:
-    _, found = send(server, ask(stop=["and", "</answer>"]))
+def streamed_choice(server: Server, body: dict[str, Any]) -> dict[str, Any]:
+    """What a client puts together from a stream, as the choice of a whole answer."""
+    parts: dict[str, str] = {"reasoning_content": "", "content": ""}
+    ending: dict[str, Any] = {}
+    for event in events(server, {**body, "stream": True}):
+        (choice,) = event["choices"]
+        for part in parts:
+            parts[part] += choice["delta"].get(part, "")
+        ending = choice
+    return {**parts, "finish_reason": ending["finish_reason"], "format": ending["format"]}
+
+
+BROKEN = "Let me see. <reasoning>Two and two.</reasoning>"
+
+
+@pytest.mark.parametrize("text", [ANSWER, BROKEN, ANSWER + " and more", "<reasoning></reasoning><answer>4</answer>"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        *({"stop": stop} for stop in ("and", "Two", "</answer>", "</reasoning>", "ur", "é", " ", "<", "25")),
+        {"stop": ["four", "and two"]},
+        {"max_tokens": 20},
+        {"max_tokens": 45},
+    ],
+    ids=str,
+)
+def test_streamed_and_whole_answers_agree(
+    server: Server, say: Callable[[str], None], text: str, fields: dict[str, Any]
+) -> None:
+    say(text)
+    status, found = send(server, ask(**fields))
+    assert status == 200
     (choice,) = found["choices"]
-    assert (choice["message"]["content"], choice["finish_reason"]) == ("<reasoning>Two ", "stop")
-    streamed = events(server, ask(stop=["and"], stream=True))
-    pieces = [event["choices"][0]["delta"].get("reasoning_content", "") for event in streamed]
-    assert "".join(pieces) == "Two"
+    message = choice["message"]
+    assert {
+        "reasoning_content": message["reasoning_content"] or "",
+        "content": message["content"],
+        "finish_reason": choice["finish_reason"],
+        "format": choice["format"],
+    } == streamed_choice(server, ask(**fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasoning", "content", "finish", "format"),
+    [
+        ({"stop": ["and", "</answer>"]}, "Two", "", "stop", "missing_reasoning"),
+        ({"stop": "ur"}, "Two and two.", "fo", "stop", "missing_answer"),
+        ({"stop": "</answer>"}, "Two and two.", "four é", "stop", "missing_answer"),
+        ({"max_tokens": 17}, "Two an", "", "length", "truncated"),
+        ({"stop": "absent"}, "Two and two.", "four é", "stop", "valid"),
+    ],
+)
+def test_what_a_cut_answer_holds(
+    server: Server, wellformed: None, fields: Any, reasoning: str, content: str, finish: str, format: str
+) -> None:
+    _, found = send(server, ask(**fields))
+    (choice,) = found["choices"]
+    message = choice["message"]
+    assert (message["reasoning_content"], message["content"]) == (reasoning, content)
+    assert (choice["finish_reason"], choice["format"]) == (finish, format)
 
 
 def test_max_tokens(server: Server) -> None:
@@ -170,13 +243,13 @@ def test_choices(server: Server) -> None:
 
 
 def test_noise_belongs_to_seed_and_row_not_to_the_size_of_a_step(policy: Policy, adapter: Any) -> None:
-    stepper, prompts = Stepper(policy, adapter), [policy.contract.encode("ab"), policy.contract.encode("c")]
+    prompts = [policy.contract.encode("ab"), policy.contract.encode("c")]
+    sampling = Sampling(temperature=1.5, top_k=0, top_p=1.0)
 
     def sampled(seed: int, tokens_at_once: int) -> list[Any]:
-        sampling = Sampling(temperature=1.5, top_k=0, top_p=1.0)
-        options = {"choices": 2, "limit": 8, "sampling": sampling, "tokens_at_once": tokens_at_once}
-        (*_, last) = stepper.run(prompts, seed=seed, **options)
-        return [tuple(row) for row in last.tokens.reshape(4, -1).tolist()]
+        decoder = Decoder.build(policy.model, adapter, 2.0, sampling=sampling, stop_ids=(), seed=seed)
+        (*_, last) = decode_steps(decoder, prompts, choices=2, limit=8, tokens_at_once=tokens_at_once)
+        return [tuple(row) for row in last.reshape(4, -1).tolist()]
 
     first = sampled(11, 8)
     assert sampled(11, 3) == first
@@ -190,7 +263,7 @@ class TestRefusals:
         assert (status, found["error"]["type"]) == (400, "invalid_request_error")
 
     def test_a_body_too_large_is_not_read(self, server: Server) -> None:
-        with socket.create_connection(server.server_address[:2], timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
             head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             client.sendall(f"{head}Content-Length: 999999999\r\n\r\n".encode())
             answer = b"".join(iter(lambda: client.recv(4096), b""))
@@ -207,17 +280,40 @@ class TestRefusals:
             ({"Content-Type": "text/plain"}, 415),
             ({"Host": "evil.example"}, 403),
             ({"Host": "localhost.evil.example:80"}, 403),
-            ({"Content-Length": "-1"}, 411),
         ],
     )
     def test_headers(self, server: Server, headers: dict[str, str], status: int) -> None:
         found, body = send(server, ask(), **headers)
         assert (found, "message" in body["error"]) == (status, True)
 
+    def test_a_body_in_chunks(self, server: Server) -> None:
+        def post(data: bytes) -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+            headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+            pieces = iter([data[:10], data[10:]])
+            connection.request("POST", "/v1/chat/completions", pieces, headers, encode_chunked=True)
+            status = connection.getresponse().status
+            connection.close()
+            return status
+
+        assert post(json.dumps(ask(max_tokens=2)).encode()) == 200
+        assert post(json.dumps(ask("x" * 5000)).encode()) == 413
+
+    def test_a_request_that_does_not_arrive(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server.chat, "limits", replace(LIMITS, timeout_seconds=0.2))
+        monkeypatch.setattr(server.config, "timeout_keep_alive", 0.2)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        for begun, status in ((b"", b""), (b"POST /v1", b""), (head + b"Content-Length: 9\r\n\r\n{", b" 408 ")):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+                client.sendall(begun)
+                answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
+            assert status in answer.partition(b"\r\n")[0]
+            assert bool(answer) == bool(status)
+
     def test_other_paths_and_methods(self, server: Server) -> None:
         assert send(server, ask(), path="/v1/completions")[0] == 404
-        connection = http.client.HTTPConnection(*server.server_address[:2], timeout=20)
-        for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/v1/models", 501), ("GET", "/health", 200)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/v1/models", 405), ("GET", "/health", 200)):
             connection.request(method, path)
             response = connection.getresponse()
             assert response.status == status
@@ -225,33 +321,31 @@ class TestRefusals:
         connection.close()
 
     def test_models(self, server: Server) -> None:
-        connection = http.client.HTTPConnection(*server.server_address[:2], timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
         connection.request("GET", "/v1/models")
         assert json.loads(connection.getresponse().read())["data"][0]["id"] == "tiny"
         connection.close()
 
     def test_too_many_at_once(self, server: Server) -> None:
-        taken = 0
-        while server.places.acquire(blocking=False):
-            taken += 1
-        try:
+        batcher, request = server.chat.batcher, ChatRequest.model_validate(ask(max_tokens=2))
+        with ExitStack() as held:
+            for _ in range(LIMITS.max_requests):
+                held.enter_context(batcher.submitted(request, [2])).cancelled = True
             status, found = send(server, ask())
-        finally:
-            for _ in range(taken):
-                server.places.release()
-        assert taken == LIMITS.max_requests
         assert (status, found["error"]["type"]) == (429, "rate_limit_error")
         assert send(server, ask(max_tokens=2))[0] == 200
 
-    def test_a_key(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(server, "key", b"secret")
-        assert send(server, ask())[0] == 401
-        assert send(server, ask(), Authorization="Bearer wrong")[0] == 401
-        assert send(server, ask(max_tokens=2), Authorization="Bearer secret")[0] == 200
+    def test_a_key(self, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("THINKALOUD_API_KEY", "secret")
+        chat = ChatCompletions(policy, {}, "tiny", LIMITS)
+        with TestClient(build_app(chat, host="127.0.0.1"), base_url="http://localhost") as client:
+            assert client.get("/v1/models").status_code == 401
+            assert client.get("/v1/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
+            assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
 
     def test_rubbish_hurts_no_one(self, server: Server) -> None:
         for rubbish in (b"\x00\xff\x16\x03\x01\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST\r\n\r\n", b""):
-            with socket.create_connection(server.server_address[:2], timeout=20) as client:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
                 client.sendall(rubbish)
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(4096):
@@ -262,34 +356,51 @@ class TestRefusals:
 def test_a_failure_of_the_model_is_answered_and_the_next_request_too(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Stepper, prompts: Any, **options: Any) -> Any:
+    def fail(*arguments: Any, **options: Any) -> Any:
         raise MemoryError("the device is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stepper, "run", fail)
+        patch.setattr(batch, "decode_steps", fail)
         for stream in (False, True):
             status, found = send(server, ask(stream=stream))
             assert (status, found["error"]["type"]) == (500, "server_error")
     assert send(server, ask(max_tokens=2))[0] == 200
 
 
-def test_a_client_that_goes_away_ends_its_batch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[int] = []
-    real: Callable[..., Any] = Stepper.run
+def test_a_failure_within_a_stream_is_its_last_event(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(decoder: Any, prompts: Any, **options: Any) -> Iterator[np.ndarray]:
+        yield np.full((len(prompts), options["choices"], 1), 70, np.int32)
+        raise MemoryError("the device is full")
 
-    def endless(self: Stepper, prompts: Any, **options: Any) -> Any:
-        (first,) = [progress for progress, _ in zip(real(self, prompts, **options), range(1), strict=False)]
+    monkeypatch.setattr(batch, "decode_steps", fail)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    connection.request(
+        "POST", "/v1/chat/completions", json.dumps(ask(stream=True)), {"Content-Type": "application/json"}
+    )
+    *_, last = connection.getresponse().read().decode().strip().split("\n\n")
+    connection.close()
+    assert json.loads(last.removeprefix("data: "))["error"]["type"] == "server_error"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_away_ends_its_batch(server: Server, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    steps: list[int] = []
+
+    def endless(decoder: Any, prompts: Any, **options: Any) -> Iterator[np.ndarray]:
         for count in range(600):
             steps.append(count)
             time.sleep(0.05)
-            yield replace(first, done=first.done & False, tokens=first.tokens[:, :, :1] * 0 + 70)
+            yield np.full((len(prompts), options["choices"], 1), 70, np.int32)
 
-    monkeypatch.setattr(Stepper, "run", endless)
-    with socket.create_connection(server.server_address[:2], timeout=20) as client:
-        body = json.dumps(ask(stream=True)).encode()
+    monkeypatch.setattr(batch, "decode_steps", endless)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        body = json.dumps(ask(stream=stream)).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
         client.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
-        assert b"200" in client.recv(4096)
+        if stream:
+            assert b"200" in client.recv(4096)
+        else:
+            time.sleep(0.5)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         count = len(steps)
@@ -306,4 +417,4 @@ def test_limits_that_do_not_fit_the_model(policy: Policy) -> None:
 
 def test_an_address_that_is_taken(server: Server, policy: Policy) -> None:
     with pytest.raises(UserError, match="cannot listen on"):
-        open_server(policy, {}, name="tiny", limits=LIMITS, port=int(server.server_address[1]))
+        open_server(policy, {}, name="tiny", limits=LIMITS, port=server.port)

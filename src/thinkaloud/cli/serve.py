@@ -15,22 +15,24 @@ def serve(
     run: RunPath,
     stage: Stage = "trained",
     host: Annotated[
-        str, typer.Option(help="The address to listen on; others than loopback need a proxy.")
+        str, typer.Option(help="The address to listen on; any other than loopback needs a proxy in front.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Of an answer; the recipe's when absent.")] = None,
-    max_requests: Annotated[int, typer.Option(min=1, help="In flight; further ones get status 429.")] = 32,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Limit per answer; default: the recipe's.")] = None,
+    max_requests: Annotated[int, typer.Option(min=1, help="Requests in flight; more get status 429.")] = 32,
     max_batch: Annotated[int, typer.Option(min=1, help="Answers decoded at once.")] = 16,
     allow_contract_mismatch: Mismatch = False,
 ) -> None:
-    """Answer OpenAI's chat completions through the run's own prompt contract, until Ctrl-C.
+    """Serve OpenAI's chat completions through the run's own prompt contract, until Ctrl-C.
 
-    The reasoning comes as `reasoning_content`, the answer as `content`. THINKALOUD_API_KEY sets a key to ask for.
+    The reasoning is returned as `reasoning_content`, the answer as `content`. THINKALOUD_API_KEY sets a key that
+    clients must send.
 
     Example: thinkaloud serve runs/first --port 8000
     """
-    from thinkaloud.inference import Limits, open_server
+    from thinkaloud.inference.batch import Limits
     from thinkaloud.inference.chat import open_chat
+    from thinkaloud.inference.server import open_server
 
     chat = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
     rollout = chat.session.recipe.rollout
@@ -43,5 +45,5 @@ def serve(
     name = chat.session.recipe.name
     with open_server(chat.policy, chat.adapter, name=name, limits=limits, host=host, port=port) as server:
         shown = f"[{host}]" if ":" in host else host
-        print(f"serving {name!r} at http://{shown}:{server.server_address[1]}/v1; Ctrl-C stops", file=sys.stderr)
-        server.serve_forever()
+        print(f"serving {name!r} at http://{shown}:{server.port}/v1; Ctrl-C stops", file=sys.stderr)
+        server.run()

@@ -1,7 +1,7 @@
-"""OpenAI's chat completions as JSON: requests checked, responses built. No JAX.
+"""OpenAI's chat completions as JSON: validates requests and builds responses. No JAX.
 
-What would change the result and is not honoured is refused by name; fields that only inform (`user`, `metadata`, ...)
-are ignored. `reasoning_content` stands beside `content`, as vLLM and DeepSeek have it.
+Fields that would change the result but are not supported are rejected by name; fields that only inform (`user`,
+`metadata`, ...) are ignored. `reasoning_content` stands beside `content`, as in vLLM and DeepSeek.
 
 Source: OpenAI's API reference, "Create chat completion" and "Error codes".
 """
@@ -9,42 +9,35 @@ Source: OpenAI's API reference, "Create chat completion" and "Error codes".
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-MAX_STOPS = 4
-MAX_STOP_CHARACTERS = 100
-MAX_CHOICES = 8
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-NOT_HONOURED = (
+from thinkaloud.inference.deltas import Choice
+
+UNSUPPORTED = (
     *("tools", "tool_choice", "functions", "function_call", "response_format", "logprobs", "top_logprobs"),
     *("logit_bias", "presence_penalty", "frequency_penalty", "modalities", "audio", "prediction", "web_search_options"),
 )
 """Fields that must be absent, null, false, zero or empty."""
 
-HARMLESS = {"tool_choice": "none", "response_format": {"type": "text"}, "modalities": ["text"]}
-"""Values of theirs that ask for nothing."""
+NEUTRAL = {"tool_choice": "none", "response_format": {"type": "text"}, "modalities": ["text"]}
+"""Values of unsupported fields that request nothing."""
 
 
-class BadRequest(Exception):
-    """A request that gets an error object.
-
-    Args:
-        message: what was expected, what was found.
-        param: the field at fault, where one is.
-        status: of HTTP.
-        code: OpenAI's word for it, where there is one.
-        kind: OpenAI's `type`.
-    """
+class ApiError(Exception):
+    """A request that is answered with OpenAI's error object; `kind` is its `type`."""
 
     def __init__(
         self,
         message: str,
         *,
-        param: str | None = None,
         status: int = 400,
+        param: str | None = None,
         code: str | None = None,
         kind: str = "invalid_request_error",
     ) -> None:
@@ -53,183 +46,134 @@ class BadRequest(Exception):
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """A request as the server acts on it; `seed` is None where the client does not care."""
+def _question(messages: Any) -> str:
+    """The text of the one user message: the model answers single questions, and the contract holds the system text."""
+    roles = [m.get("role") if isinstance(m, dict) else m for m in messages] if isinstance(messages, list) else messages
+    if roles != ["user"]:
+        raise ValueError(f"expected one message of role user (the model answers single questions), found {roles}"[:200])
+    content = messages[0].get("content")
+    if isinstance(content, list):
+        if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+            raise ValueError("expected only text parts in content")
+        content = "".join(str(part.get("text", "")) for part in content)
+    if not isinstance(content, str) or not content.strip():
+        raise ValueError("expected text as content")
+    return content.encode("utf-8", "replace").decode()  # a lone surrogate has no token
 
-    question: str
-    temperature: float
-    top_p: float
-    top_k: int
-    max_tokens: int
-    stop: tuple[str, ...]
-    choices: int
-    seed: int | None
-    stream: bool
-    stream_usage: bool
+
+Hundredths = AfterValidator(lambda value: round(value, 2))
+"""Two decimals suffice, and every distinct value compiles its own program."""
+MaxTokens = Annotated[int, Field(ge=1)]
+StopString = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(strict=True)
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """A request with OpenAI's field names; `messages` is reduced to the question. `seed` None: any."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    question: Annotated[str, BeforeValidator(_question), Field(validation_alias="messages")]
+    temperature: Annotated[float, Field(ge=0, le=2), Hundredths] = 0.0
+    top_p: Annotated[float, Field(ge=0.01, le=1), Hundredths] = 1.0
+    top_k: Annotated[int, Field(ge=0, le=1000)] = 0
+    max_tokens: MaxTokens
+    max_completion_tokens: MaxTokens | None = None
+    stop: Annotated[
+        list[StopString], BeforeValidator(lambda stop: [stop] if isinstance(stop, str) else stop), Field(max_length=4)
+    ] = []
+    n: Annotated[int, Field(ge=1, le=8)] = 1
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+
+    @property
+    def limit(self) -> int:
+        """The most tokens a completion may have."""
+        return self.max_completion_tokens or self.max_tokens
 
 
 def parse_request(body: bytes, *, model: str, max_new_tokens: int) -> ChatRequest:
-    """Check a request's body.
+    """Validate a request body.
 
     Args:
         body: JSON.
-        model: the name that this server answers to; a request that leaves `model` out is taken too.
-        max_new_tokens: the most a completion may have, and what it may have where the request does not say.
+        model: The name of the served model; a request may omit it.
+        max_new_tokens: The limit per completion, and its default.
 
     Raises:
-        BadRequest: it is no JSON object, or a field has a value that cannot be honoured.
+        ApiError: The body is not a JSON object, or a field has an unsupported value.
     """
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadRequest(f"expected a JSON object, found text that is not JSON ({str(error)[:100]})") from None
+        raise ApiError(f"expected a JSON object, found invalid JSON ({str(error)[:100]})") from None
     if not isinstance(fields, dict):
-        raise BadRequest(f"expected a JSON object, found {_kind(fields)}")
-    if fields.get("model") not in (None, model):
-        raise BadRequest(
-            f"expected the model {model!r}, found {str(fields['model'])[:100]!r}",
-            param="model",
-            status=404,
-            code="model_not_found",
-        )
-    for name in NOT_HONOURED:
-        if fields.get(name) and fields[name] != HARMLESS.get(name):
-            raise BadRequest(f"{name} is not supported here; leave it out", param=name, code="unsupported_parameter")
-    limit_name = "max_completion_tokens" if fields.get("max_completion_tokens") is not None else "max_tokens"
-    options = fields.get("stream_options") or {}
-    if not isinstance(options, dict):
-        raise BadRequest("expected an object for stream_options", param="stream_options")
-    return ChatRequest(
-        question=_question(fields.get("messages")),
-        # Two places are finer than anyone hears, and every value of its own is a program of its own to compile.
-        temperature=round(_number(fields, "temperature", 0.0, 0.0, 2.0), 2),
-        top_p=round(_number(fields, "top_p", 1.0, 0.01, 1.0), 2),
-        top_k=_integer(fields, "top_k", 0, 0, 1000),
-        max_tokens=_integer(fields, limit_name, max_new_tokens, 1, max_new_tokens),
-        stop=_stop(fields.get("stop")),
-        choices=_integer(fields, "n", 1, 1, MAX_CHOICES),
-        seed=None if fields.get("seed") is None else _integer(fields, "seed", 0, -(2**63), 2**63 - 1),
-        stream=_flag(fields, "stream"),
-        stream_usage=_flag(options, "include_usage"),
-    )
-
-
-def _question(messages: Any) -> str:
-    """The one user message; each question stands alone, as in training, and the contract holds the system text."""
-    if not isinstance(messages, list) or not messages:
-        raise BadRequest("expected messages with one user message, found none", param="messages")
-    roles = [message.get("role") if isinstance(message, dict) else _kind(message) for message in messages]
-    if roles != ["user"]:
-        raise BadRequest(
-            f"expected one message, of role user, found {', '.join(str(role)[:20] for role in roles[:5])}: the model "
-            "answers single questions, and its prompt contract holds the system text",
-            param="messages",
-        )
-    content = messages[0].get("content")
-    if isinstance(content, list):
-        if not all(isinstance(p, dict) and p.get("type") == "text" and isinstance(p.get("text"), str) for p in content):
-            raise BadRequest("expected text parts only in content", param="messages")
-        content = "".join(part["text"] for part in content)
-    if not isinstance(content, str) or not content.strip():
-        raise BadRequest(f"expected text as content, found {_kind(content)}", param="messages")
-    return content.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no token
-
-
-def _number(fields: Mapping[str, Any], name: str, default: float, least: float, most: float) -> float:
-    value = fields.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise BadRequest(f"expected {name} from {least:g} to {most:g}, found {str(value)[:40]}", param=name)
-    assert math.isfinite(value)
-    return float(value)
-
-
-def _integer(fields: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
-    value = fields.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise BadRequest(f"expected a whole {name} from {least} to {most}, found {str(value)[:40]}", param=name)
-    return value
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise BadRequest(f"expected {name} to be true or false, found {_kind(value)}", param=name)
-    return bool(value)
-
-
-def _stop(value: Any) -> tuple[str, ...]:
-    strings = [value] if isinstance(value, str) else ([] if value is None else value)
-    if not isinstance(strings, list) or len(strings) > MAX_STOPS:
-        raise BadRequest(f"expected stop to be a string or up to {MAX_STOPS} of them", param="stop")
-    if not all(isinstance(text, str) and 0 < len(text) <= MAX_STOP_CHARACTERS for text in strings):
-        raise BadRequest(f"expected stop strings of 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
-    return tuple(strings)
-
-
-def _kind(value: Any) -> str:
-    names = {type(None): "null", dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
-    return names.get(type(value), "a number")
+        raise ApiError(f"expected a JSON object, found {type(fields).__name__}")
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if fields.get("model", model) != model:
+        message = f"expected the model {model!r}, found {str(fields['model'])[:100]!r}"
+        raise ApiError(message, status=404, param="model", code="model_not_found")
+    for name in UNSUPPORTED:
+        if fields.get(name) and fields[name] != NEUTRAL.get(name):
+            raise ApiError(f"{name} is not supported; omit it", param=name, code="unsupported_parameter")
+    try:
+        request = ChatRequest.model_validate({"messages": [], "max_tokens": max_new_tokens, **fields})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        found = "" if name == "messages" else f", found {str(first['input'])[:40]}"
+        raise ApiError(f"{name}: {first['msg']}{found}", param=name) from None
+    if request.limit > max_new_tokens:
+        name = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+        raise ApiError(f"expected {name} from 1 to {max_new_tokens}, found {request.limit}", param=name)
+    return request
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One finished completion; `reason` names the format's broken rule where it has one."""
+class Reply:
+    """What all parts of one response have in common."""
 
-    content: str
-    reasoning: str | None
-    finish: str
-    reason: str | None
-    num_tokens: int
+    model: str
+    prompt_tokens: int
+    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
+    created: int = field(default_factory=lambda: int(time.time()))
 
-
-def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
-    """OpenAI's count of tokens."""
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-    }
-
-
-def completion(identity: str, created: int, model: str, prompt_tokens: int, choices: list[Choice]) -> dict[str, Any]:
-    """The response of a request that does not stream."""
-    return {
-        "id": identity,
-        "object": "chat.completion",
-        "created": created,
-        "model": model,
-        "choices": [
+    def whole(self, choices: Sequence[Choice]) -> dict[str, Any]:
+        """The response of a request that does not stream."""
+        listed = [
             {
                 "index": index,
                 "message": {
                     "role": "assistant",
                     "content": choice.content,
-                    "reasoning_content": choice.reasoning,
+                    "reasoning_content": choice.reasoning or None,
                     "refusal": None,
                 },
                 "finish_reason": choice.finish,
                 "logprobs": None,
-                "format": choice.reason or "valid",
+                "format": choice.format,
             }
             for index, choice in enumerate(choices)
-        ],
-        "usage": usage(prompt_tokens, sum(choice.num_tokens for choice in choices)),
-    }
+        ]
+        return {**self._head("chat.completion"), "choices": listed, "usage": self._usage(choices)}
 
+    def chunk(self, index: int, delta: dict[str, Any], **ending: Any) -> dict[str, Any]:
+        """One event of a stream; the last one of a choice has `finish_reason` and `format`."""
+        choice = {"index": index, "delta": delta, "finish_reason": None, "logprobs": None, **ending}
+        return {**self._head("chat.completion.chunk"), "choices": [choice]}
 
-def chunk(
-    identity: str, created: int, model: str, index: int, delta: dict[str, Any], finish: str | None = None
-) -> dict[str, Any]:
-    """One event of a request that streams."""
-    return {
-        "id": identity,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": model,
-        "choices": [{"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}],
-    }
+    def usage_chunk(self, choices: Sequence[Choice]) -> dict[str, Any]:
+        """The last event, where `stream_options.include_usage` requests it."""
+        return {**self._head("chat.completion.chunk"), "choices": [], "usage": self._usage(choices)}
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+    def _usage(self, choices: Sequence[Choice]) -> dict[str, int]:
+        completion = sum(choice.num_tokens for choice in choices)
+        total = self.prompt_tokens + completion
+        return {"prompt_tokens": self.prompt_tokens, "completion_tokens": completion, "total_tokens": total}

@@ -1,42 +1,29 @@
-"""Groups of completions for a list of prompts: batches, buckets, and closer packing as rows finish."""
+"""Groups of completions for a list of prompts: batches, padding, and repacking as rows finish."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from thinkaloud.model.heap import give_freed_memory_back
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import common_prefix, pack, round_up
-from thinkaloud.model.precision import weights_dtype
-from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.model.packed import common_prefix, round_up
 from thinkaloud.records import Finish
-from thinkaloud.rollout.decode import (
-    DecodingWeights,
-    decode,
-    decoding_weights,
-    empty_cache,
-    lengthen,
-    pack_rows,
-    prefill,
-    start,
-)
-from thinkaloud.rollout.sampling import Sampling, key_of
+from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder
+from thinkaloud.rollout.sampling import Sampling
 
 FEWEST_ROWS = 8
-"""Batches are not packed closer than this: every size is a compilation."""
+"""Batches are not repacked below this many rows: every size compiles its own programs."""
 
 PROMPT_BUCKET = 128
-"""Prompts are padded, within attention alone, to a multiple of this many tokens: one size a call."""
+"""Prompts are padded, within attention alone, to a multiple of this many tokens: one size per call."""
 
 FINE_PROMPT_BUCKET = 64
-"""In a call of several batches, sorted by length, each prefill is padded to a multiple of this; its cache then is
-padded to the call's size, so that decoding is compiled for that alone."""
+"""In a call of several batches, sorted by length, each prefill is padded to a multiple of this. Its cache is then
+padded to the size of the whole call, so that decoding compiles for that size alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,133 +53,69 @@ def generate(
     """Sample `group_size` completions of each prompt.
 
     Args:
-        model: The base.
-        adapter: LoRA pairs; {} for the base itself.
+        model: The base model.
+        adapter: LoRA pairs; {} for the base model itself.
         prompts: Token ids; one prompt at least.
-        max_new_tokens: Limit a completion, the end-of-turn token included.
+        max_new_tokens: Limit per completion, the end-of-turn token included.
         stop_ids: Tokens that end a completion.
-        seed: Of the noise; derive it from (seed, step). Member m of prompt i has noise of its own at every position,
-            the same however the prompts are batched.
+        seed: Of the noise; derive it from (seed, step). Member m of prompt i has its own noise at every position, which
+            does not depend on how the prompts are batched.
         scale: LoRA's alpha / rank.
-        batch_prompts: Prompts decoded at once; all when None. Batches are filled by length, results keep the order.
-        first_row: The number of the first prompt where these are some of many: a label of the noise.
+        batch_prompts: Prompts decoded at once; all when None. Batches are filled by length; results keep the order.
+        first_row: The number of the first prompt where these are part of a larger list; it labels the noise.
         progress: Called with (prompts done, all prompts).
 
     Returns:
         For each prompt, its completions.
     """
-    batch = min(batch_prompts or len(prompts), len(prompts))
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i])) if batch < len(prompts) else range(len(prompts))
-    weights = decoding_weights(model.params, adapter, model.config, scale)
-    bucket = PROMPT_BUCKET if batch == len(prompts) else FINE_PROMPT_BUCKET
-    prompt_length, prefix = round_up(max(map(len, prompts)), bucket), common_prefix(prompts)
+    count = len(prompts)
+    batch = min(batch_prompts or count, count)
+    order = sorted(range(count), key=lambda i: len(prompts[i])) if batch < count else list(range(count))
+    decoder = Decoder.build(model, adapter, scale, sampling=sampling, stop_ids=stop_ids, seed=seed)
+    bucket = PROMPT_BUCKET if batch == count else FINE_PROMPT_BUCKET
+    shape = BatchShape(
+        group=group_size,
+        slots=max_new_tokens,
+        prompt_bucket=bucket,
+        prompt_slots=round_up(max(map(len, prompts)), bucket),
+        prefix=common_prefix(prompts),
+    )
     results: dict[int, list[Sampled]] = {}
-    for first in range(0, len(prompts), batch):
-        chosen = list(order)[first : first + batch]
-        groups = _generate_batch(
-            model,
-            weights,
-            adapter,
-            [prompts[i] for i in chosen],
-            group_size,
-            max_new_tokens,
-            sampling,
-            tuple(sorted(stop_ids)),
-            seed,
-            scale,
-            rows=[first_row + i for i in chosen],
-            bucket=bucket,
-            prompt_length=prompt_length,
-            prefix=prefix,
-        )
+    for first in range(0, count, batch):
+        chosen = order[first : first + batch]
+        rows = [first_row + i for i in chosen]
+        groups = _generate_batch(decoder, [prompts[i] for i in chosen], rows, shape)
         results.update(zip(chosen, groups, strict=True))
         if progress:
-            progress(min(first + batch, len(prompts)), len(prompts))
-    del weights
+            progress(min(first + batch, count), count)
+    del decoder
     give_freed_memory_back()
-    return [results[i] for i in range(len(prompts))]
+    return [results[i] for i in range(count)]
 
 
 def _generate_batch(
-    model: Model,
-    weights: DecodingWeights,
-    adapter: Adapter,
-    prompts: list[Sequence[int]],
-    group: int,
-    limit: int,
-    sampling: Sampling,
-    stop_ids: tuple[int, ...],
-    seed: int,
-    scale: float,
-    rows: list[int],
-    bucket: int,
-    prompt_length: int,
-    prefix: int,
+    decoder: Decoder, prompts: list[Sequence[int]], rows: list[int], shape: BatchShape
 ) -> list[list[Sampled]]:
-    config, key, mesh = model.config, key_of(seed), mesh_of(model.params)
-    filled = _power_of_two(len(prompts))
-    live = np.arange(filled) < len(prompts)
-    padded = [*prompts, *[prompts[0][: prefix + 1]] * (filled - len(prompts))]
-    packed = place_rows(pack(padded, [[]] * filled, prompt_bucket=bucket, prefix_length=prefix), mesh)
-    logits, prompt_cache = prefill(model.params, adapter, packed, config, scale)
-    prompt_cache = lengthen(prompt_cache, prompt_length)
-    labels = np.asarray([*rows, *[0] * (filled - len(rows))])[:, None] * group + np.arange(group)
-    state = start(
-        logits,
-        *place_rows((jnp.asarray(live), jnp.asarray(packed.prompt_lengths), jnp.asarray(labels, jnp.int32)), mesh),
-        key,
-        slots=limit,
-        sampling=sampling,
-        stop_ids=stop_ids,
-    )
-    cache = place_rows(empty_cache(config, filled, group, limit, weights_dtype(model.params)), mesh)
-    taken = np.broadcast_to(live[:, None], labels.shape)  # cells whose outcome is still to be read
-    places = {int(label): divmod(i, group) for i, label in enumerate(labels[: len(prompts)].reshape(-1))}
-    results: list[list[Sampled | None]] = [[None] * group for _ in prompts]
+    """Decode a batch to its end; whenever half of the rows are done, only the other half is kept."""
+    batch = DecodeBatch(decoder, prompts, rows, shape)
+    results: dict[int, Sampled] = {}
     while True:
-        cells = taken.size
-        enough = cells // 2 if cells // 2 >= FEWEST_ROWS else 0
-        cache, state = decode(
-            model.params,
-            weights,
-            cache,
-            state,
-            prompt_cache,
-            key,
-            jnp.asarray(limit, jnp.int32),
-            jnp.asarray(enough, jnp.int32),
-            config=config,
-            scale=scale,
-            sampling=sampling,
-            stop_ids=stop_ids,
-        )
-        step, tokens, logprobs, done, row_labels = jax.device_get(
-            (state.step, state.tokens, state.logprobs, state.done, state.rows)
-        )
-        ended = taken & (done | (step + 1 >= limit))
+        half = batch.live.size // 2
+        now = batch.advance(shape.slots, enough=half if half >= FEWEST_ROWS else 0)
+        ended = batch.live & (now.done | (now.num_tokens >= shape.slots))
         for cell in zip(*np.nonzero(ended), strict=True):
-            place = places[int(row_labels[cell])]
-            results[place[0]][place[1]] = _read(tokens[cell][: step + 1], logprobs[cell], bool(done[cell]), stop_ids)
-        left = np.flatnonzero((taken & ~ended).reshape(-1))
+            done = bool(now.done[cell])
+            results[int(now.labels[cell])] = _read(now.tokens[cell], now.logprobs[cell], done, decoder.stop_ids)
+        left = np.flatnonzero(batch.live & ~ended)
         if not len(left):
-            break
-        filled = _power_of_two(len(left))
-        flat = np.resize(left, filled)
-        cache, state, prompt_cache = pack_rows(
-            cache, state, prompt_cache, jnp.asarray(flat), jnp.asarray(np.arange(filled) < len(left))
-        )
-        taken = (np.arange(filled) < len(left))[:, None]
-    return [[sampled for sampled in group_results if sampled is not None] for group_results in results]
+            return [[results[row * shape.group + member] for member in range(shape.group)] for row in rows]
+        batch.keep(left)
 
 
 def _read(tokens: np.ndarray, logprobs: np.ndarray, done: bool, stop_ids: tuple[int, ...]) -> Sampled:
-    """Cut a row at its stop token, which belongs to the completion."""
+    """Cut a row after its stop token, which belongs to the completion."""
     end = len(tokens)
     if done:
         end = int(np.flatnonzero(np.isin(tokens, stop_ids))[0]) + 1
     finish = Finish.STOP if done else Finish.LENGTH
     return Sampled(tuple(tokens[:end].tolist()), tuple(logprobs[:end].tolist()), finish)
-
-
-def _power_of_two(count: int) -> int:
-    return 1 << (count - 1).bit_length()

@@ -1,0 +1,188 @@
+"""One batch of prompts while it is decoded: prefilled once, then advanced call by call.
+
+`generate` decodes until enough rows are done and repacks the rest; the server decodes a few tokens per call and reads
+partial completions. Both run the same programs. Noise depends only on (seed, row, position), so both sample the same
+tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from thinkaloud.model.load import Model
+from thinkaloud.model.lora import Adapter
+from thinkaloud.model.packed import pack
+from thinkaloud.model.precision import weights_dtype
+from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.rollout.decode import (
+    DecodingWeights,
+    decode,
+    decoding_weights,
+    empty_cache,
+    lengthen,
+    pack_rows,
+    prefill,
+    start,
+)
+from thinkaloud.rollout.sampling import Sampling, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A model with its adapter prepared for decoding, and how tokens are sampled from it."""
+
+    model: Model
+    adapter: Adapter
+    scale: float
+    """LoRA's alpha / rank."""
+    weights: DecodingWeights
+    sampling: Sampling
+    stop_ids: tuple[int, ...]
+    """Sorted."""
+    key: Array
+    """Of the noise."""
+
+    @staticmethod
+    def build(
+        model: Model, adapter: Adapter, scale: float, *, sampling: Sampling, stop_ids: Sequence[int], seed: int
+    ) -> Decoder:
+        """Prepare the weights once; `seeded` reuses them for other sampling parameters."""
+        weights = decoding_weights(model.params, adapter, model.config, scale)
+        return Decoder(model, adapter, scale, weights, sampling, tuple(sorted(stop_ids)), key_of(seed))
+
+    def seeded(self, seed: int, sampling: Sampling) -> Decoder:
+        """The same weights with another seed and other sampling parameters."""
+        return replace(self, key=key_of(seed), sampling=sampling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchShape:
+    """How a batch is padded. Every distinct shape compiles its own programs.
+
+    Attributes:
+        group: Completions per prompt.
+        slots: Tokens per completion that the cache has room for.
+        prompt_bucket: The prefill pads prompts, within attention alone, to a multiple of this many tokens.
+        prompt_slots: The prompts' cache is padded to this many tokens.
+        prefix: Leading tokens that all prompts share; they are prefilled once.
+        token_bucket: All prompt tokens together are padded to a multiple of this; see `pack` when None.
+    """
+
+    group: int
+    slots: int
+    prompt_bucket: int
+    prompt_slots: int
+    prefix: int = 0
+    token_bucket: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a batch after a decode call, on the host. Tokens after a row's stop token are meaningless."""
+
+    num_tokens: int
+    """Tokens that every row has so far."""
+    tokens: np.ndarray
+    """Int32 [prompts, group, num_tokens]."""
+    logprobs: np.ndarray
+    """Float32 [prompts, group, num_tokens], in nats."""
+    done: np.ndarray
+    """Bool [prompts, group]: the row has sampled a stop token, or is padding."""
+    labels: np.ndarray
+    """Int32 [prompts, group]: row * group + member."""
+
+
+class DecodeBatch:
+    """Prefills prompts and samples every completion's first token; `advance` samples the next ones.
+
+    Args:
+        decoder: Weights and sampling parameters.
+        prompts: Token ids; one prompt at least. The batch is padded to a power of two prompts.
+        rows: The number of each prompt within the whole rollout: it labels the noise.
+        shape: How the batch is padded.
+
+    Attributes:
+        live: Bool [prompts, group] on the host: False for padding.
+    """
+
+    def __init__(
+        self, decoder: Decoder, prompts: Sequence[Sequence[int]], rows: Sequence[int], shape: BatchShape
+    ) -> None:
+        model, mesh = decoder.model, mesh_of(decoder.model.params)
+        count, filled = len(prompts), power_of_two(len(prompts))
+        padding = filled - count
+        packed = place_rows(
+            pack(
+                [*prompts, *[prompts[0][: shape.prefix + 1]] * padding],
+                [[]] * filled,
+                token_bucket=shape.token_bucket,
+                prompt_bucket=shape.prompt_bucket,
+                prefix_length=shape.prefix,
+            ),
+            mesh,
+        )
+        logits, prompt_cache = prefill(model.params, decoder.adapter, packed, model.config, decoder.scale)
+        prompt_cache = lengthen(prompt_cache, shape.prompt_slots)  # the shorter cache is freed here
+        live = np.arange(filled) < count
+        labels = np.asarray([*rows, *[0] * padding])[:, None] * shape.group + np.arange(shape.group)
+        self.live = np.broadcast_to(live[:, None], labels.shape)
+        self._decoder = decoder
+        self._prompt_cache = prompt_cache
+        self._state = start(
+            logits,
+            *place_rows((jnp.asarray(live), jnp.asarray(packed.prompt_lengths), jnp.asarray(labels, jnp.int32)), mesh),
+            decoder.key,
+            slots=shape.slots,
+            sampling=decoder.sampling,
+            stop_ids=decoder.stop_ids,
+        )
+        dtype = weights_dtype(model.params)
+        self._cache = place_rows(empty_cache(model.config, filled, shape.group, shape.slots, dtype), mesh)
+
+    def advance(self, limit: int, *, enough: int = 0) -> Snapshot:
+        """Decode until rows have `limit` tokens, or until at most `enough` rows are live; then read the state."""
+        decoder = self._decoder
+        self._cache, self._state = decode(
+            decoder.model.params,
+            decoder.weights,
+            self._cache,
+            self._state,
+            self._prompt_cache,
+            decoder.key,
+            jnp.asarray(limit, jnp.int32),
+            jnp.asarray(enough, jnp.int32),
+            config=decoder.model.config,
+            scale=decoder.scale,
+            sampling=decoder.sampling,
+            stop_ids=decoder.stop_ids,
+        )
+        state = self._state
+        step, tokens, logprobs, done, labels = jax.device_get(
+            (state.step, state.tokens, state.logprobs, state.done, state.rows)
+        )
+        reached = int(step) + 1
+        return Snapshot(reached, tokens[:, :, :reached], logprobs[:, :, :reached], done, labels)
+
+    def keep(self, cells: np.ndarray) -> None:
+        """Drop all rows but these, and pad to a power of two; each row becomes a group of its own.
+
+        Args:
+            cells: Int [rows], indices into the flattened [prompts, group].
+        """
+        filled = power_of_two(len(cells))
+        live = np.arange(filled) < len(cells)
+        self._cache, self._state, self._prompt_cache = pack_rows(
+            self._cache, self._state, self._prompt_cache, jnp.asarray(np.resize(cells, filled)), jnp.asarray(live)
+        )
+        self.live = live[:, None]
+
+
+def power_of_two(count: int) -> int:
+    """The smallest power of two that is at least `count`."""
+    return 1 << (count - 1).bit_length()
