@@ -47,7 +47,7 @@ def test_what_is_honoured() -> None:
         ({"messages": []}, "messages", "one user message"),
         ({"messages": [{"role": "system", "content": "x"}, *MESSAGES]}, "messages", "found system, user"),
         ({"messages": [*MESSAGES, {"role": "assistant", "content": "4"}, *MESSAGES]}, "messages", "single questions"),
-        ({"messages": ["hi"]}, "messages", "a string"),
+        ({"messages": ["hi"]}, "messages", "found text"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "text parts"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages", "text as content"),
         ({"temperature": -1}, "temperature", "from 0 to 2"),
@@ -86,6 +86,6 @@ def test_another_model() -> None:
     assert (caught.value.status, caught.value.body["error"]["code"]) == (404, "model_not_found")
 
 
-def test_a_lone_surrogate_becomes_a_question_mark() -> None:
+def test_a_lone_surrogate_is_replaced() -> None:
     body = b'{"messages": [{"role": "user", "content": "a\\ud800b"}]}'
-    assert parse_request(body, model="m", max_new_tokens=1).question == "a?b"
+    assert parse_request(body, model="m", max_new_tokens=1).question == "a\ufffdb"

@@ -43,7 +43,7 @@ def test_a_score_as_an_object() -> None:
         (ROW | {"completion": None}, "expected a string in 'completion', found null"),
         (ROW | {"answer": ["42"]}, "expected a string in 'answer', found a list"),
         (ROW | {"answer": True}, "expected a string in 'answer', found true or false"),
-        (ROW | {"tests": "assert 1"}, "expected a list of strings in 'tests', found a string"),
+        (ROW | {"tests": "assert 1"}, "expected a list of strings in 'tests', found text"),
         (ROW | {"choices": ["a", 1]}, "expected a list of strings in 'choices', found a list"),
         (ROW | {"choice": ["a"]}, "expected known keys, found 'choice' (did you mean 'choices'?)"),
         (ROW | {"finish": "eos"}, "expected 'finish' to be 'stop' or 'length', found 'eos'"),

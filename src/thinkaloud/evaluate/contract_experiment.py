@@ -21,7 +21,8 @@ from thinkaloud.evaluate.run import Choice, evaluate_into, fitting
 from thinkaloud.evaluate.summary import summarize
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.session.session import available_stages, open_run, open_scorer, stage_adapter
-from thinkaloud.storage.run_directory import check_writable, write_text
+from thinkaloud.storage.atomic import write_text
+from thinkaloud.storage.run_directory import check_writable
 from thinkaloud.tracking.display import Display
 
 FOLDER = "contracts"

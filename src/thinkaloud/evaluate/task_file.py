@@ -9,6 +9,7 @@ from typing import Any
 from thinkaloud.domains import domain
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task, task_id
+from thinkaloud.storage.unicode import well_formed
 
 _MAX_BYTES = 256 * 1024 * 1024
 REQUIRED = ("domain", "question", "answer")
@@ -77,7 +78,7 @@ def _text(row: dict[str, Any], key: str) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise UserError(f"expected a text in {key!r}, found {type(value).__name__}")
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return well_formed(value)
 
 
 def _texts(row: dict[str, Any], key: str) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from thinkaloud.errors import type_name
+from thinkaloud.storage.unicode import well_formed
+
 MAX_STOPS = 4
 MAX_STOP_CHARACTERS = 100
 MAX_CHOICES = 8
@@ -85,7 +88,7 @@ def parse_request(body: bytes, *, model: str, max_new_tokens: int) -> ChatReques
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"expected a JSON object, found text that is not JSON ({str(error)[:100]})") from None
     if not isinstance(fields, dict):
-        raise BadRequest(f"expected a JSON object, found {_kind(fields)}")
+        raise BadRequest(f"expected a JSON object, found {type_name(fields)}")
     if fields.get("model") not in (None, model):
         raise BadRequest(
             f"expected the model {model!r}, found {str(fields['model'])[:100]!r}",
@@ -119,7 +122,7 @@ def _question(messages: Any) -> str:
     """The one user message; each question stands alone, as in training, and the contract holds the system text."""
     if not isinstance(messages, list) or not messages:
         raise BadRequest("expected messages with one user message, found none", param="messages")
-    roles = [message.get("role") if isinstance(message, dict) else _kind(message) for message in messages]
+    roles = [message.get("role") if isinstance(message, dict) else type_name(message) for message in messages]
     if roles != ["user"]:
         raise BadRequest(
             f"expected one message, of role user, found {', '.join(str(role)[:20] for role in roles[:5])}: the model "
@@ -132,8 +135,8 @@ def _question(messages: Any) -> str:
             raise BadRequest("expected text parts only in content", param="messages")
         content = "".join(part["text"] for part in content)
     if not isinstance(content, str) or not content.strip():
-        raise BadRequest(f"expected text as content, found {_kind(content)}", param="messages")
-    return content.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no token
+        raise BadRequest(f"expected text as content, found {type_name(content)}", param="messages")
+    return well_formed(content)  # a lone surrogate has no token
 
 
 def _number(fields: Mapping[str, Any], name: str, default: float, least: float, most: float) -> float:
@@ -158,7 +161,7 @@ def _integer(fields: Mapping[str, Any], name: str, default: int, least: int, mos
 def _flag(fields: Mapping[str, Any], name: str) -> bool:
     value = fields.get(name)
     if value is not None and not isinstance(value, bool):
-        raise BadRequest(f"expected {name} to be true or false, found {_kind(value)}", param=name)
+        raise BadRequest(f"expected {name} to be true or false, found {type_name(value)}", param=name)
     return bool(value)
 
 
@@ -169,11 +172,6 @@ def _stop(value: Any) -> tuple[str, ...]:
     if not all(isinstance(text, str) and 0 < len(text) <= MAX_STOP_CHARACTERS for text in strings):
         raise BadRequest(f"expected stop strings of 1 to {MAX_STOP_CHARACTERS} characters", param="stop")
     return tuple(strings)
-
-
-def _kind(value: Any) -> str:
-    names = {type(None): "null", dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
-    return names.get(type(value), "a number")
 
 
 @dataclass(frozen=True, slots=True)

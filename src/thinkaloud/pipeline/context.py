@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thinkaloud.checkpoint.files import Restored, Stage
-from thinkaloud.checkpoint.saver import Saver, find_together
+from thinkaloud.checkpoint.saver import Saver, find
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import from_first
 from thinkaloud.judge import Judge
@@ -61,7 +61,7 @@ class Work:
 
         Says what it took and what it passed over, and drops the rows of steps that will be taken again.
         """
-        found = find_together(self.run.checkpoints, stage, like, state_like)
+        found = find(self.run.checkpoints, stage, like, state_like)
         done = found.restored.saved.step if found.restored else 0
         for passed in found.passed_over:
             self.display.note(f"passed over {passed}")

@@ -35,8 +35,9 @@ from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, che
 from thinkaloud.pipeline.stopping import Stop
 from thinkaloud.report.build import build_report
 from thinkaloud.session.session import Session, check_same_session, copy_from_first, open_run, open_scorer, open_session
+from thinkaloud.storage.atomic import clear_temporary
 from thinkaloud.storage.lock import locked
-from thinkaloud.storage.run_directory import RunDir, check_new, check_writable, clear_temporary, create
+from thinkaloud.storage.run_directory import RunDir, check_new, check_writable, create
 from thinkaloud.storage.staging import clear_staging, staging
 from thinkaloud.tracking.display import Display
 from thinkaloud.tracking.environment import PhaseTimer, describe_environment

@@ -8,10 +8,11 @@ from typing import Any
 
 from thinkaloud.domains import domain
 from thinkaloud.domains.base import CodeRunner, Creative
-from thinkaloud.errors import UserError, nearest
+from thinkaloud.errors import UserError, nearest, type_name
 from thinkaloud.prompt.parse import OutsideText
 from thinkaloud.records import Completion, Finish, Score, Task, task_id
 from thinkaloud.rewards.scoring import score_batch
+from thinkaloud.storage.unicode import well_formed
 
 BATCH = 256
 """Lines scored at once: programs of a batch run side by side, results stream out batch by batch."""
@@ -95,7 +96,7 @@ def read_row(line: str) -> tuple[Task, Completion]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"expected a JSON object, found {error or 'one nested too deeply'}") from None
     if not isinstance(row, dict):
-        raise UserError(f"expected a JSON object, found {_kind(row)}")
+        raise UserError(f"expected a JSON object, found {type_name(row)}")
     for key in row:
         hint = nearest(key, [*REQUIRED, *OPTIONAL])
         if key not in (*REQUIRED, *OPTIONAL) and "did you mean" in hint:
@@ -128,22 +129,12 @@ def _string(row: dict[str, Any], key: str) -> str:
     if key == "answer" and isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise UserError(f"expected a string in {key!r}, found {_kind(value)}")
-    return _encodable(value)
+        raise UserError(f"expected a string in {key!r}, found {type_name(value)}")
+    return well_formed(value)
 
 
 def _strings(row: dict[str, Any], key: str) -> tuple[str, ...]:
     value = row.get(key) or []
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise UserError(f"expected a list of strings in {key!r}, found {_kind(value)}")
-    return tuple(_encodable(entry) for entry in value)
-
-
-def _encodable(text: str) -> str:
-    """`text` with lone surrogates, which JSON can spell and UTF-8 cannot, as question marks."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+        raise UserError(f"expected a list of strings in {key!r}, found {type_name(value)}")
+    return tuple(well_formed(entry) for entry in value)

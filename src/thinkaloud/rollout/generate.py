@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thinkaloud.model.heap import give_freed_memory_back
+from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import common_prefix, pack, round_up
@@ -109,7 +109,7 @@ def generate(
         if progress:
             progress(min(first + batch, len(prompts)), len(prompts))
     del weights
-    give_freed_memory_back()
+    trim_heap()
     return [results[i] for i in range(len(prompts))]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from thinkaloud.records import Completion, Score, Task
+from thinkaloud.storage.atomic import replacing
+from thinkaloud.storage.unicode import well_formed
 
 
 def write_rollouts(
@@ -33,7 +34,7 @@ def write_rollouts(
             "domain": task.domain,
             "question": task.question,
             "gold": task.answer,
-            "text": completion.text.encode("utf-8", "replace").decode("utf-8"),
+            "text": well_formed(completion.text),
             "token_ids": list(completion.token_ids),
             "logprobs": list(completion.logprobs),
             "finish": completion.finish.value,
@@ -41,7 +42,7 @@ def write_rollouts(
             "status": score.status.value,
             "reason": score.reason,
             "components": json.dumps(score.components),
-            "explanation": score.explanation.encode("utf-8", "replace").decode("utf-8"),
+            "explanation": well_formed(score.explanation),
         }
         for task, group, group_scores in zip(tasks, groups, scores, strict=True)
         for member, (completion, score) in enumerate(zip(group, group_scores, strict=True))
@@ -59,10 +60,6 @@ def write_rollouts(
         ]
     )
     path = directory / f"step-{step:06d}.parquet"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # a full disk keeps a part of it
     return path

@@ -22,7 +22,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.domains import domain
-from thinkaloud.model.heap import give_freed_memory_back
+from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
 from thinkaloud.model.sharding import mesh_of, place_rows
@@ -166,7 +166,7 @@ class Grpo:
         self.between()
         with TraceAnnotation("update"):
             adapter, state, learned = self.update(adapter, state, tasks, groups, scores, advantages, step)
-            give_freed_memory_back()
+            trim_heap()
         ended = time.perf_counter()
         seconds = {
             "rollout": sampled - began,
