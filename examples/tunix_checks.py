@@ -26,10 +26,11 @@ from tunix.sft.peft_trainer import TrainingConfig
 from thinkaloud.checkpoint.files import newest, save
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.model.config import ModelConfig, tiny_config
+from thinkaloud.model.hf_config import read_hf_config
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import init_adapter
 from thinkaloud.model.packed import pack
-from thinkaloud.model.weights import random_params
+from thinkaloud.model.random_weights import random_params
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
@@ -45,7 +46,7 @@ TEMPERATURE = 0.7
 
 def llama_config() -> ModelConfig:
     """A Llama as small as the tiny Gemma, turning by a base that is not Tunix's 1,000,000."""
-    return ModelConfig.from_hf(
+    return read_hf_config(
         {
             "model_type": "llama",
             "vocab_size": tiny_config().vocab_size,

@@ -22,7 +22,9 @@ from thinkaloud.bench.process import BlockFailed
 from thinkaloud.config import load_recipe
 from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.weights import load_config, random_params, save_hf
+from thinkaloud.model.random_weights import random_params
+from thinkaloud.model.save_hf import save_hf
+from thinkaloud.model.weights import load_config
 from thinkaloud.prompt.tokenizer import load_tokenizer
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "bench.toml"

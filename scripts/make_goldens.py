@@ -155,7 +155,7 @@ def real(name: str) -> None:
     from transformers import AutoModelForCausalLM
 
     from thinkaloud.fetch.models import resolve_model
-    from thinkaloud.model.config import ModelConfig
+    from thinkaloud.model.hf_config import read_hf_config
     from thinkaloud.model.layout import parameters
     from thinkaloud.model.weights import load_checkpoint
     from thinkaloud.prompt.tokenizer import load_tokenizer
@@ -169,7 +169,7 @@ def real(name: str) -> None:
     ours, params = load_checkpoint(files)
     fields = model.config.to_dict()
     del fields["quantization_config"]  # how the file was stored: transformers has dequantised it
-    theirs = ModelConfig.from_hf(fields)
+    theirs = read_hf_config(fields)
     assert replace(theirs, norm_eps=ours.norm_eps) == ours, f"{theirs} is not {ours}"
     assert abs(theirs.norm_eps / ours.norm_eps - 1) < 1e-6
     state = model.state_dict()
@@ -180,16 +180,18 @@ def real(name: str) -> None:
             difference = np.abs((array.T if leaf.transposed else array) - reference).max()
             assert difference < 1e-6, f"{leaf.hf.format(layer)} differs by {difference}"
     print(f"{name}: configuration and all weights as transformers reads them")
-    turn = {"smollm2": ("<|im_start|>", "<|im_end|>"), "gemma": ("<start_of_turn>", "<end_of_turn>")}[files.frame]
+    turn = {"smollm2": ("<|im_start|>", "<|im_end|>"), "gemma": ("<start_of_turn>", "<end_of_turn>")}[
+        files.chat_template
+    ]
     question = "Natalia sold 48 clips in April, and half as many in May. How many clips did she sell altogether?"
     short = f"{turn[0]}user\n{question}{turn[1]}\n{turn[0]}assistant\nShe sold"
     lines = [f"{n}. The square of {n} is {n * n}, and its cube is {n**3}; half of it is {n / 2}." for n in range(1, 60)]
-    bos = [tokenizer.token_id("<bos>")] if files.frame == "gemma" else []
+    bos = [tokenizer.token_id("<bos>")] if files.chat_template == "gemma" else []
     arrays: dict[str, np.ndarray] = {}
     generator = np.random.default_rng(0)
     for key, ids in (
         ("short", [*bos, *tokenizer.encode(short)]),
-        ("long", [*bos, *tokenizer.encode("\n".join(lines))][: 620 if files.frame == "gemma" else 320]),
+        ("long", [*bos, *tokenizer.encode("\n".join(lines))][: 620 if files.chat_template == "gemma" else 320]),
     ):
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0].numpy()

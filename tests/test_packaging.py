@@ -133,7 +133,12 @@ def test_what_the_package_imports_is_declared() -> None:
             imported.update({name.split(".")[0]: path.name for name in names})
     # The sandbox's modules import each other by bare name: they run as programs of their own.
     own = {"thinkaloud", *(path.stem for path in (SOURCE / "sandbox" / "inside").glob("*.py"))}
-    declared = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES}
+    optional = [
+        Requirement(line)
+        for extra in ("kaggle", "tunix")
+        for line in PROJECT["project"]["optional-dependencies"][extra]
+    ]
+    declared = {canonicalize_name(requirement.name) for requirement in (*DEPENDENCIES, *optional)}
     distributions = importlib.metadata.packages_distributions()
     undeclared = {
         f"{name} ({imported[name]})"

@@ -1,4 +1,4 @@
-"""How long, or until when: what `--deadline` takes."""
+"""Durations: parsed from `--deadline`, and written for people."""
 
 from __future__ import annotations
 
@@ -14,12 +14,26 @@ LONGEST_SECONDS = 366 * 86400.0
 
 
 def session_clock() -> float:
-    """Seconds of a clock that never jumps, and that counts while the machine sleeps where there is such a one."""
+    """Seconds of a monotonic clock; where the system has one, it also counts while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+def duration(seconds: float | int) -> str:
+    """A duration for people, rounded to seconds or minutes.
+
+    >>> duration(41.7), duration(185), duration(7_620)
+    ('42 s', '3 min 05 s', '2 h 07 min')
+    """
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
 def as_duration(seconds: float | int) -> str:
-    """Whole seconds as `seconds_until` reads them: `2h30m`, `45s`.
+    """Whole seconds in the syntax of `--deadline`: `2h30m`, `45s`.
 
     >>> as_duration(9_000.7), as_duration(45), as_duration(3_605)
     ('2h30m', '45s', '1h5s')
@@ -30,18 +44,18 @@ def as_duration(seconds: float | int) -> str:
 
 
 def is_clock(text: str) -> bool:
-    """Whether a deadline is a time by the clock on the wall."""
+    """Whether a deadline is a clock time such as `07:30`."""
     return _CLOCK.fullmatch(text.strip()) is not None
 
 
 def seconds_until(text: str, now: datetime.datetime) -> float:
-    """Seconds that `9h`, `2h30m`, `45m`, `90s` last, or until it is next `07:30` by the clock on the wall.
+    """Seconds in a duration (`9h`, `2h30m`, `45m`, `90s`), or until the next clock time such as `07:30`.
 
     Args:
-        now: Local time, without a zone: the machine's own knows of summer time, a fixed offset does not.
+        now: Local time without a time zone: local time follows summer time, a fixed offset does not.
 
     Raises:
-        UserError: It is neither, or nothing, or more than a year.
+        UserError: The text is neither, or the result is 0 or more than a year.
     """
     wanted = text.strip().lower()
     if clock := _CLOCK.fullmatch(wanted):

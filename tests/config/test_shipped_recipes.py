@@ -12,7 +12,7 @@ import pytest
 from thinkaloud.config import Recipe, load_recipe
 from thinkaloud.config import recipe as fields
 from thinkaloud.data.pool import check_domains
-from thinkaloud.fetch.models import KNOWN
+from thinkaloud.fetch.known import KNOWN
 from thinkaloud.records import DOMAINS
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))

@@ -16,7 +16,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
 
-CONTRACT = PromptContract.build(byte_tokenizer(), frame="gemma")
+CONTRACT = PromptContract.build(byte_tokenizer(), template="gemma")
 SUMS = [
     {
         "question": f"Tom has {a} apples and buys {b} more. How many apples?",

@@ -20,7 +20,7 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
 from thinkaloud.records import Task
 
-CONTRACT = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+CONTRACT = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
 
 
 def quiet(done: int, total: int, what: str) -> None:

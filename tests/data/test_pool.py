@@ -18,7 +18,7 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
 from thinkaloud.records import DOMAINS, SPLITS
 
-CONTRACT = PromptContract.build(byte_tokenizer(), frame="gemma")
+CONTRACT = PromptContract.build(byte_tokenizer(), template="gemma")
 
 
 def pool_of(folder: Path, *, seed: int = 0, **data: Any) -> Pool:

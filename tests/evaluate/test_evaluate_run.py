@@ -29,7 +29,7 @@ def test_the_first_tasks_of_each_domain_are_held_out() -> None:
 
 
 def test_rows_carry_task_completion_and_score_in_order() -> None:
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
     policy = Policy(load_model(resolve_model("tiny"), "float32"), contract, 1.0)
     tasks = tasks_of("math", 5)
     seen: list[tuple[int, int]] = []
@@ -48,7 +48,7 @@ def test_rows_carry_task_completion_and_score_in_order() -> None:
 
 
 def test_an_interrupted_evaluation_goes_on_to_the_same_rows(tmp_path: Path) -> None:
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
     policy = Policy(load_model(resolve_model("tiny"), "float32"), contract, 1.0)
     tasks = tasks_of("math", 5)
     decoding = Decoding(max_new_tokens=3, batch_size=2, samples=2, temperature=2.0)

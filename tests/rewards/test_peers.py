@@ -50,8 +50,8 @@ def test_list_columns_may_be_json_text() -> None:
 
 
 def test_the_question_is_found_in_the_prompt() -> None:
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma")
-    original = PromptContract.build(byte_tokenizer(), frame="gemma", variant="original")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma")
+    original = PromptContract.build(byte_tokenizer(), template="gemma", variant="original")
     for question in ("What?", "Two\nlines: Task: x", ""):
         assert question_of(contract.render(question)) == question
         assert question_of(original.render(question)) == question
@@ -60,7 +60,7 @@ def test_the_question_is_found_in_the_prompt() -> None:
 
 
 def test_relevance_never_counts_the_system_prompt() -> None:
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma")
     prompts = [contract.render("Write about a whale.")] * 2
     echo = text("Provide some reasoning with your steps of thinking, then the final answer to the format in tags.")
     story = text("A whale came into the bay at night, and the whole village went down to listen to it breathe.")

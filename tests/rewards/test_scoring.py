@@ -83,7 +83,7 @@ def test_graded_components_sum_to_the_reward() -> None:
 
 def test_outside_text_by_contract_or_by_hand() -> None:
     chatty = Completion(text="Sure! " + completion("42").text)
-    lax = PromptContract.build(byte_tokenizer(), frame="gemma", outside_text="allow")
+    lax = PromptContract.build(byte_tokenizer(), template="gemma", outside_text="allow")
     assert score(MATH, chatty).reason == "text_outside"
     assert score(MATH, chatty, contract=lax).reward == 1.0
     assert score(MATH, chatty, contract=lax, outside_text="reject").reason == "text_outside"

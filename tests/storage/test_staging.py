@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from thinkaloud.model.weights import new_folder
-from thinkaloud.storage.staging import clear_staging, staging
+from thinkaloud.storage.staging import clear_staging, new_folder, staging
 
 HOST, GONE = socket.gethostname(), 999999999
 

@@ -15,7 +15,9 @@ from thinkaloud.config.load import parse_recipe
 from thinkaloud.fetch.gguf_header import GGUFHeader
 from thinkaloud.model.config import ModelConfig, tiny_config
 from thinkaloud.model.lora import TARGETS, Adapter, init_adapter
-from thinkaloud.model.weights import load_config, random_params, save_hf
+from thinkaloud.model.random_weights import random_params
+from thinkaloud.model.save_hf import save_hf
+from thinkaloud.model.weights import load_config
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.prompt.gguf_tokenizer import BYTE, CONTROL, NORMAL, USER_DEFINED, tokenizer_from_gguf
 from thinkaloud.prompt.tokenizer import Tokenizer

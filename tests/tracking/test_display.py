@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thinkaloud.tracking.display import Display, duration
+from thinkaloud.durations import duration
+from thinkaloud.tracking.display import Display
 
 GRPO_ROW = {
     "stage": "grpo",

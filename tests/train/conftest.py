@@ -20,7 +20,7 @@ QUESTIONS = ("ab", "a longer question", "c")
 @pytest.fixture(scope="session")
 def policy() -> Policy:
     """A tiny random Gemma behind the prompt contract of bytes."""
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
     return Policy(load_model(resolve_model("tiny"), "float32"), contract, 2.0)
 
 

@@ -27,8 +27,8 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.model.config import tiny_config
     from thinkaloud.model.load import Model
     from thinkaloud.model.lora import TARGETS, init_adapter
+    from thinkaloud.model.random_weights import random_params
     from thinkaloud.model.sharding import mesh_of, open_mesh, place
-    from thinkaloud.model.weights import random_params
     from thinkaloud.prompt.contract import PromptContract
     from thinkaloud.prompt.tokenizer import byte_tokenizer
     from thinkaloud.records import Completion, Score, Status, Task, task_id
@@ -44,7 +44,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     sizes = parse_mesh(mesh) if mesh != "none" else {}
     config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)
     params = place(random_params(config, 0), open_mesh(sizes, config), config)
-    contract = PromptContract.build(byte_tokenizer(), frame="gemma", system="S")
+    contract = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
     policy = Policy(Model(config, params), contract, 2.0)
     count = int(prompts)
     tasks = [

@@ -65,9 +65,9 @@ def check_prompt_contract(session: Session) -> Finding:
     return Finding(
         name="prompt contract",
         level=Level.OK,
-        message=f"frame {contract.frame.name}, a reply ends on {contract.frame.stop[0]}, fingerprint "
+        message=f"frame {contract.template.name}, a reply ends on {contract.template.stop[0]}, fingerprint "
         f"{contract.fingerprint[:12]}; `thinkaloud prompt` shows it to the character",
-        figures={"frame": contract.frame.name, "fingerprint": contract.fingerprint},
+        figures={"frame": contract.template.name, "fingerprint": contract.fingerprint},
     )
 
 

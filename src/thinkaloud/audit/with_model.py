@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
 from thinkaloud.data import Mixture
+from thinkaloud.durations import duration
 from thinkaloud.records import Finish, RolloutGroup, Score, Status, Task
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
@@ -183,14 +184,15 @@ def check_time(recipe: Recipe, seconds: dict[str, float], deadline_seconds: floa
     """
     asked = recipe.grpo.max_steps
     total = seconds["first_step"] + seconds["step"] * max(0, asked - 1)
-    message = f"a step takes {seconds['step']:.1f} s here; the recipe's {asked} take {_hours(total)} without evaluation"
+    message = f"a step takes {seconds['step']:.1f} s here; the recipe's {asked} take {duration(total)}"
+    message += " without evaluation"
     figures: dict[str, Any] = {"seconds": seconds, "grpo_seconds": total}
     if deadline_seconds is None:
         return Finding(name="time", level=Level.OK, message=message, figures=figures)
     share = 0.8  # the rest is for evaluation, cold start and report
     fit = int(max(0.0, share * deadline_seconds - seconds["first_step"]) / seconds["step"])
     figures |= {"deadline_seconds": deadline_seconds, "steps_that_fit": fit}
-    message += f"; {fit} fit into {_hours(deadline_seconds)}, a fifth of it kept for cold start, evaluation and report"
+    message += f"; {fit} fit into {duration(deadline_seconds)}, a fifth of it kept for the other stages"
     if fit < 1:
         level, remedy = Level.STOP, "lower rollout.prompts_per_step, group_size or max_new_tokens, or take more time"
     elif fit < asked:
@@ -198,8 +200,3 @@ def check_time(recipe: Recipe, seconds: dict[str, float], deadline_seconds: floa
     else:
         level, remedy = Level.OK, ""
     return Finding(name="time", level=level, message=message, remedy=remedy, figures=figures)
-
-
-def _hours(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

@@ -13,7 +13,8 @@ import numpy as np
 from thinkaloud.config import Recipe
 from thinkaloud.data import Mixture, Pool
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.weights import load_checkpoint, save_hf
+from thinkaloud.model.save_hf import save_hf
+from thinkaloud.model.weights import load_checkpoint
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.records import Task
 from thinkaloud.seeding import derive_seed
@@ -97,7 +98,7 @@ def make_work(
     extra = {"eos_token_id": list(contract.stop_ids)}
     save_hf(config, params, load_tokenizer(files).files(), weights, extra=extra)
     del params
-    frame = files.frame if recipe.model.frame == "auto" else recipe.model.frame
+    frame = files.chat_template if recipe.model.frame == "auto" else recipe.model.frame
     return Work(
         recipe=recipe.model_copy(update={"model": recipe.model.model_copy(update={"frame": frame})}),
         model=config,

@@ -1,7 +1,7 @@
-"""When checkpoints are written, which are kept, and which one a resumed stage goes on from.
+"""When checkpoints are written, which are kept, and which one a resumed stage continues from.
 
-A save takes a copy of the arrays to the host and writes it in the background; training goes on meanwhile. One that
-fails is told at the next opportunity, and costs nothing but itself.
+A save copies the arrays to the host and writes them in the background while training continues. A save that fails is
+reported at the next opportunity; training is not affected.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from thinkaloud.checkpoint.arrays import placed_like
 from thinkaloud.checkpoint.files import (
     Restored,
     Saved,
@@ -30,19 +31,19 @@ from thinkaloud.checkpoint.files import (
     save,
     set_aside,
 )
-from thinkaloud.distributed.team import alone, from_first, is_first
+from thinkaloud.distributed.team import from_first, is_first
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 
 
 class Saver:
-    """Writes checkpoints of one run, at most one at a time, each in the background; of several processes the first.
+    """Writes the checkpoints of a run in the background, one at a time. Of several processes only the first writes.
 
     Args:
-        directory: Of the checkpoints.
-        keep: So many of the newest of each stage stay, and the best by validation.
-        before: Called as each save begins; it is not made if this raises OSError (metrics that cannot be written:
-            a checkpoint must not be ahead of its metrics).
+        directory: Folder of the checkpoints.
+        keep: Number of the newest checkpoints of each stage to keep, besides the best by validation.
+        before: Called at the start of each save, to write the metrics: a checkpoint must not be ahead of them. If it
+            raises OSError, the checkpoint is not written.
     """
 
     def __init__(self, directory: Path, *, keep: int, before: Callable[[], None] = lambda: None) -> None:
@@ -51,7 +52,7 @@ class Saver:
         self._failures: list[str] = []
         self._unsaved: tuple[Stage, int] | None = None
         self.seconds = 0.0
-        """That the slowest save took, copy and all."""
+        """Duration of the slowest save, copy included."""
 
     @property
     def unsaved(self) -> bool:
@@ -59,12 +60,12 @@ class Saver:
         return self._unsaved is not None
 
     def save(self, stage: Stage, step: int, adapter: Adapter, state: Any, progress: Mapping[str, Any]) -> None:
-        """Begin a save, after the one before has ended.
+        """Begin a save, after waiting for the one before.
 
         Args:
-            progress: JSON-ready; `best` in it, if any, names the step of the best by validation, which is kept.
+            progress: JSON-ready; `best`, if present, holds the step of the best by validation, which is kept.
         """
-        if not is_first():  # all hold the same
+        if not is_first():  # all processes hold the same arrays
             return
         self.wait()
         self._began = time.perf_counter()
@@ -75,12 +76,12 @@ class Saver:
         self._thread.start()
 
     def failures(self) -> list[str]:
-        """What went wrong with saves that have ended since this was asked last."""
-        told, self._failures = self._failures, []
-        return told
+        """Errors of the saves that ended since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
 
     def wait(self) -> None:
-        """Until nothing is being written."""
+        """Wait for the save in progress."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -88,7 +89,7 @@ class Saver:
     def _write(self, stage: Stage, step: int, adapter: Any, state: Any, progress: dict[str, Any]) -> None:
         self._unsaved = (stage, step)
         try:
-            self._settle(stage, step)
+            self._write_metrics(stage, step)
             save(self._directory, stage, step, adapter, state, progress)
             self._unsaved = None
             self.seconds = max(self.seconds, time.perf_counter() - self._began)
@@ -99,10 +100,10 @@ class Saver:
                     shutil.rmtree(old.path, ignore_errors=True)
         except UserError as error:
             self._failures.append(str(error))
-        except Exception as error:  # a thread has nobody else to tell; training goes on
+        except Exception as error:  # reported by `failures`; training continues
             self._failures.append(f"cannot write the checkpoint {name_of(stage, step)}: {error!r:.200}")
 
-    def _settle(self, stage: Stage, step: int) -> None:
+    def _write_metrics(self, stage: Stage, step: int) -> None:
         try:
             self._before()
         except OSError as error:
@@ -112,11 +113,11 @@ class Saver:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a stage goes on.
+    """The checkpoint that a stage continues from.
 
     Attributes:
-        restored: None at the stage's beginning.
-        passed_over: Newer checkpoints that are not whole, each with what became of it.
+        restored: None where the stage has no checkpoint yet.
+        passed_over: Newer checkpoints that are damaged or unfinished, each with what was done with it.
     """
 
     restored: Restored | None
@@ -124,59 +125,45 @@ class Found:
 
 
 def find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found:
-    """The newest whole checkpoint of a stage, restored. Damaged ones are renamed, unfinished ones removed.
+    """The newest whole checkpoint of a stage, restored and placed on the devices. All processes of a run call it.
+
+    Process 0 reads the checkpoint and sends it to the others; it renames damaged ones and removes unfinished ones.
 
     Args:
-        like: Shapes and dtypes of the adapter; `state_like`, of the optimizer's state.
+        like: An adapter with the shapes, dtypes and shardings expected; `state_like`, an optimizer state.
 
     Raises:
-        UserError: All are damaged, or a whole one holds something of another shape.
+        UserError: All are damaged, or a whole one has another shape or was written by an earlier version.
     """
-    passed = [f"{name} (cut off as it was written; removed)" for name in clear_unfinished(directory, stage)]
-    own = [saved for saved in list_saved(directory) if saved.stage == stage]
-    broken: list[tuple[Saved, str]] = []
-    for saved in reversed(own):
-        problem = damage(saved)
-        if problem is None:
-            found = restore(saved, like, state_like)
-            passed += [f"{bad.path.name} ({why}; now {set_aside(bad).name})" for bad, why in broken]
-            return Found(found, tuple(passed))
-        broken.append((saved, problem))
-    if broken:
-        raise UserError(
-            f"no checkpoint of {stage} in {directory} is whole: "
-            + ", ".join(f"{bad.path.name} ({why})" for bad, why in broken)
-            + f"; delete these folders to begin {stage} anew"
-        )
-    return Found(None, tuple(passed))
-
-
-def find_together(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found:
-    """As `find`, in all processes of a run: process 0 has the checkpoints, and sends what is in the one it takes."""
-    if alone():
-        return find(directory, stage, like, state_like)
-
-    def found_here() -> Found:
-        found = find(directory, stage, like, state_like)
-        if found.restored is None:
-            return found
-        adapter, state = jax.device_get((found.restored.adapter, found.restored.state))
-        return replace(found, restored=replace(found.restored, adapter=adapter, state=state))
-
-    found = from_first(found_here)
+    found = from_first(lambda: _find(directory, stage, like, state_like))
     if found.restored is None:
         return found
     adapter, state = placed_like((found.restored.adapter, found.restored.state), (like, state_like))
     return replace(found, restored=replace(found.restored, adapter=adapter, state=state))
 
 
-def placed_like(tree: Any, like: Any) -> Any:
-    """A tree of host arrays on the devices, each where `like` has its counterpart."""
-    return jax.tree.map(lambda leaf, there: jax.device_put(leaf, there.sharding), tree, like)
+def _find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found:
+    passed = [f"{name} (unfinished; removed)" for name in clear_unfinished(directory, stage)]
+    own = [saved for saved in list_saved(directory) if saved.stage == stage]
+    broken: list[tuple[Saved, str]] = []
+    for saved in reversed(own):
+        problem = damage(saved)
+        if problem is None:
+            found = restore(saved, like, state_like)
+            passed += [f"{bad.path.name} ({why}; renamed to {set_aside(bad).name})" for bad, why in broken]
+            return Found(found, tuple(passed))
+        broken.append((saved, problem))
+    if broken:
+        raise UserError(
+            f"all checkpoints of {stage} in {directory} are damaged: "
+            + ", ".join(f"{bad.path.name} ({why})" for bad, why in broken)
+            + f"; delete these folders to begin {stage} again"
+        )
+    return Found(None, tuple(passed))
 
 
 def forget_after(directory: Path, stage: Stage, step: int) -> None:
-    """Remove the checkpoints of a stage that are newer than `step`, which is taken again."""
+    """Remove the checkpoints of a stage after `step`, before a run repeats the steps that follow."""
     for saved in list_saved(directory):
         if saved.stage == stage and saved.step > step:
             shutil.rmtree(saved.path, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from thinkaloud.config.recipe import Recipe
-from thinkaloud.errors import UserError, nearest
+from thinkaloud.errors import UserError, nearest, type_name
 
 RECIPES_HELP = "recipes/tiny.toml is the quickest one to try"
 
@@ -137,10 +137,8 @@ def _explain(error: ValidationError) -> str:
     wanted = _WANTED.get(key) or _WANTED.get(first["type"]) or re.sub(r"^(Input|String) should (be )?", "", message)
     if key in _SECRET:
         return f"{key}: expected {wanted}"
-    found = repr(first["input"])
-    return (
-        f"{key}: expected {wanted}, found {found if len(found) <= 80 else found[:80] + '…'} ({_kind(first['input'])})"
-    )
+    found, kind = repr(first["input"]), type_name(first["input"], "a table")
+    return f"{key}: expected {wanted}, found {found if len(found) <= 80 else found[:80] + '…'} ({kind})"
 
 
 _WANTED = {
@@ -160,12 +158,6 @@ _WANTED = {
 
 _SECRET = ("judge.base_url", "judge.api_key_env")
 """Keys where somebody may have put a secret: what was found is not said."""
-
-
-def _kind(value: Any) -> str:
-    """What TOML calls a value's type."""
-    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}
-    return names.get(type(value), "a table" if isinstance(value, dict) else type(value).__name__)
 
 
 def _fields(path: list[str]) -> list[str]:

@@ -27,7 +27,8 @@ from thinkaloud.data.pool import Pool, Range, Tasks, counts_of, place_of
 from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.seeding import derive_seed
-from thinkaloud.storage.run_directory import write_text
+from thinkaloud.storage.atomic import write_text
+from thinkaloud.storage.hashing import file_sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,9 @@ def write_pool(
         index = {
             "format": FORMAT,
             "version": VERSION,
-            "files": {name: {"bytes": part.stat().st_size, "sha256": _sha256(part)} for name, part in parts.items()},
+            "files": {
+                name: {"bytes": part.stat().st_size, "sha256": file_sha256(part)} for name, part in parts.items()
+            },
             **index,
             "dropped": dropped or {},
             "record": record or {},
@@ -147,7 +150,7 @@ def verify_pool(folder: Path) -> None:
     """
     open_pool(folder)
     for name, known in read_index(folder)["files"].items():
-        if _sha256(folder / name) != known["sha256"]:
+        if file_sha256(folder / name) != known["sha256"]:
             raise UserError(f"{folder / name} was changed: its SHA-256 differs; build the pool again")
 
 
@@ -249,8 +252,3 @@ def _write(table: pa.Table, order: np.ndarray, arrow_path: Path, parquet_path: P
             group = table.take(pa.array(order[first : first + GROUP_ROWS])).combine_chunks()
             arrow.write_table(group, max_chunksize=BATCH_ROWS)
             parquet.write_table(group, row_group_size=GROUP_ROWS)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,8 @@ from thinkaloud.evaluate.summary import summarize
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.session.run import available_stages, open_run, stage_adapter
 from thinkaloud.session.scorer import open_scorer
-from thinkaloud.storage.run_directory import check_writable, write_text
+from thinkaloud.storage.atomic import write_text
+from thinkaloud.storage.run_directory import check_writable
 from thinkaloud.tracking.display import Display
 
 FOLDER = "contracts"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thinkaloud.prompt.chat_templates import FRAMES, QUESTION_SLOT
+from thinkaloud.prompt.chat_templates import CHAT_TEMPLATES, QUESTION_SLOT
 from thinkaloud.prompt.contract import PROBE_QUESTIONS, PromptContract
 from thinkaloud.prompt.diff import diff_texts, visible
 
@@ -37,22 +37,24 @@ def _text(change: Callable[[str], str]) -> Callable[[PromptContract], PromptCont
 def _model_open(change: Callable[[str], str]) -> Callable[[PromptContract], PromptContract]:
     """A change of what stands between the user's text and the reply."""
     return lambda contract: replace(
-        contract, frame=replace(contract.frame, model_open=change(contract.frame.model_open))
+        contract, template=replace(contract.template, model_open=change(contract.template.model_open))
     )
 
 
 def _other_frame(contract: PromptContract) -> PromptContract:
     """Another family's chat frame, written out as plain text where this tokenizer lacks its special tokens."""
-    own = contract.frame
-    other = FRAMES["gemma" if own.user_open.startswith("<|im_start|>") else "chatml"]
+    own = contract.template
+    other = CHAT_TEMPLATES["gemma" if own.user_open.startswith("<|im_start|>") else "chatml"]
     special = tuple(token for token in other.special if contract.tokenizer.token_id(token) is not None)
-    frame = replace(other, special=special or own.special, stop=own.stop)
-    return replace(contract, frame=frame)
+    template = replace(other, special=special or own.special, stop=own.stop)
+    return replace(contract, template=template)
 
 
 def _no_frame(contract: PromptContract) -> PromptContract:
     """The text alone, as a completion prompt."""
-    return replace(contract, frame=replace(contract.frame, preamble="", user_open="", user_close="\n", model_open=""))
+    return replace(
+        contract, template=replace(contract.template, preamble="", user_open="", user_close="\n", model_open="")
+    )
 
 
 def _other_tags(text: str) -> str:

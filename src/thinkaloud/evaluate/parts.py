@@ -11,7 +11,7 @@ from typing import Any
 
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import Row, read_rows, write_rows
-from thinkaloud.storage.run_directory import write_text
+from thinkaloud.storage.atomic import write_text
 
 FOLDER = ".unfinished"
 """Beside the results; gone once they are whole."""

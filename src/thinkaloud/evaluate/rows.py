@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import Any
 
 from thinkaloud.errors import UserError
 from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
+from thinkaloud.storage.atomic import replacing
+from thinkaloud.storage.unicode import well_formed
 
 STAGES = ("base", "cold_start", "trained")
 """The policies that are evaluated, in the order of every table and chart."""
@@ -83,7 +83,7 @@ def in_order(domains: Collection[str]) -> list[str]:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as Parquet, one column a field, whole or not at all; text that is not Unicode is mended with U+FFFD.
+    """Write rows as Parquet, one column a field, whole or not at all; lone surrogates become U+FFFD.
 
     Raises:
         UserError: the folder cannot be written.
@@ -94,7 +94,11 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     integers = ("num_tokens", "sample", "judge_reasoning", "judge_answer", "judge_overall")
     kinds = {"reward": pa.float64(), **dict.fromkeys(integers, pa.int64())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
-    table = pa.Table.from_pylist([_encodable(asdict(row)) for row in rows], schema=schema)
+    values = [
+        {name: well_formed(value) if isinstance(value, str) else value for name, value in asdict(row).items()}
+        for row in rows
+    ]
+    table = pa.Table.from_pylist(values, schema=schema)
     replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
@@ -123,27 +127,13 @@ def read_rows(path: Path) -> list[Row]:
         raise UserError(f"{path} is not an evaluation's rows ({error}); run `thinkaloud eval` again") from error
 
 
-def _encodable(values: dict[str, Any]) -> dict[str, Any]:
-    """Lone surrogates, which UTF-8 cannot hold, replaced; a surrogate pair becomes its character."""
-    return {
-        name: value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
-        for name, value in values.items()
-    }
-
-
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside `path`, flush to disk, then rename over it: a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Call `write` on a temporary path that then replaces `path`; raises UserError where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        with replacing(path, fsync=True) as temporary:
+            write(temporary)
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}); free some space or choose a folder that can be written"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -26,7 +26,8 @@ from thinkaloud.evaluate.parts import FOLDER, Parts, clear, digest
 from thinkaloud.evaluate.rows import STAGES, Row, read_rows, write_rows
 from thinkaloud.evaluate.summary import build_summary, write_summary
 from thinkaloud.evaluate.task_file import read_tasks
-from thinkaloud.fetch.models import adapter_base, stock_name
+from thinkaloud.fetch.adapters import adapter_base
+from thinkaloud.fetch.known import stock_name
 from thinkaloud.judge import FILE, Judge, Notice, fingerprint, open_judge
 from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.domains import domain
-from thinkaloud.errors import UserError
+from thinkaloud.errors import UserError, type_name
 from thinkaloud.records import Task, task_id
-from thinkaloud.storage.json_lines import bounded_lines, json_kind, parse_object
+from thinkaloud.storage.json_lines import bounded_lines, parse_object
+from thinkaloud.storage.unicode import well_formed
 
 _MAX_LINE_BYTES = 32 << 20
 REQUIRED = ("domain", "question", "answer")
@@ -66,8 +67,8 @@ def _text(row: dict[str, Any], key: str) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and key == "answer":
         value = str(value)
     if not isinstance(value, str):
-        raise UserError(f"expected a text in {key!r}, found {json_kind(value)}")
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        raise UserError(f"expected a text in {key!r}, found {type_name(value)}")
+    return well_formed(value)
 
 
 def _texts(row: dict[str, Any], key: str) -> tuple[str, ...]:

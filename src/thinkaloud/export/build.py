@@ -12,7 +12,7 @@ from thinkaloud.export.gguf import write_gguf
 from thinkaloud.export.hf import write_hf
 from thinkaloud.export.peft import write_peft
 from thinkaloud.export.tunix import write_tunix
-from thinkaloud.model.weights import new_folder
+from thinkaloud.storage.staging import new_folder
 
 
 @dataclass(frozen=True, slots=True)

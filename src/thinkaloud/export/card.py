@@ -16,7 +16,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent, percent_range, read_summary
 from thinkaloud.export.bundle import Bundle
-from thinkaloud.fetch.models import stock_name
+from thinkaloud.fetch.known import stock_name
 from thinkaloud.prompt.chat_templates import QUESTION_SLOT
 
 LICENSE_IDS = {"apache-2.0": "apache-2.0", "mit": "mit", "gemma": "gemma"}

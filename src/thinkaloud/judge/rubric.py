@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from thinkaloud.storage.unicode import well_formed
+
 LOWEST, HIGHEST = 1, 10
 MAX_QUESTION_CHARACTERS = 12_000
 MAX_REASONING_CHARACTERS = 6_000
@@ -88,7 +90,7 @@ def messages(question: str, reasoning: str, answer: str) -> Messages:
 
 def _quoted(text: str, limit: int) -> str:
     """`text` without anything that could end its quotation, cut to `limit` characters."""
-    plain = text[:limit].encode("utf-8", "replace").decode().translate(_LOOK_ALIKES)
+    plain = well_formed(text[:limit]).translate(_LOOK_ALIKES)
     plain = _INSTRUCTION_TAG.sub(r"(\1)", plain)
     return plain if len(text) <= limit else f"{plain}\n[cut here: {len(text)} characters in all]"
 

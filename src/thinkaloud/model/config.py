@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from thinkaloud.errors import UserError
 
@@ -119,19 +119,6 @@ class ModelConfig:
             low, high = self.rope_scaling.low_freq_factor, self.rope_scaling.high_freq_factor
             if not 0 < low < high:
                 raise UserError(f"model configuration: llama3 rope scaling needs 0 < low < high, found {low}, {high}")
-
-    @classmethod
-    def from_hf(cls, config: dict[str, Any]) -> ModelConfig:
-        """The record for a Hugging Face `config.json`; see `thinkaloud.model.hf_config.read_hf_config`."""
-        from thinkaloud.model.hf_config import read_hf_config
-
-        return read_hf_config(config)
-
-    def to_hf(self) -> dict[str, Any]:
-        """A `config.json` that transformers 4 and 5 load; see `thinkaloud.model.hf_config.write_hf_config`."""
-        from thinkaloud.model.hf_config import write_hf_config
-
-        return write_hf_config(self)
 
 
 def tiny_config() -> ModelConfig:

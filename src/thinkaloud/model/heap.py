@@ -13,7 +13,7 @@ import jax
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
-def give_freed_memory_back() -> None:
+def trim_heap() -> None:
     """Let the system have what freed arrays have left. Does nothing with an accelerator, or without glibc."""
     if _trim is not None and jax.default_backend() == "cpu":
         _trim(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thinkaloud.checkpoint.files import Restored, Stage
-from thinkaloud.checkpoint.saver import Saver, find_together
+from thinkaloud.checkpoint.saver import Saver, find
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import from_first
 from thinkaloud.judge import Judge
@@ -63,7 +63,7 @@ class TrainContext:
 
         Reports what was restored and what was skipped, and removes the metrics of steps that will be repeated.
         """
-        found = find_together(self.run.checkpoints, stage, like, state_like)
+        found = find(self.run.checkpoints, stage, like, state_like)
         done = found.restored.saved.step if found.restored else 0
         for passed in found.passed_over:
             self.display.note(f"skipped {passed}")

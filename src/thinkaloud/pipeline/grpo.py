@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from thinkaloud.checkpoint.arrays import placed_like
 from thinkaloud.checkpoint.files import list_saved, restore_adapter, trained
-from thinkaloud.checkpoint.saver import forget_after, placed_like
+from thinkaloud.checkpoint.saver import forget_after
 from thinkaloud.data import Mixture
 from thinkaloud.distributed.team import from_first
 from thinkaloud.durations import session_clock

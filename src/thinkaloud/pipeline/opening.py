@@ -31,8 +31,9 @@ from thinkaloud.pipeline.stopping import Stop
 from thinkaloud.session.run import open_run
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, check_same_session, copy_from_first, open_session
+from thinkaloud.storage.atomic import clear_temporary
 from thinkaloud.storage.lock import RunLock, locked
-from thinkaloud.storage.run_directory import RunDir, check_new, check_writable, clear_temporary, create
+from thinkaloud.storage.run_directory import RunDir, check_new, check_writable, create
 from thinkaloud.storage.staging import clear_staging, staging
 from thinkaloud.tracking.display import Display
 from thinkaloud.tracking.environment import PhaseTimer, describe_environment

@@ -1,10 +1,10 @@
-"""Task -> text -> token ids, and completion -> reasoning and answer: one place renders and parses.
+"""From a task to text to token ids, and from a completion to reasoning and answer.
 
-frames      chat frames and the default texts, as data
-parse       the strict parser
-contract    `PromptContract`: both of these, with a tokenizer and a fingerprint
-diff        differences with white space made visible
-tokenizer   text and ids
+chat_templates  chat templates and the default texts, as data
+parse           the strict parser
+contract        `PromptContract`: chat template, texts, parser and tokenizer, with a fingerprint
+diff            diffs with white space made visible
+tokenizer       text to token ids and back
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Chat frames and the default texts, as data.
+"""Chat templates and the default texts, as data.
 
-A frame is what a model's own chat format puts around one user message. It is kept in pieces, so that one table gives
-both the prompt and the chat template that exports carry.
+A chat template is the text that a model's chat format puts around one user message. It is stored in parts, so that one
+table yields both the prompt and the Jinja template of exports.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Format:
 <answer>your final answer</answer>
 
 Task: {question}"""
-"""What follows the system text inside the user message; the one slot takes the question."""
+"""The rest of the user message after the system text; the slot takes the question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """What a chat format writes around a user message and before the model's reply.
+class ChatTemplate:
+    """The text of a chat format around a user message and before the model's reply.
 
     `preamble` opens the conversation (begin-of-sequence token, a system block); `special` lists the special tokens that
     the other strings are written with; `stop` the tokens that end a reply, the end-of-turn token first.
@@ -46,12 +46,12 @@ class Frame:
 
     @property
     def prefix(self) -> str:
-        """All that stands before the user's text."""
+        """Everything before the user's text."""
         return self.preamble + self.user_open
 
     @property
     def suffix(self) -> str:
-        """All that stands between the user's text and the reply."""
+        """Everything between the user's text and the reply."""
         return self.user_close + self.model_open
 
 
@@ -62,7 +62,7 @@ _CHATML = {
     "model_close": "<|im_end|>\n",
 }
 
-_GEMMA = Frame(
+_GEMMA = ChatTemplate(
     name="gemma",
     preamble="<bos>",
     user_open="<start_of_turn>user\n",
@@ -73,10 +73,10 @@ _GEMMA = Frame(
     stop=("<end_of_turn>", "<eos>"),
 )
 
-FRAMES = {
+CHAT_TEMPLATES = {
     "gemma": _GEMMA,
-    # A base model never saw <end_of_turn>: its row in the head is untrained, and LoRA leaves the head alone, so a
-    # reply that had to end on it would never end. <eos> ended the texts it was trained on.
+    # A base model never saw <end_of_turn>: its row in the head is untrained, and LoRA does not train the head, so the
+    # model would never write it. <eos> ended the texts it was trained on.
     "gemma_base": replace(
         _GEMMA,
         name="gemma_base",
@@ -84,14 +84,14 @@ FRAMES = {
         special=(*_GEMMA.special, "<eos>"),
         stop=("<eos>", "<end_of_turn>"),
     ),
-    "smollm2": Frame(
+    "smollm2": ChatTemplate(
         name="smollm2",
         preamble="<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n",
         special=("<|im_start|>", "<|im_end|>"),
         stop=("<|im_end|>", "<|endoftext|>"),
         **_CHATML,
     ),
-    "chatml": Frame(
+    "chatml": ChatTemplate(
         name="chatml",
         preamble="",
         special=("<|im_start|>", "<|im_end|>"),
@@ -99,59 +99,59 @@ FRAMES = {
         **_CHATML,
     ),
 }
-"""Known frames. To add one: write down what the model's own chat template prints for one user message."""
+"""Known chat templates. To add one, write down what the model's own Jinja template prints for one user message."""
 
 
-def chat_frame(name: str, variant: Variant = "default") -> Frame:
-    """The frame called `name`.
+def find_chat_template(name: str, variant: Variant = "default") -> ChatTemplate:
+    """The chat template called `name`.
 
     Args:
-        name: a key of `FRAMES`.
+        name: A key of `CHAT_TEMPLATES`.
         variant: `"original"` ends the prompt at the model's role name, without the line feed that follows it in the
-            chat format: the original write-up's verbatim prompt.
+            chat format, as in the prompt of the original write-up.
 
     Raises:
-        UserError: the name is unknown.
+        UserError: The name is unknown.
     """
-    if name not in FRAMES:
-        raise UserError(f"expected a chat frame, found {name!r}{nearest(name, FRAMES)}")
-    known = FRAMES[name]
+    if name not in CHAT_TEMPLATES:
+        raise UserError(f"expected a chat template, found {name!r}{nearest(name, CHAT_TEMPLATES)}")
+    known = CHAT_TEMPLATES[name]
     if variant == "default":
         return known
     return replace(known, model_open=known.model_open.rstrip("\n"))
 
 
-def chat_template(frame: Frame, before: str, after: str) -> str:
-    """A Jinja chat template that turns one bare user message into the prompt of a contract.
+def jinja_template(template: ChatTemplate, before: str, after: str) -> str:
+    """A Jinja template that turns one user message into the prompt of a contract.
 
-    Every user message becomes a task, `before` and `after` around it; replies are closed as the chat format closes
-    them; a system message is refused, for the contract holds the only one. Texts are written as string literals, so
-    neither `trim_blocks` nor a brace in them changes a character.
+    Every user message becomes a task between `before` and `after`, and replies end as in the chat format. System
+    messages are refused, because the contract holds the only one. Texts are written as string literals, so that
+    neither `trim_blocks` nor braces change them.
 
     Args:
-        frame: the chat frame.
-        before: what the user's text begins with, up to the question.
-        after: what follows the question.
+        template: The chat template.
+        before: The user's text up to the question.
+        after: The user's text after the question.
 
     Returns:
-        The template, for a tokenizer's `chat_template` field.
+        The value for a tokenizer's `chat_template` field.
     """
     return (
-        "{{ " + _literal(frame.preamble) + " }}"
+        "{{ " + _literal(template.preamble) + " }}"
         "{% for message in messages %}"
         "{% if message['role'] == 'user' %}"
         "{{ "
-        + _literal(frame.user_open + before)
+        + _literal(template.user_open + before)
         + " + message['content'] + "
-        + _literal(after + frame.user_close)
+        + _literal(after + template.user_close)
         + " }}"
         "{% elif message['role'] == 'assistant' %}"
-        "{{ " + _literal(frame.model_open) + " + message['content'] + " + _literal(frame.model_close) + " }}"
+        "{{ " + _literal(template.model_open) + " + message['content'] + " + _literal(template.model_close) + " }}"
         "{% else %}"
         "{{ raise_exception('this model takes user and assistant messages only') }}"
         "{% endif %}"
         "{% endfor %}"
-        "{% if add_generation_prompt %}{{ " + _literal(frame.model_open) + " }}{% endif %}"
+        "{% if add_generation_prompt %}{{ " + _literal(template.model_open) + " }}{% endif %}"
     )
 
 

@@ -1,8 +1,8 @@
 """The prompt contract: one frozen object that renders, encodes and parses.
 
-Format compliance in the work this project grew from fell from 94 % to 55 % when the prompt at inference differed from
-the training prompt in white space alone. So the prompt is an object with a fingerprint, it goes with every checkpoint,
-run and export, and whoever loads it with a tokenizer that gives other ids is stopped, with a diff.
+In earlier work, format compliance fell from 94 % to 55 % when the prompt at inference differed from the training prompt
+in white space alone. So the prompt is an object with a fingerprint, saved with every run and export. Loading it with a
+tokenizer that gives other ids is an error with a diff.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,13 +22,14 @@ from thinkaloud.prompt.chat_templates import (
     QUESTION_SLOT,
     SYSTEM,
     TASK_TEMPLATE,
-    Frame,
+    ChatTemplate,
     Variant,
-    chat_frame,
-    chat_template,
+    find_chat_template,
+    jinja_template,
 )
-from thinkaloud.prompt.diff import diff_fields, diff_ids, visible
+from thinkaloud.prompt.diff import diff_records, visible
 from thinkaloud.prompt.parse import OutsideText, Parsed, Tags, parse_completion
+from thinkaloud.storage.atomic import write_json
 
 PROBE_QUESTIONS = (
     "What is 17 + 25?",
@@ -39,12 +39,12 @@ PROBE_QUESTIONS = (
     "Zoë's naïve café: 日本語, Ελλάδα, 🙂🙂",
     "<start_of_turn>model\n<|im_end|><eos></s> <reasoning>",
 )
-"""The probe prompts' questions: digits, white space of every kind, code, Unicode, and special tokens as plain text."""
+"""Questions of the probe prompts: digits, white space, code, Unicode, and special tokens written as plain text."""
 
 
 @runtime_checkable
 class TokenizerLike(Protocol):
-    """What the contract needs of a tokenizer; `thinkaloud.prompt.tokenizer.Tokenizer` is one."""
+    """What the contract needs from a tokenizer; implemented by `thinkaloud.prompt.tokenizer.Tokenizer`."""
 
     @property
     def identity(self) -> str: ...
@@ -66,7 +66,7 @@ class TokenView:
 
 @dataclass(frozen=True)
 class PromptView:
-    """All that `thinkaloud prompt` shows of one prompt."""
+    """What `thinkaloud prompt` shows of one prompt."""
 
     contract: str
     fingerprint: str
@@ -78,15 +78,15 @@ class PromptView:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptContract:
-    """The prompt, its parser and its tokenizer's identity. Make one with `build` or `load`.
+    """The prompt, its parser and its tokenizer's identity. Create one with `build` or `load`.
 
-    `tokenizer` serves `encode` and is no part of the contract's data: it is neither saved nor compared.
+    `tokenizer` is used by `encode`; it is neither saved nor compared.
     """
 
     name: str
     system: str
     task_template: str
-    frame: Frame
+    template: ChatTemplate
     tags: Tags
     outside_text: OutsideText
     tokenizer_identity: str
@@ -96,16 +96,16 @@ class PromptContract:
         texts = (self.name, self.system, self.task_template, self.tags.reasoning, self.tags.answer)
         if not all(isinstance(text, str) for text in texts) or self.outside_text not in ("reject", "allow"):
             raise UserError(
-                "expected texts, and outside_text 'reject' or 'allow', found another contract; build it anew"
+                "expected texts, and outside_text 'reject' or 'allow', found another contract; build it again"
             )
         if self.task_template.count(QUESTION_SLOT) != 1:
             found = self.task_template.count(QUESTION_SLOT)
             raise UserError(f"expected a task template with one {QUESTION_SLOT}, found {found} of them")
-        for token in (*self.frame.special, *self.frame.stop):
+        for token in (*self.template.special, *self.template.stop):
             if self.tokenizer.token_id(token) is None:
                 raise UserError(
-                    f"expected a tokenizer with the special token {token!r} of the chat frame {self.frame.name!r}, "
-                    "found none; choose the frame that fits the model"
+                    f"expected a tokenizer with the special token {token!r} of the chat template "
+                    f"{self.template.name!r}, found none; choose the chat template that fits the model"
                 )
 
     @classmethod
@@ -113,7 +113,7 @@ class PromptContract:
         cls,
         tokenizer: TokenizerLike,
         *,
-        frame: str,
+        template: str,
         variant: Variant = "default",
         outside_text: OutsideText = "reject",
         system: str = SYSTEM,
@@ -121,20 +121,20 @@ class PromptContract:
         """A contract for one tokenizer.
 
         Args:
-            tokenizer: the model's tokenizer.
-            frame: a key of `thinkaloud.prompt.chat_templates.FRAMES`.
+            tokenizer: The model's tokenizer.
+            template: A key of `thinkaloud.prompt.chat_templates.CHAT_TEMPLATES`.
             variant: `"default"`, or `"original"` for the prompt that ends without a line feed.
-            outside_text: whether text outside the tags makes a completion invalid.
-            system: the system text.
+            outside_text: Whether text outside the tags makes a completion invalid.
+            system: The system text.
 
         Raises:
-            UserError: the frame is unknown, or the tokenizer lacks one of its special tokens.
+            UserError: The chat template is unknown, or the tokenizer lacks one of its special tokens.
         """
         return cls(
-            name=f"{frame}/{variant}",
+            name=f"{template}/{variant}",
             system=system,
             task_template=TASK_TEMPLATE,
-            frame=chat_frame(frame, variant),
+            template=find_chat_template(template, variant),
             tags=Tags(),
             outside_text=outside_text,
             tokenizer_identity=tokenizer.identity,
@@ -144,27 +144,27 @@ class PromptContract:
     # --- task -> text -> ids ------------------------------------------------------------------------------------
 
     def user_text(self, question: str) -> str:
-        """What the user's turn says: system text, format, task."""
+        """The text of the user's turn: system text, format, task."""
         before, after = self._around
         return before + question + after
 
     def render(self, question: str) -> str:
         """The whole prompt as text, special tokens written out."""
-        return self.frame.prefix + self.user_text(question) + self.frame.suffix
+        return self.template.prefix + self.user_text(question) + self.template.suffix
 
     def encode(self, question: str) -> list[int]:
         """The whole prompt as token ids.
 
-        The frame's special tokens become their ids; the text between them is encoded in one piece, so that merges
-        across the border of frame and question happen as in the whole string. Special tokens *inside the question*
-        stay plain text: a question cannot close its own turn. For every other question the ids are those of
+        The special tokens of the chat template become their ids. The text between them is encoded in one piece, so that
+        merges across the border of template and question happen as in the whole string. Special tokens *inside the
+        question* stay plain text: a question cannot close its own turn. For any other question the ids equal
         `tokenizer.encode(contract.render(question))`.
         """
         before, after = self._around
-        head = self._split(self.frame.prefix)
-        tail = self._split(self.frame.suffix)
+        head = self._split(self.template.prefix)
+        tail = self._split(self.template.suffix)
         joined = head.pop() + before + question + after + tail.pop(0)
-        pieces = [*head, joined, *tail]  # special tokens stand at the odd places
+        pieces = [*head, joined, *tail]  # special tokens are at the odd indices
         ids: list[int] = []
         for index, piece in enumerate(pieces):
             ids.extend([self._special(piece)] if index % 2 else self.tokenizer.encode_plain(piece))
@@ -178,10 +178,10 @@ class PromptContract:
         )
 
     def encode_completion(self, reasoning: str, answer: str) -> list[int]:
-        """Token ids of a completion, the end-of-turn token included: what the cold start trains on.
+        """Token ids of a completion with its end-of-turn token, as the cold start trains on them.
 
         Raises:
-            ValueError: the texts give no valid completion (one is empty, or holds a tag).
+            ValueError: The texts form no valid completion (one is empty, or contains a tag).
         """
         text = self.render_completion(reasoning, answer)
         reason = self.parse(text).reason
@@ -192,17 +192,17 @@ class PromptContract:
     # --- text -> parts ------------------------------------------------------------------------------------------
 
     def parse(self, text: str, truncated: bool = False) -> Parsed:
-        """A completion's reasoning and answer, or the rule it breaks; see `parse_completion`."""
+        """Reasoning and answer of a completion, or the rule it breaks; see `parse_completion`."""
         return parse_completion(text, truncated=truncated, outside_text=self.outside_text, tags=self.tags)
 
     @property
     def stop(self) -> tuple[str, ...]:
-        """The tokens that end a reply, the end-of-turn token first."""
-        return self.frame.stop
+        """The tokens that end a reply; the end-of-turn token comes first."""
+        return self.template.stop
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        return tuple(self._special(token) for token in self.frame.stop)
+        return tuple(self._special(token) for token in self.template.stop)
 
     # --- identity -----------------------------------------------------------------------------------------------
 
@@ -213,16 +213,18 @@ class PromptContract:
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def fields(self) -> dict[str, Any]:
-        """The contract's data, ready for JSON."""
+        """The contract's data, ready for JSON; files call the chat template `frame`."""
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "tokenizer"}
         return {
-            name: dataclasses.asdict(value) if isinstance(value, Frame | Tags) else value
+            "frame" if name == "template" else name: (
+                dataclasses.asdict(value) if isinstance(value, ChatTemplate | Tags) else value
+            )
             for name, value in data.items()
         }
 
     def chat_template(self) -> str:
-        """The contract as a Jinja chat template: one bare user message in, the same prompt out."""
-        return chat_template(self.frame, *self._around)
+        """The contract as a Jinja chat template: it renders one user message to the same prompt."""
+        return jinja_template(self.template, *self._around)
 
     def describe(self, question: str) -> PromptView:
         """The prompt of one question: text, invisible characters, ids and pieces."""
@@ -239,34 +241,32 @@ class PromptContract:
     # --- files --------------------------------------------------------------------------------------------------
 
     def record(self) -> dict[str, Any]:
-        """What `contract.json` holds: fingerprint, fields, and the probes that show where a mismatch lies."""
+        """The content of `contract.json`: fingerprint, fields, and probe prompts to show differences with."""
         return {"version": 1, "fingerprint": self.fingerprint, "contract": self.fields(), "probes": self._probes}
 
     def save(self, path: Path) -> None:
-        """Write `contract.json`, atomically."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self.record(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        """Write `contract.json` atomically."""
+        write_json(path, self.record())
 
     @classmethod
     def load(cls, path: Path, tokenizer: TokenizerLike, *, verify: bool = True) -> PromptContract:
         """Read `contract.json` for use with `tokenizer`.
 
         Args:
-            path: the file.
-            tokenizer: the tokenizer at hand.
-            verify: compare fingerprints; `False` takes the file's texts with this tokenizer whatever they give.
+            path: The file.
+            tokenizer: The model's tokenizer.
+            verify: Compare fingerprints; `False` uses the file's texts with any tokenizer.
 
         Raises:
-            UserError: the file is missing or no contract.
-            ContractMismatch: file and tokenizer give another fingerprint than the saved one.
+            UserError: The file is missing or holds no contract.
+            ContractMismatch: File and tokenizer give another fingerprint than the saved one.
         """
         saved = _read(path)
         try:
             fields = dict(saved["contract"], tokenizer_identity=tokenizer.identity, tokenizer=tokenizer)
-            pieces: dict[str, Any] = saved["contract"]["frame"]
-            pieces = {name: tuple(v) if isinstance(v, list) else v for name, v in pieces.items()}
-            fields["frame"] = Frame(**pieces)
+            parts: dict[str, Any] = fields.pop("frame")
+            parts = {name: tuple(v) if isinstance(v, list) else v for name, v in parts.items()}
+            fields["template"] = ChatTemplate(**parts)
             fields["tags"] = Tags(**saved["contract"]["tags"])
             contract = cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
@@ -279,14 +279,14 @@ class PromptContract:
         return contract
 
     def require(self, expected: PromptContract | dict[str, Any], *, where: str = "the saved contract") -> None:
-        """Stop unless this contract is the expected one.
+        """Check that this contract is the expected one.
 
         Args:
-            expected: another contract, or the `record()` of one.
-            where: what to call the expected contract in the message.
+            expected: Another contract, or its `record()`.
+            where: The name of the expected contract in the message.
 
         Raises:
-            ContractMismatch: they differ; its `diff` shows where, with white space visible.
+            ContractMismatch: They differ; its `diff` shows where, with white space visible.
         """
         record = expected.record() if isinstance(expected, PromptContract) else expected
         if record.get("fingerprint") == self.fingerprint:
@@ -315,11 +315,11 @@ class PromptContract:
 
     def _split(self, text: str) -> list[str]:
         """Text and special tokens in turn: text (may be empty), special token, text, ..., text."""
-        return re.split(f"({'|'.join(map(re.escape, self.frame.special))})", text)
+        return re.split(f"({'|'.join(map(re.escape, self.template.special))})", text)
 
     def _special(self, token: str) -> int:
         found = self.tokenizer.token_id(token)
-        assert found is not None, token  # __post_init__ has looked
+        assert found is not None, token  # checked by __post_init__
         return found
 
     def _views(self, ids: Sequence[int]) -> tuple[TokenView, ...]:
@@ -329,37 +329,14 @@ class PromptContract:
         )
 
 
-def diff_records(expected: dict[str, Any], found: dict[str, Any]) -> str:
-    """A diff of two `record()`s: the fields that differ, then the probe prompts, then the ids where texts agree."""
-    blocks = [diff_fields(_flat(expected.get("contract", {})), _flat(found.get("contract", {})))]
-    for old, new in zip(expected.get("probes", []), found.get("probes", []), strict=False):
-        title = f"prompt of {visible(new['question'], break_lines=False)!r}:"
-        if old["prompt"] != new["prompt"]:
-            blocks.append(diff_fields({title[:-1]: old["prompt"]}, {title[:-1]: new["prompt"]}))
-            break  # one prompt shows it; the others differ alike
-        if old["ids"] != new["ids"]:
-            blocks.append(f"{title}\n  {diff_ids(old['ids'], new['ids'])}")
-    return "\n".join(block for block in blocks if block)
-
-
-def _flat(fields: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": list(v) if isinstance(v, tuple) else v for key, v in value.items()}
-        else:
-            flat[name] = value
-    return flat
-
-
 def _read(path: Path) -> dict[str, Any]:
-    mend = "name a run or export that has a contract.json"
+    fix = "name a run or export that has a contract.json"
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"expected a prompt contract at {path}, found {error.strerror or error}; {mend}") from error
+        raise UserError(f"expected a prompt contract at {path}, found {error.strerror or error}; {fix}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"expected JSON in {path}, found {error}; {mend}") from error
+        raise UserError(f"expected JSON in {path}, found {error}; {fix}") from error
     if not isinstance(saved, dict) or not isinstance(saved.get("contract"), dict):
-        raise UserError(f"expected a prompt contract in {path}, found other JSON; {mend}")
+        raise UserError(f"expected a prompt contract in {path}, found other JSON; {fix}")
     return saved

@@ -1,9 +1,10 @@
-"""Differences that people can see: white space and invisible characters written out."""
+"""Readable diffs: white space and invisible characters are shown."""
 
 from __future__ import annotations
 
 import difflib
 import unicodedata
+from typing import Any
 
 _MARKS = {" ": "·", "\n": "⏎", "\t": "→", "\r": "␍"}
 
@@ -38,11 +39,11 @@ def diff_fields(expected: dict[str, object], found: dict[str, object]) -> str:
     """A diff of two flat records, field by field; texts line by line, other values side by side.
 
     Args:
-        expected: what was saved.
-        found: what is there now.
+        expected: The saved record.
+        found: The current record.
 
     Returns:
-        One block a differing field: its name, then `- ` and `+ ` lines. Empty where nothing differs.
+        One block for each field that differs: its name, then `- ` and `+ ` lines. Empty where nothing differs.
     """
     blocks = []
     for name in [*expected, *(key for key in found if key not in expected)]:
@@ -58,7 +59,7 @@ def diff_fields(expected: dict[str, object], found: dict[str, object]) -> str:
 
 
 def diff_ids(expected: list[int], found: list[int], num_context: int = 4) -> str:
-    """Where two rows of token ids part ways: the position and a few ids on either side.
+    """Where two lists of token ids first differ: the position and a few ids on either side.
 
     >>> diff_ids([1, 2, 3], [1, 2, 4, 5])
     'token 2: expected 1 2 [3], found 1 2 [4 5] (3 and 4 tokens)'
@@ -79,3 +80,26 @@ def diff_ids(expected: list[int], found: list[int], num_context: int = 4) -> str
 def _short(value: object) -> str:
     text = visible(str(value), break_lines=False) if isinstance(value, str) else repr(value)
     return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def diff_records(expected: dict[str, Any], found: dict[str, Any]) -> str:
+    """A diff of two contract records: fields, the first probe prompt whose text differs, ids where texts agree."""
+    blocks = [diff_fields(_flat(expected.get("contract", {})), _flat(found.get("contract", {})))]
+    for old, new in zip(expected.get("probes", []), found.get("probes", []), strict=False):
+        title = f"prompt of {visible(new['question'], break_lines=False)!r}:"
+        if old["prompt"] != new["prompt"]:
+            blocks.append(diff_fields({title[:-1]: old["prompt"]}, {title[:-1]: new["prompt"]}))
+            break  # one prompt is enough to show the difference
+        if old["ids"] != new["ids"]:
+            blocks.append(f"{title}\n  {diff_ids(old['ids'], new['ids'])}")
+    return "\n".join(block for block in blocks if block)
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": list(v) if isinstance(v, tuple) else v for key, v in value.items()}
+        else:
+            flat[name] = value
+    return flat

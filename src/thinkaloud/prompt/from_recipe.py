@@ -1,4 +1,4 @@
-"""From a recipe to the prompt contract: the model's files, their tokenizer, the chat frame. No JAX."""
+"""From a recipe to the prompt contract: the model's files, their tokenizer, the chat template. No JAX."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def open_contract(recipe: Recipe, progress: Callable[[str], None] | None = None)
     """The model's files and the contract that the recipe builds from their tokenizer; fetches what is missing.
 
     Raises:
-        UserError: The model cannot be had, or its chat frame is not known.
+        UserError: The model cannot be fetched, or its chat template is not known.
     """
     files = resolve_model(recipe.model.source, adapter=recipe.model.adapter, progress=progress)
-    frame = files.frame if recipe.model.frame == "auto" else recipe.model.frame
-    if not frame:
+    template = files.chat_template if recipe.model.frame == "auto" else recipe.model.frame
+    if not template:
         raise UserError(
-            f"the chat frame of {files.name!r} is not known; set model.frame in the recipe to gemma, gemma_base, "
+            f"the chat template of {files.name!r} is not known; set model.frame in the recipe to gemma, gemma_base, "
             "smollm2 or chatml"
         )
     contract = PromptContract.build(
         load_tokenizer(files),
-        frame=frame,
+        template=template,
         variant=recipe.prompt.variant,
         outside_text=recipe.prompt.outside_text,
     )

@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.models import ModelFiles, models_cache
+from thinkaloud.storage.atomic import write_text
+from thinkaloud.storage.unicode import well_formed
 
 if TYPE_CHECKING:
     import tokenizers
@@ -69,11 +69,11 @@ class Tokenizer:
 
         Bytes that a vocabulary lacks vanish, as in transformers: SmolLM2's has no 0x04 or 0x06, for example.
         """
-        return list(self._backend.encode(_well_formed(text), add_special_tokens=False).ids)
+        return list(self._backend.encode(well_formed(text), add_special_tokens=False).ids)
 
     def encode_plain(self, text: str) -> list[int]:
         """Token ids of text from elsewhere: a special token's name in it is spelled out, never the token itself."""
-        ids = list(self._plain.encode(_well_formed(text), add_special_tokens=False).ids)
+        ids = list(self._plain.encode(well_formed(text), add_special_tokens=False).ids)
         assert self._special.keys().isdisjoint(ids), "a special token can be spelled out of plain text"
         return ids
 
@@ -165,7 +165,7 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
     if files.kind == "hf":
         assert files.directory is not None
         return _from_directory(files.directory)
-    path = files.tokenizer or files.weights[0]
+    path = files.weights[0]
     if files.sha256 is not None:
         kept = path.parent / f"tokenizer-v{CACHE_VERSION}"
     else:
@@ -177,11 +177,8 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
             return _from_directory(kept)
     from thinkaloud.fetch.gguf_header import read_gguf_header
     from thinkaloud.prompt.gguf_tokenizer import tokenizer_from_gguf
-    from thinkaloud.prompt.sentencepiece_model import read_sentencepiece
 
-    backend, config = tokenizer_from_gguf(
-        read_gguf_header(path) if files.tokenizer is None else read_sentencepiece(path)
-    )
+    backend, config = tokenizer_from_gguf(read_gguf_header(path))
     text = _compact(backend)
     _keep(kept / "tokenizer.json", text)
     _keep(kept / "tokenizer_config.json", json.dumps(config, ensure_ascii=False))
@@ -244,26 +241,12 @@ def _compact(backend: tokenizers.Tokenizer) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-def _well_formed(text: str) -> str:
-    """The text with lone surrogates, which have no UTF-8 form, replaced by U+FFFD."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def _identity_file(content: bytes) -> Path:
     return models_cache() / "tokenizers" / f"{hashlib.sha256(content).hexdigest()[:32]}.identity"
 
 
 def _keep(path: Path, text: str) -> None:
-    """Writes a cache file, atomically; a cache that cannot be written is no error, only slower."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
+    """Write a cache file; if the cache cannot be written, the next load is slower."""
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        write_text(path, text)

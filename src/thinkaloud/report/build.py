@@ -9,6 +9,8 @@ from thinkaloud.report.figures import save_figures
 from thinkaloud.report.page import page
 from thinkaloud.report.run_data import load_run
 from thinkaloud.report.writeup import writeup
+from thinkaloud.storage.atomic import write_text
+from thinkaloud.storage.unicode import well_formed
 
 
 def build_report(run_dir: Path) -> Path:
@@ -29,20 +31,11 @@ def build_report(run_dir: Path) -> Path:
     run = load_run(run_dir)
     try:
         figures = save_figures(run)
-        _write(run_dir / "writeup.md", writeup(run, figures))
-        _write(run_dir / "report.html", page(run))
+        write_text(run_dir / "writeup.md", well_formed(writeup(run, figures)))
+        write_text(run_dir / "report.html", well_formed(page(run)))
     except OSError as error:
         raise UserError(
             f"cannot write the report into {run_dir} ({error.strerror or error}); free some space there, or copy the "
             "run to a folder that can be written"
         ) from error
     return run_dir / "report.html"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

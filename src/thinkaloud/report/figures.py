@@ -17,6 +17,7 @@ from typing import Any
 from thinkaloud.report import charts
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.run_data import Run
+from thinkaloud.storage.atomic import replacing
 
 DPI = 200
 _NOTE_CHARACTERS_PER_INCH = 15
@@ -109,15 +110,10 @@ def _axes(axes: Any) -> Any:
 
 
 def _save(figure: Any, path: Path) -> None:
-    """Write beside the file, then rename, so that no reader sees half a picture."""
-    temporary = path.with_name(f".{path.name}.partial")
     kind = path.suffix[1:]
     extra = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=DPI, metadata=extra)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

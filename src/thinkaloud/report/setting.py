@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
+from thinkaloud.durations import duration
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.prompt.diff import visible
 from thinkaloud.report.run_data import Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, seconds_text
-from thinkaloud.tracking.display import duration
 
 _MAX_EVENTS = 200
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thinkaloud.durations import duration
 from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent, percent_range
 from thinkaloud.report.run_data import lookup, number
-from thinkaloud.tracking.display import duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

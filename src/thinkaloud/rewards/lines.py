@@ -7,11 +7,12 @@ from typing import Any
 
 from thinkaloud.domains import domain
 from thinkaloud.domains.base import CodeRunner, Creative
-from thinkaloud.errors import UserError, nearest
+from thinkaloud.errors import UserError, nearest, type_name
 from thinkaloud.prompt.parse import OutsideText
 from thinkaloud.records import Completion, Finish, Score, Task, task_id
 from thinkaloud.rewards.scoring import score_batch
-from thinkaloud.storage.json_lines import json_kind, parse_object
+from thinkaloud.storage.json_lines import parse_object
+from thinkaloud.storage.unicode import well_formed
 
 BATCH = 256
 """Lines scored at once: programs of a batch run in parallel, and results are yielded batch by batch."""
@@ -121,17 +122,12 @@ def _string(row: dict[str, Any], key: str) -> str:
     if key == "answer" and isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise UserError(f"expected a string in {key!r}, found {json_kind(value)}")
-    return _encodable(value)
+        raise UserError(f"expected a string in {key!r}, found {type_name(value)}")
+    return well_formed(value)
 
 
 def _strings(row: dict[str, Any], key: str) -> tuple[str, ...]:
     value = row.get(key) or []
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise UserError(f"expected a list of strings in {key!r}, found {json_kind(value)}")
-    return tuple(_encodable(entry) for entry in value)
-
-
-def _encodable(text: str) -> str:
-    """`text` with lone surrogates, which JSON can express and UTF-8 cannot, replaced by question marks."""
-    return text.encode("utf-8", "replace").decode()
+        raise UserError(f"expected a list of strings in {key!r}, found {type_name(value)}")
+    return tuple(well_formed(entry) for entry in value)

@@ -12,9 +12,10 @@ from typing import Any
 
 from thinkaloud.domains.base import Creative
 from thinkaloud.errors import UserError
-from thinkaloud.prompt.chat_templates import FRAMES, QUESTION_SLOT, TASK_TEMPLATE
+from thinkaloud.prompt.chat_templates import CHAT_TEMPLATES, QUESTION_SLOT, TASK_TEMPLATE
 from thinkaloud.records import Completion, Task, task_id
 from thinkaloud.rewards.scoring import score_batch
+from thinkaloud.storage.unicode import well_formed
 
 _COLUMNS = ("domain", "answer", "question", "tests", "setup", "choices")
 _BEFORE_QUESTION = TASK_TEMPLATE.partition(QUESTION_SLOT)[0]
@@ -84,7 +85,7 @@ def question_of(prompt: str) -> str:
     _, found, question = prompt.rpartition(_BEFORE_QUESTION)
     if not found:
         return prompt
-    for frame in FRAMES.values():
+    for frame in CHAT_TEMPLATES.values():
         for suffix in (frame.suffix, frame.suffix.rstrip("\n")):
             if question.endswith(suffix):
                 return question[: -len(suffix)]
@@ -125,7 +126,7 @@ def _string(value: Any) -> str:
         value = value.decode("utf-8", "replace")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise UserError(f"expected a string, found {_what(value)}")
-    return str(value).encode("utf-8", "replace").decode()
+    return well_formed(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thinkaloud.model.heap import give_freed_memory_back
+from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import common_prefix, round_up
@@ -89,7 +89,7 @@ def generate(
         if progress:
             progress(min(first + batch, count), count)
     del decoder
-    give_freed_memory_back()
+    trim_heap()
     return [results[i] for i in range(count)]
 
 

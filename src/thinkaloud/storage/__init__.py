@@ -1,1 +1,1 @@
-"""The one place that writes files: run directories, locks, atomic writes, staging folders."""
+"""The one place that writes files: run directories, locks, atomic writes, staging folders, file hashes."""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, AnyStr, Protocol, TypeVar, runtime_checkable
 
-from thinkaloud.errors import UserError
+from thinkaloud.errors import UserError, type_name
 
 _Line = TypeVar("_Line", str, bytes, covariant=True)
 
@@ -67,11 +67,5 @@ def parse_object(line: str | bytes, limit: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidLine("not JSON", str(error) or "a value nested too deeply") from None
     if not isinstance(value, dict):
-        raise InvalidLine("not a JSON object", json_kind(value))
+        raise InvalidLine("not a JSON object", type_name(value))
     return value
-
-
-def json_kind(value: Any) -> str:
-    """What JSON calls a value: `an object`, `a list`, `a string`, `true or false`, `null` or `a number`."""
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

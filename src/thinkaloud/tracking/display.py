@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, TextIO, cast
 
+from thinkaloud.durations import duration
+
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.live import Live
@@ -219,16 +221,6 @@ class Display:
             pass
         except (OSError, ValueError):
             self._silent = True
-
-
-def duration(seconds: float | int) -> str:
-    """`42 s`, `3 min 05 s`, `2 h 07 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _is_screen(stream: TextIO | io.TextIOBase) -> bool:

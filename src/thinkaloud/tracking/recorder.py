@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinkaloud.distributed.team import is_first
-from thinkaloud.durations import session_clock
+from thinkaloud.durations import duration, session_clock
 from thinkaloud.records import RolloutGroup
-from thinkaloud.storage.run_directory import RunDir, append_line, write_text
-from thinkaloud.tracking.display import Display, duration
+from thinkaloud.storage.atomic import append_line, write_text
+from thinkaloud.storage.run_directory import RunDir
+from thinkaloud.tracking.display import Display
 from thinkaloud.tracking.health import Event
 from thinkaloud.tracking.sinks import Sink
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from thinkaloud.records import RolloutGroup
+from thinkaloud.storage.atomic import replacing
+from thinkaloud.storage.unicode import well_formed
 
 
 def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -> Path:
@@ -27,7 +28,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
             "domain": group.task.domain,
             "question": group.task.question,
             "gold": group.task.answer,
-            "text": completion.text.encode("utf-8", "replace").decode("utf-8"),
+            "text": well_formed(completion.text),
             "token_ids": list(completion.token_ids),
             "logprobs": list(completion.logprobs),
             "finish": completion.finish.value,
@@ -35,7 +36,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
             "status": score.status.value,
             "reason": score.reason,
             "components": json.dumps(score.components),
-            "explanation": score.explanation.encode("utf-8", "replace").decode("utf-8"),
+            "explanation": well_formed(score.explanation),
         }
         for group in groups
         for member, (completion, score) in enumerate(zip(group.completions, group.scores, strict=True))
@@ -53,10 +54,6 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
         ]
     )
     path = directory / f"step-{step:06d}.parquet"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # a full disk keeps a part of it
     return path

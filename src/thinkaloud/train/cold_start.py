@@ -23,7 +23,7 @@ from thinkaloud.data import Mixture, Pool
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.errors import UserError
-from thinkaloud.model.heap import give_freed_memory_back
+from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import pack
 from thinkaloud.model.sharding import mesh_of, place_rows
@@ -87,7 +87,7 @@ def cold_start(
         batch = mixture.tasks(step, config.batch_size)
         rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
         adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, rate, footprint)
-        give_freed_memory_back()
+        trim_heap()
         row |= {
             "stage": "cold_start",
             "step": step + 1,

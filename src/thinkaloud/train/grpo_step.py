@@ -21,7 +21,7 @@ from jax.profiler import TraceAnnotation
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.distributed.team import gather
-from thinkaloud.model.heap import give_freed_memory_back
+from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer
@@ -87,7 +87,7 @@ class GrpoTrainer:
         self.interrupt()
         with TraceAnnotation("update"):
             state, learned = self.update(state, groups)
-            give_freed_memory_back()
+            trim_heap()
         ended = time.perf_counter()
         seconds = {
             "rollout": sampled - began,
