@@ -8,6 +8,7 @@ what these tests cost.
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import shutil
 import sys
@@ -19,6 +20,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Run
     from thinkaloud.fetch.models import ModelFiles
 
 # The package itself is imported later too: under jaxtyping's hook its classes import JAX.
@@ -61,6 +65,26 @@ def own_domains() -> Iterator[None]:
     for live, before in ((domains.REGISTRY, registry), (domains._ALIASES, aliases)):
         live.clear()
         live.update(before)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run `thinkaloud ARGUMENTS` in this process, in an empty folder, with `stdin`."""
+    from support.cli import Ended
+    from thinkaloud import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # else `python -m pytest` is in the usage line
+
+    def call(*arguments: str, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["thinkaloud", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="ascii"))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return Ended(int(end.value.code or 0), captured.out, captured.err)
+
+    return call
 
 
 def cached_model(name: str) -> ModelFiles:

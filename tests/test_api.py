@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import TINY
 
 import thinkaloud
+from support.cli import TINY
 from support.tiny_runs import make_run
 from thinkaloud import api
 from thinkaloud.config import parse_recipe_text

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import datetime
 import errno
-import io
 import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,53 +16,16 @@ from typing import Any
 import pytest
 import typer
 
-from thinkaloud import cli, durations
+from support.cli import TINY, Ended, Run
+from thinkaloud import durations
 from thinkaloud.cli import exits
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.pipeline import train as pipeline
+from thinkaloud.pipeline.opening import TrainOptions
 from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.records import DOMAINS, Completion, Finish, RolloutGroup, Score, Status, Task
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.rollout_writer import write_rollouts
-
-TINY = str(Path(__file__).parents[2] / "recipes" / "tiny.toml")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def mistake(self) -> str:
-        """The one line that a user's mistake gets; stdout stays empty."""
-        assert (self.code, self.out) == (2, ""), self
-        assert self.err.startswith("error: "), self.err
-        assert self.err.count("\n") == 1, self.err
-        return self.err.removeprefix("error: ").strip()
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run `thinkaloud ARGUMENTS` in this process, in an empty folder, with `stdin`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # else `python -m pytest` is in the usage line
-
-    def call(*arguments: str, stdin: bytes = b"") -> Ended:
-        monkeypatch.setattr(sys, "argv", ["thinkaloud", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="ascii"))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return Ended(int(end.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 class TestUsage:
@@ -335,7 +295,8 @@ class TestStopped:
     def test_the_command_that_goes_on_is_printed(
         self, run: Run, monkeypatch: pytest.MonkeyPatch, which: signal.Signals, code: int
     ) -> None:
-        def train(recipe: object, text: str, out: Path, **_: object) -> None:
+        def train(options: TrainOptions, display: object) -> None:
+            out = options.out
             out.mkdir()
             (out / "resolved.json").write_text("{}")
             raise StopRequested(which)
@@ -343,7 +304,7 @@ class TestStopped:
         monkeypatch.setattr(pipeline, "train", train)
         ended = run("train", TINY, "--out", "a run", "--set", "name=x_y", "--json")
         again = f"thinkaloud train {TINY} --out 'a run' --set name=x_y --resume"
-        assert ended.err.splitlines()[0] == f"stopped by {which.name}; go on with: {again}"
+        assert ended.err.splitlines()[0] == f"stopped by {which.name}; continue with: {again}"
         assert ended.code == code
         assert json.loads(ended.out) == {"run": "a run", "stopped": which.name, "resume": again}
 
@@ -355,8 +316,9 @@ class TestStopped:
         if again == "as given":  # far enough from now, whenever this runs, that the 90 minutes below do not reach it
             deadline = again = f"{datetime.datetime.now() + datetime.timedelta(hours=12):%H:%M}"
 
-        def train(recipe: object, text: str, out: Path, *, ends_at: float, **_: object) -> None:
+        def train(options: TrainOptions, display: object) -> None:
             nonlocal now
+            out = options.out
             out.mkdir()
             (out / "resolved.json").write_text("{}")
             now += 5400
@@ -371,7 +333,7 @@ class TestStopped:
     def test_no_report_is_named_where_the_deadline_left_no_time_for_it(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pipeline, "train", lambda recipe, text, out, **_: RunDir(out))
+        monkeypatch.setattr(pipeline, "train", lambda options, display: RunDir(options.out))
         assert run("train", TINY, "--out", "a").out == "run directory: a\n"
         assert json.loads(run("train", TINY, "--out", "a", "--json").out) == {"run": "a", "report": None}
 

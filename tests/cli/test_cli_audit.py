@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_cli import Run, run
 
+from support.cli import Run
 from thinkaloud.records import DOMAINS, Completion, Task
 from thinkaloud.rewards import audit
 from thinkaloud.rewards.bench import Trial
 
-__all__ = ["run"]  # the fixture
 
 TASK = Task(id="t", domain="math", source="test", question="6 * 7?", answer="42")
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import Ended, Run, run
 
+from support.cli import Ended, Run
 from thinkaloud.rewards import lines
-
-__all__ = ["run"]  # the fixture
 
 
 def line(answer: str = "4", **changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_cli import Run, run
 
+from support.cli import Run
 from support.tiny_runs import FAMILIES, make_base, make_run
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.run import open_other_model
@@ -18,8 +18,6 @@ from thinkaloud.export.bundle import open_bundle
 from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.weights import load_checkpoint
 from thinkaloud.session.run import open_run, stage_adapter
-
-__all__ = ["run"]  # the fixture
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -11,8 +11,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from test_cli import Run, run
 
+from support.cli import Run
 from support.tiny_runs import FAMILIES, QUESTIONS, make_base, make_run
 from thinkaloud.data.store import write_pool
 from thinkaloud.errors import ContractMismatch, UserError
@@ -29,8 +29,6 @@ from thinkaloud.model.weights import load_checkpoint
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import load_tokenizer
 from thinkaloud.records import Task
-
-__all__ = ["run"]  # the fixture
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

@@ -11,11 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from test_cli import Run, run
 
+from support.cli import Run
 from support.tiny_runs import make_run
-
-__all__ = ["run"]  # the fixture
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from test_cli import Run, run
 
+from support.cli import Run
 from support.scorers import open_rewards_by_hash
 from thinkaloud.checkpoint.files import list_saved
 from thinkaloud.config import Recipe, parse_recipe_text
@@ -37,7 +37,6 @@ from thinkaloud.tracking.display import Display
 from thinkaloud.train.grpo_step import GrpoTrainer
 from thinkaloud.train.trainer import TrainState
 
-__all__ = ["run"]  # the fixture
 pytestmark = pytest.mark.slow
 
 TEXT = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text(encoding="utf-8")

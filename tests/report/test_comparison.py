@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 from synthetic_run import make_run
-from test_cli import Run, run
 
+from support.cli import Run
 from thinkaloud.errors import UserError
 from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, sentences, tables
-
-__all__ = ["run"]  # the fixture
 
 
 @pytest.fixture

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from synthetic_run import grpo_row
-from test_cli import Run, run
 
+from support.cli import Run
 from thinkaloud.errors import UserError
 from thinkaloud.report import serve
 from thinkaloud.report.serve import LivePage, Server
-
-__all__ = ["run"]  # the fixture
 
 
 @pytest.fixture

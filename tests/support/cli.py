@@ -1,0 +1,30 @@
+"""Running `thinkaloud` in the process of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+TINY = str(Path(__file__).parents[2] / "recipes" / "tiny.toml")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def mistake(self) -> str:
+        """The one line that a user's mistake gets; stdout stays empty."""
+        assert (self.code, self.out) == (2, ""), self
+        assert self.err.startswith("error: "), self.err
+        assert self.err.count("\n") == 1, self.err
+        return self.err.removeprefix("error: ").strip()
+
+
+Run = Callable[..., Ended]
+"""Called with the arguments of `thinkaloud`, and `stdin` as bytes; see the fixture `run`."""
