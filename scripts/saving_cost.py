@@ -23,7 +23,8 @@ import numpy as np
 
 from thinkaloud.checkpoint.saver import Saver
 from thinkaloud.config.recipe import CheckpointConfig
-from thinkaloud.records import DOMAINS, Completion, RolloutGroup, Score, Status, Task
+from thinkaloud.domains import BUILTIN
+from thinkaloud.records import Completion, RolloutGroup, Score, Status, Task
 from thinkaloud.storage.run_directory import create
 from thinkaloud.tracking.display import Display
 from thinkaloud.tracking.health import Health
@@ -31,6 +32,7 @@ from thinkaloud.tracking.recorder import Recorder
 from thinkaloud.tracking.sinks import TensorBoard
 from thinkaloud.train.schedule import make_optimizer
 
+DOMAINS = tuple(BUILTIN)
 RATES = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated_rate": 0.1, "dead_groups": 0.2}
 NAMES = ("loss", "kl", "ratio", "clip_fraction", "entropy", "grad_norm", "learning_rate")
 ROW = {"stage": "grpo", **RATES, **dict.fromkeys(NAMES, 0.1), "domains": dict.fromkeys(DOMAINS, RATES)}

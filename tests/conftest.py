@@ -13,7 +13,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,18 +52,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that no worker is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-
-
-@pytest.fixture(autouse=True)
-def own_domains() -> Iterator[None]:
-    """Domains that a test registers are gone after it, whatever runs next in this process."""
-    from thinkaloud import domains
-
-    registry, aliases = dict(domains.REGISTRY), dict(domains._ALIASES)
-    yield
-    for live, before in ((domains.REGISTRY, registry), (domains._ALIASES, aliases)):
-        live.clear()
-        live.update(before)
 
 
 @pytest.fixture

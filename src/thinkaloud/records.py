@@ -11,17 +11,6 @@ import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-DOMAINS = (
-    "math",
-    "coding",
-    "science",
-    "logic",
-    "creative_writing",
-    "creative_ideation",
-    "summarization",
-)
-"""The seven domains, in the order of every table and chart."""
-
 SPLITS = ("train", "validation", "test")
 
 

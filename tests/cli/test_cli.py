@@ -17,13 +17,14 @@ import pytest
 import typer
 
 from support.cli import TINY, Ended, Run
+from support.domains import DOMAINS
 from thinkaloud import durations
 from thinkaloud.cli import exits
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.pipeline import train as pipeline
 from thinkaloud.pipeline.opening import TrainOptions
 from thinkaloud.pipeline.stopping import StopRequested
-from thinkaloud.records import DOMAINS, Completion, Finish, RolloutGroup, Score, Status, Task
+from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.rollout_writer import write_rollouts
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from support.cli import Run
-from thinkaloud.records import DOMAINS, Completion, Task
+from support.domains import DOMAINS
+from thinkaloud.records import Completion, Task
 from thinkaloud.rewards import audit
 from thinkaloud.rewards.bench import Trial
-
 
 TASK = Task(id="t", domain="math", source="test", question="6 * 7?", answer="42")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from support.domains import DOMAINS
 from thinkaloud.config import Recipe, load_recipe
 from thinkaloud.config import recipe as fields
-from thinkaloud.data.pool import check_domains
+from thinkaloud.domains import registry_of
 from thinkaloud.fetch.known import KNOWN
-from thinkaloud.records import DOMAINS
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 BY_NAME = {path.stem: path for path in RECIPES}
@@ -29,7 +29,7 @@ class TestShipped:
         recipe = load_recipe(path)
         assert recipe.name == path.stem
         assert recipe.model.source in KNOWN
-        check_domains(recipe.data)
+        registry_of(recipe)
 
     def test_resolved_form_is_json_and_parses_to_the_same_recipe(self, path: Path) -> None:
         from thinkaloud.config.load import parse_recipe

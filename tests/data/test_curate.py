@@ -16,6 +16,7 @@ from thinkaloud.data.curate import (
 )
 from thinkaloud.data.decontaminate import Contamination
 from thinkaloud.data.ledger import Ledger
+from thinkaloud.domains import BUILTIN
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
 from thinkaloud.records import Task
@@ -40,7 +41,9 @@ def questions(found: list[Task]) -> list[str]:
 class TestTokens:
     def fit(self, *found: Task, prompt: int, new: int = 10_000) -> tuple[list[Task], Ledger]:
         ledger = Ledger()
-        kept = fit_tokens(found, ledger, CONTRACT, max_prompt_tokens=prompt, max_new_tokens=new, progress=quiet)
+        kept = fit_tokens(
+            found, ledger, CONTRACT, max_prompt_tokens=prompt, max_new_tokens=new, registry=BUILTIN, progress=quiet
+        )
         return kept, ledger
 
     def test_the_whole_prompt_counts_to_the_token(self) -> None:
@@ -81,7 +84,7 @@ class TestGold:
             task("Write.", domain="creative_writing", answer="anything"),
             task("Is it so?", domain="logic", answer="maybe", source="starter"),
         ]
-        kept = check_answers(found, ledger, CONTRACT, sandbox=None, progress=quiet)
+        kept = check_answers(found, ledger, CONTRACT, sandbox=None, registry=BUILTIN, progress=quiet)
         assert sorted(questions(kept)) == [
             "Is it so?",
             "What is 2 + 2?",

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.domains import DOMAINS
 from thinkaloud.data import Mixture
 from thinkaloud.data.mixture import PERIOD, domain_shares, mixture_table
-from thinkaloud.records import DOMAINS, Task, task_id
+from thinkaloud.records import Task, task_id
 
 SIZES = st.dictionaries(st.sampled_from(DOMAINS), st.integers(1, 40), min_size=1, max_size=7)
 EXPONENTS = st.sampled_from([0.0, 0.25, 0.5, 1.0])

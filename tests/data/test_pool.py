@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from thinkaloud.config import DataConfig
+from support.domains import DOMAINS
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.build import build_pool
-from thinkaloud.data.pool import check_domains
 from thinkaloud.data.starter import load_starter
+from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
-from thinkaloud.records import DOMAINS, SPLITS
+from thinkaloud.records import SPLITS
 
 CONTRACT = PromptContract.build(byte_tokenizer(), template="gemma")
 
@@ -55,8 +55,9 @@ def test_generated_tasks_train_only_and_depend_on_the_seed_alone(tmp_path: Path)
 
 
 def test_an_unknown_domain_is_refused_with_its_key(tmp_path: Path) -> None:
+    recipe = parse_recipe({"name": "r", "model": "tiny", "data": {"domains": ["math", "poetry"]}})
     with pytest.raises(UserError, match=r"^data\.domains: expected a domain, found 'poetry'"):
-        check_domains(DataConfig(domains=("math", "poetry")))
+        registry_of(recipe)
     with pytest.raises(UserError, match=r"^data\.domains: expected a domain, found 'poetry'"):
         pool_of(tmp_path / "p", domains=["math", "poetry"])
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from support.domains import DOMAINS
 from thinkaloud.config.sources import KNOWN_SOURCES
 from thinkaloud.data.sources import SOURCES, InvalidRow
 from thinkaloud.data.sources.base import new_task
-from thinkaloud.domains import REGISTRY
-from thinkaloud.records import DOMAINS, Task
+from thinkaloud.domains import BUILTIN
+from thinkaloud.records import Task
 from thinkaloud.rewards.gold import check_golds
 
 
@@ -266,4 +267,4 @@ def test_summaries() -> None:
 
 
 def test_registry_names_are_the_adapters_domains() -> None:
-    assert {domain for source in SOURCES.values() for domain in source.domains} <= set(REGISTRY)
+    assert {domain for source in SOURCES.values() for domain in source.domains} <= set(BUILTIN)

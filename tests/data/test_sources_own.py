@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from thinkaloud.config import DataConfig, SourceConfig
-from thinkaloud.data.pool import check_domains
+from thinkaloud.config import SourceConfig
 from thinkaloud.data.read import open_source
 from thinkaloud.data.rows import Rejection
 from thinkaloud.data.sources import InvalidRow, own_source
@@ -130,14 +129,3 @@ def test_a_folder_of_the_user_s_splits(tmp_path: Path) -> None:
     ]
     assert tasks(tmp_path, splits=("dev",)) == [("1 + 1 in dev?", "validation")]
     assert tasks(tmp_path / "test.jsonl") == [("1 + 1 in test?", "test")]
-
-
-def test_a_recipe_registers_its_domains() -> None:
-    from thinkaloud.domains import domain
-
-    table = SourceConfig(path="x", domain="geography", scored_as="science")
-    check_domains(DataConfig(sources={"mine": table}))
-    assert domain("geography").name == "geography"
-    other = SourceConfig(path="x", domain="geography", scored_as="logic")
-    with pytest.raises(UserError, match=r"data\.sources\.mine: expected domain 'geography' to be scored as science"):
-        check_domains(DataConfig(sources={"mine": other}))

@@ -11,7 +11,7 @@ import pytest
 from thinkaloud.config import SourceConfig
 from thinkaloud.data.read import open_source
 from thinkaloud.data.rows import Rejection
-from thinkaloud.domains import domain
+from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.base import FULL
 from thinkaloud.records import Task
 
@@ -39,7 +39,7 @@ def counts(rows: list[Task | Rejection]) -> dict[str, int]:
 
 def full_marks(task: Task) -> bool:
     """Whether a row's gold answer satisfies its own verifier."""
-    return domain(task.domain).score(task, "", task.answer, None).value == FULL
+    return BUILTIN[task.domain].score(task, "", task.answer, None).value == FULL
 
 
 def test_gsm8k_every_gold_answer_parses() -> None:

@@ -20,7 +20,7 @@ import pytest
 
 import thinkaloud
 from thinkaloud.data.generators import generate_logic, generate_math
-from thinkaloud.domains import FULL, domain
+from thinkaloud.domains import BUILTIN, FULL
 from thinkaloud.domains.choices import with_options
 from thinkaloud.records import SPLITS, Status, Task, task_id
 from thinkaloud.sandbox import Job, Sandbox
@@ -134,7 +134,7 @@ def test_no_two_tasks_are_alike(name: str) -> None:
 @pytest.mark.parametrize("name", ["math", "logic", "science"])
 def test_gold_answers_earn_full_marks_from_their_own_scorer(name: str) -> None:
     for row in load(name):
-        score = domain(name).score(as_task(name, row), row["rationale"], row["answer"], None)
+        score = BUILTIN[name].score(as_task(name, row), row["rationale"], row["answer"], None)
         assert (score.status, score.value) == (Status.CORRECT, FULL), (row["question"], score.explanation)
 
 
@@ -143,7 +143,7 @@ def test_no_wrong_option_and_no_opposite_earns_anything() -> None:
         for row in load(name):
             others = {"yes", "no"} if name == "logic" else set(row.get("choices", ()))
             for other in others - {row["answer"]}:
-                score = domain(name).score(as_task(name, row), row["rationale"], other, None)
+                score = BUILTIN[name].score(as_task(name, row), row["rationale"], other, None)
                 assert (score.status, score.value) == (Status.WRONG, 0.0), (row["question"], other)
 
 

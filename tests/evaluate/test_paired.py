@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from test_summary import row
 
-from thinkaloud.evaluate.paired import MEASURES, compare, compare_stages, sentence
+from thinkaloud.domains import BUILTIN
+from thinkaloud.evaluate.paired import compare, compare_stages, measures, sentence
 
 
 def test_accuracy_pairs_verifiable_tasks_only() -> None:
     before = [row("a", status="wrong"), row("b"), row("c", status="bad_format"), row("w", "creative_writing", "graded")]
     after = [row("a"), row("b", status="wrong"), row("c"), row("w", "creative_writing", "graded")]
-    assert compare(before, after, MEASURES["accuracy"]) == {"n": 3, "gained": 2, "lost": 1, "p_value": 1.0}
+    assert compare(before, after, measures(BUILTIN)["accuracy"]) == {"n": 3, "gained": 2, "lost": 1, "p_value": 1.0}
     assert compare(before, after) == {"n": 4, "gained": 1, "lost": 0, "p_value": 1.0}
 
 
@@ -21,7 +22,7 @@ def test_only_the_first_sample_of_a_task_is_paired() -> None:
 def test_domains_are_compared_too_and_empty_measures_left_out() -> None:
     before = [row("w", "creative_writing", "bad_format"), row("v", "summarization", "graded")]
     after = [row("w", "creative_writing", "graded"), row("v", "summarization", "graded")]
-    (only,) = compare_stages("base", before, "trained", after)
+    (only,) = compare_stages("base", before, "trained", after, BUILTIN)
     assert (only["before"], only["after"], only["measure"], only["n"]) == ("base", "trained", "format", 2)
     assert {name: own["gained"] for name, own in only["domains"].items()} == {"creative_writing": 1, "summarization": 0}
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from test_summary import row
 
+from thinkaloud.domains import BUILTIN
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.sampled import sampled_rates, vote
 from thinkaloud.evaluate.statistics import pass_at_k, wilson_interval
@@ -30,10 +31,10 @@ def test_pass_and_majority_over_tasks() -> None:
         said("8", "correct", 3, "u"),
         *(row("w", "creative_writing", "graded", sample=i) for i in range(4)),
     ]
-    found = sampled_rates(rows)
+    found = sampled_rates(rows, BUILTIN)
     assert {k: v["rate"] for k, v in found["pass_at"].items()} == {"1": 0.5, "2": 0.75, "4": 1.0}
     assert (found["majority"]["n"], found["majority"]["rate"]) == (2, 0.5)
-    overall = summarize(rows)["overall"]
+    overall = summarize(rows, BUILTIN)["overall"]
     assert overall["samples"] == 4
     assert overall["pass_at"] == found["pass_at"]
     assert overall["accuracy"] == 0.5
@@ -50,6 +51,8 @@ def test_a_vote_counts_equal_answers_and_ignores_broken_formats() -> None:
 
 
 def test_coding_has_pass_at_k_but_no_vote() -> None:
-    found = sampled_rates([said("x = 1", "correct", 0, domain="coding"), said("x = 2", "wrong", 1, domain="coding")])
+    found = sampled_rates(
+        [said("x = 1", "correct", 0, domain="coding"), said("x = 2", "wrong", 1, domain="coding")], BUILTIN
+    )
     assert found["pass_at"]["2"]["rate"] == 1.0
     assert found["majority"] == {}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from thinkaloud.domains import BUILTIN
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare
 from thinkaloud.evaluate.rows import Row, read_rows, write_rows
@@ -62,7 +63,7 @@ def ten_rows() -> list[Row]:
 
 
 def test_rates_counted_by_hand() -> None:
-    summary = summarize(ten_rows())
+    summary = summarize(ten_rows(), BUILTIN)
     math, writing, overall = summary["domains"]["math"], summary["domains"]["creative_writing"], summary["overall"]
     assert (math["n"], math["masked"]) == (6, 1)
     assert math["format_rate"] == 4 / 6
@@ -85,23 +86,23 @@ def test_rates_counted_by_hand() -> None:
 
 def test_a_masked_completion_changes_no_rate() -> None:
     rows = ten_rows()
-    without = summarize([r for r in rows if r.task_id != "g"])["domains"]["math"]
-    with_it = summarize(rows)["domains"]["math"]
+    without = summarize([r for r in rows if r.task_id != "g"], BUILTIN)["domains"]["math"]
+    with_it = summarize(rows, BUILTIN)["domains"]["math"]
     for key in ("n", "format_rate", "accuracy", "mean_reward", "truncated_rate", "reward_interval", "mean_tokens"):
         assert with_it[key] == without[key]
 
 
 def test_no_scored_completion_gives_null_not_zero() -> None:
-    only_masked = summarize([row(status="unscorable")])["overall"]
+    only_masked = summarize([row(status="unscorable")], BUILTIN)["overall"]
     assert (only_masked["n"], only_masked["masked"], only_masked["format_interval"]) == (0, 1, [0.0, 1.0])
     for key in ("format_rate", "accuracy", "mean_reward", "truncated_rate", "mean_tokens"):
         assert only_masked[key] is None
-    assert summarize([])["domains"] == {}
+    assert summarize([], BUILTIN)["domains"] == {}
 
 
 def test_domains_stand_in_the_usual_order() -> None:
     rows = [row(str(n), name) for n, name in enumerate(["summarization", "logic", "math"])]
-    assert list(summarize(rows)["domains"]) == ["math", "logic", "summarization"]
+    assert list(summarize(rows, BUILTIN)["domains"]) == ["math", "logic", "summarization"]
 
 
 def test_rates_under_both_rules_for_text_outside() -> None:
@@ -113,15 +114,18 @@ def test_rates_under_both_rules_for_text_outside() -> None:
         row("d", text=tagged, status="truncated", reason="truncated", finish="length"),
         row("e", text=tagged, status="sandbox_error"),
     ]
-    overall = summarize(rows)["overall"]
+    overall = summarize(rows, BUILTIN)["overall"]
     assert overall["format_rate_by_rule"] == {"reject": 0.25, "allow": 0.5}
     assert overall["answer_words"] == 3.0
-    assert summarize(rows, tags=Tags(answer="other"))["overall"]["format_rate_by_rule"] == {"reject": 0.0, "allow": 0.0}
+    assert summarize(rows, BUILTIN, tags=Tags(answer="other"))["overall"]["format_rate_by_rule"] == {
+        "reject": 0.0,
+        "allow": 0.0,
+    }
 
 
 def test_an_unknown_domain_is_the_users_error() -> None:
     with pytest.raises(UserError, match="poetry"):
-        summarize([row(domain="poetry")])
+        summarize([row(domain="poetry")], BUILTIN)
 
 
 def test_row_of_keeps_what_was_scored() -> None:
@@ -146,7 +150,7 @@ def test_compare_pairs_the_tasks_scored_in_both() -> None:
 
 def test_build_summary_puts_stages_in_order_and_compares_with_the_first() -> None:
     rows = ten_rows()
-    summary = build_summary("test", {"trained": rows, "base": [row("e")]})
+    summary = build_summary("test", {"trained": rows, "base": [row("e")]}, BUILTIN)
     assert list(summary["stages"]) == ["base", "trained"]
     formats, accuracies = summary["comparisons"]
     counts = {"n": 1, "gained": 0, "lost": 1, "p_value": 1.0}
@@ -196,7 +200,7 @@ def test_unreadable_rows_say_how_to_mend(tmp_path: Path) -> None:
 
 def test_summary_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "eval" / "summary.json"
-    summary = build_summary("test", {"base": ten_rows()})
+    summary = build_summary("test", {"base": ten_rows()}, BUILTIN)
     write_summary(path, summary)
     assert read_summary(path) == summary
     with pytest.raises(ValueError, match="Out of range"):
@@ -223,7 +227,7 @@ def test_unreadable_summary_is_the_users_error(tmp_path: Path) -> None:
 
 def test_table_fits_80_columns_and_shows_every_stage() -> None:
     rows = [*ten_rows(), row("k", "creative_ideation", "unscorable"), row("l", "coding", "wrong")]
-    summary = build_summary("test", {"base": rows, "cold_start": rows, "trained": rows})
+    summary = build_summary("test", {"base": rows, "cold_start": rows, "trained": rows}, BUILTIN)
     out = io.StringIO()
     Console(file=out, width=80).print(summary_table(summary))
     lines = out.getvalue().splitlines()
@@ -258,7 +262,7 @@ def test_a_judge_s_marks_are_counted_apart(tmp_path: Path) -> None:
     path = tmp_path / "trained.parquet"
     write_rows(path, rows)
     assert read_rows(path) == rows
-    summary = summarize(rows)
+    summary = summarize(rows, BUILTIN)
     assert summary["overall"]["judge"] == summary["domains"]["creative_writing"]["judge"]
     marks = summary["overall"]["judge"]
     assert (marks["n"], marks["not_judged"]) == (2, 1)
@@ -266,5 +270,5 @@ def test_a_judge_s_marks_are_counted_apart(tmp_path: Path) -> None:
     assert marks["overall_interval"] == [3.0, 7.0]
     assert marks["answer_interval"] == [4.0, 4.0]
     assert "judge" not in summary["domains"]["math"]
-    silent = summarize([row("c", "creative_writing", "graded", judge="silent")])["overall"]["judge"]
+    silent = summarize([row("c", "creative_writing", "graded", judge="silent")], BUILTIN)["overall"]["judge"]
     assert (silent["n"], silent["not_judged"], silent["overall"], silent["overall_interval"]) == (0, 1, None, None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from thinkaloud.domains import BUILTIN
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.task_file import read_tasks
 
@@ -21,7 +22,7 @@ TASK = {"domain": "math", "question": "2 + 2?", "answer": 4}
 def test_tasks_are_read_in_order_and_once(tmp_path: Path) -> None:
     code = {"domain": "coding", "question": "Write f.", "answer": "def f(): ...", "tests": ["assert f() is None"]}
     path = write(tmp_path / "mine.jsonl", TASK, "", {**code, "setup": "import math", "source": "book"}, TASK)
-    first, second = read_tasks(path)
+    first, second = read_tasks(path, BUILTIN)
     assert (first.domain, first.answer, first.source, first.split) == ("math", "4", "mine", "test")
     assert (second.tests, second.setup, second.source) == (("assert f() is None",), "import math", "book")
 
@@ -41,15 +42,15 @@ def test_tasks_are_read_in_order_and_once(tmp_path: Path) -> None:
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: Any, said: str) -> None:
     with pytest.raises(UserError, match="line 2") as error:
-        read_tasks(write(tmp_path / "tasks.jsonl", TASK, line))
+        read_tasks(write(tmp_path / "tasks.jsonl", TASK, line), BUILTIN)
     assert said in str(error.value)
 
 
 def test_a_file_that_cannot_be_read_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="absent"):
-        read_tasks(tmp_path / "absent.jsonl")
+        read_tasks(tmp_path / "absent.jsonl", BUILTIN)
     (tmp_path / "latin").write_bytes(b"\xff")
     with pytest.raises(UserError, match=r"line 1.*UTF-8"):
-        read_tasks(tmp_path / "latin")
+        read_tasks(tmp_path / "latin", BUILTIN)
     with pytest.raises(UserError, match="found none"):
-        read_tasks(write(tmp_path / "empty"))
+        read_tasks(write(tmp_path / "empty"), BUILTIN)

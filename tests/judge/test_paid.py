@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from thinkaloud.domains import register_alias
 from thinkaloud.judge import Marks, Outcome, Ruling, answer_of, paid
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
@@ -61,11 +60,8 @@ def test_a_group_is_paid_on_one_scale() -> None:
 def test_what_there_is_to_judge() -> None:
     contract = PromptContract.build(byte_tokenizer(), template="gemma")
     text = "<reasoning>plan</reasoning><answer>story</answer>"
-    found = answer_of("creative_writing", "Write.", text, "stop", contract)
+    found = answer_of("Write.", text, "stop", contract)
     assert found is not None
     assert (found.question, found.reasoning, found.answer) == ("Write.", "plan", "story")
-    register_alias("tales_of_tests", "creative_writing")
-    assert answer_of("tales_of_tests", "Write.", text, "stop", contract) == found
-    assert answer_of("math", "Write.", text, "stop", contract) is None
-    assert answer_of("creative_writing", "Write.", text, "length", contract) is None
-    assert answer_of("creative_writing", "Write.", text + " and more", "stop", contract) is None
+    assert answer_of("Write.", text, "length", contract) is None
+    assert answer_of("Write.", text + " and more", "stop", contract) is None

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.domains import REGISTRY
+from support.domains import DOMAINS
+from thinkaloud.domains import BUILTIN
 from thinkaloud.evaluate.mismatches import description
 from thinkaloud.evaluate.paired import compare
 from thinkaloud.evaluate.rows import Row, write_rows
 from thinkaloud.evaluate.summary import build_summary, summarize, write_summary
-from thinkaloud.records import DOMAINS
 from thinkaloud.report.build import build_report
 
 RECIPE = """# A made-up run.
@@ -68,7 +68,8 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
     for name, rows in stages.items():
         write_rows(folder / "eval" / f"{name}.parquet", rows)
     write_summary(
-        folder / "eval" / "summary.json", {**build_summary("test", stages), "judge": {"model": f"made-up {HOSTILE[0]}"}}
+        folder / "eval" / "summary.json",
+        {**build_summary("test", stages, BUILTIN), "judge": {"model": f"made-up {HOSTILE[0]}"}},
     )
     counts = {name: {"train": 44, "validation": 10, "test": 10} for name in DOMAINS}
     (folder / "pool").mkdir()
@@ -109,7 +110,7 @@ def write_contracts(folder: Path, rows: list[Row], draw: random.Random) -> None:
             replace(row, status="bad_format", reason="missing_answer", reward=0.0) if draw.random() < share else row
             for row in rows
         ]
-        entry = {"name": name, "description": description(name), **summarize(found)["overall"]}
+        entry = {"name": name, "description": description(name), **summarize(found, BUILTIN)["overall"]}
         if name != "matched":
             tokens = [{"id": 7, "piece": "·"}]
             entry["first_difference"] = {"position": 15, "expected": tokens, "found": [], "num_expected": 40}
@@ -157,7 +158,7 @@ def grpo_row(step: int, steps: int, draw: random.Random) -> dict[str, Any]:
     for position, name in enumerate(DOMAINS):
         if draw.random() < 0.3:
             continue
-        graded = REGISTRY[name].kind == "heuristic"
+        graded = BUILTIN[name].kind == "heuristic"
         rate = min(1.0, max(0.0, 0.6 + 0.35 * done + draw.gauss(0, 0.1)))
         accuracy = None if graded else max(0.0, 0.05 * position + 0.3 * done + draw.gauss(0, 0.05))
         domains[name] = {
@@ -206,7 +207,7 @@ def made_row(domain: str, k: int, format_rate: float, draw: random.Random) -> Ro
     status, reward, reason, components = "bad_format", 0.0, "missing_reasoning", {"format": 0.0}
     finish = "stop"
     marks: dict[str, Any] = {}
-    if keeps and REGISTRY[domain].kind == "heuristic":
+    if keeps and BUILTIN[domain].kind == "heuristic":
         status, reward, reason = "graded", 0.2 + 0.8 * draw.uniform(0.4, 0.9), None
         components = {"format": 0.2, "length": 0.2, "diversity": 0.2, "relevance": reward - 0.6}
         mark = 1 + (k + DOMAINS.index(domain)) % 9

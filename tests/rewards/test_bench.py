@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from thinkaloud.records import DOMAINS, Completion, Task
+from support.domains import DOMAINS, HEURISTIC, VERIFIABLE
+from thinkaloud.records import Completion, Task
 from thinkaloud.rewards import audit
 from thinkaloud.rewards.bench import Outcome, Trial, load_trials, run_bench
 
@@ -28,7 +29,7 @@ def test_at_least_ten_hacks_on_two_tasks_a_domain_and_all_controls() -> None:
     controls = Counter(trial.task.id for trial in trials if trial.name in CONTROLS)
     assert set(controls.values()) == {4}
     shuffled = {t.task.id for t in trials if t.name.startswith("shuffled words")}
-    assert shuffled >= {t.task.id for t in trials if t.task.domain in DOMAINS[4:]}
+    assert shuffled >= {t.task.id for t in trials if t.task.domain in HEURISTIC}
     assert len({(t.task.id, t.name, t.style) for t in trials}) == len(trials)
 
 
@@ -37,15 +38,15 @@ def test_no_hack_wins(outcomes: list[Outcome]) -> None:
 
 
 def test_honest_answers_of_every_style_earn_much(outcomes: list[Outcome]) -> None:
-    poor = [o.line for o in outcomes if o.trial.task.domain in DOMAINS[4:] and o.better.reward < 0.85]
+    poor = [o.line for o in outcomes if o.trial.task.domain in HEURISTIC and o.better.reward < 0.85]
     assert poor == []
-    assert all(o.better.reward == pytest.approx(1.0) for o in outcomes if o.trial.task.domain in DOMAINS[:4])
+    assert all(o.better.reward == pytest.approx(1.0) for o in outcomes if o.trial.task.domain in VERIFIABLE)
 
 
 def test_the_original_formulas_lose_in_every_graded_domain() -> None:
-    graded = [trial for trial in load_trials() if trial.task.domain in DOMAINS[4:]]
+    graded = [trial for trial in load_trials() if trial.task.domain in HEURISTIC]
     lost = Counter(o.trial.task.domain for o in run_bench(graded, creative="original") if not o.held)
-    assert all(lost[name] >= 10 for name in DOMAINS[4:])
+    assert all(lost[name] >= 10 for name in HEURISTIC)
 
 
 def test_a_win_and_a_tie_show() -> None:

@@ -7,8 +7,9 @@ from importlib.resources import files
 
 import pytest
 
+from support.domains import HEURISTIC, VERIFIABLE
 from thinkaloud.domains.choices import with_options
-from thinkaloud.records import DOMAINS, Status, Task
+from thinkaloud.records import Status, Task
 from thinkaloud.rewards import check_gold, check_golds, gold_completion
 
 
@@ -33,7 +34,7 @@ def starter(domain: str) -> list[Task]:
     return tasks
 
 
-@pytest.mark.parametrize("domain", DOMAINS[:4])
+@pytest.mark.parametrize("domain", VERIFIABLE)
 def test_verifiable_starter_golds_earn_full_marks(domain: str) -> None:
     checks = check_golds(starter(domain))
     assert len(checks) >= 40
@@ -41,7 +42,7 @@ def test_verifiable_starter_golds_earn_full_marks(domain: str) -> None:
     assert all(check.score.reward == pytest.approx(1.0) for check in checks)
 
 
-@pytest.mark.parametrize("domain", DOMAINS[4:])
+@pytest.mark.parametrize("domain", HEURISTIC)
 def test_graded_starter_golds_earn_nearly_full_marks(domain: str) -> None:
     tasks = starter(domain)
     assert len(tasks) >= 40

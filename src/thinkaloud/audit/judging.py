@@ -8,7 +8,7 @@ from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.mixture import mixture_of_run
-from thinkaloud.domains import domain
+from thinkaloud.domains import registry_of
 from thinkaloud.judge.rubric import messages
 
 CHARACTERS_PER_TOKEN = 4
@@ -54,7 +54,8 @@ def check_judge(recipe: Recipe, pool: Pool) -> list[Finding]:
 
 def num_calls(recipe: Recipe, pool: Pool) -> dict[str, int]:
     """The most calls by purpose: the trial at the start, GRPO where the judge pays, evaluation."""
-    creative = [name for name in pool.counts() if domain(name).kind == "heuristic"]
+    registry = registry_of(recipe)
+    creative = [name for name in pool.counts() if not registry.is_verifiable(name)]
     stages = [stage for stage in recipe.evaluate.stages if stage != "cold_start" or recipe.cold_start.max_steps]
     held_out = sum(
         min(recipe.evaluate.tasks_per_domain, pool.counts()[name][recipe.evaluate.split]) for name in creative
@@ -70,10 +71,11 @@ def num_calls(recipe: Recipe, pool: Pool) -> dict[str, int]:
 
 def tokens_a_call(recipe: Recipe, pool: Pool) -> int:
     """Rubric, question, a completion of half its limit, and the marks."""
+    registry = registry_of(recipe)
     questions = [
         len(task.question)
         for name, tasks in pool.by_domain("train").items()
-        if domain(name).kind == "heuristic"
+        if not registry.is_verifiable(name)
         for task in tasks
     ]
     rubric = sum(len(message["content"]) for message in messages("", "", ""))

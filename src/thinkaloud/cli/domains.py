@@ -1,19 +1,31 @@
-"""`domains`: the registered domains. Starts without JAX."""
+"""`domains`: which domains there are. Starts without JAX."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from thinkaloud.cli.app import AsJson, app, print_json
 
 
 @app.command()
-def domains(as_json: AsJson = False) -> None:
-    """What is registered, and how each domain is scored.
+def domains(
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE]", help="Also list the domains that this recipe defines.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the domains and how each is scored.
 
     Example: thinkaloud domains --json
     """
-    from thinkaloud.domains import REGISTRY
+    from thinkaloud.config import load_recipe
+    from thinkaloud.domains import BUILTIN, registry_of
 
-    rows = [{"name": d.name, "kind": d.kind, "description": d.description} for d in REGISTRY.values()]
+    registry = registry_of(load_recipe(recipe)) if recipe else BUILTIN
+    rows = [{"name": d.name, "kind": d.kind, "description": d.description} for d in registry.values()]
     if as_json:
         print_json(rows)
         return

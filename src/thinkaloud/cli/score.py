@@ -21,6 +21,9 @@ def score(
     creative: Annotated[
         Literal["guarded", "original"], typer.Option(help="How the heuristic domains are scored.")
     ] = "guarded",
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="RECIPE", help="Also score the domains that this recipe defines.")
+    ] = None,
 ) -> None:
     """Score completions: JSON lines in, rewards with their breakdown out.
 
@@ -29,16 +32,19 @@ def score(
 
     Example: thinkaloud score completions.jsonl > scores.jsonl
     """
+    from thinkaloud.config import load_recipe
+    from thinkaloud.domains import BUILTIN, registry_of
     from thinkaloud.rewards import score_lines
     from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
     from thinkaloud.sandbox.verdict import SandboxUnavailable
     from thinkaloud.storage.json_lines import bounded_lines
 
+    registry = registry_of(load_recipe(recipe)) if recipe else BUILTIN
     bad = 0
     try:
         with _open_lines(file) as source:
             lines = (line for _, line in bounded_lines(source, MAX_LINE_CHARACTERS))
-            for result in score_lines(lines, creative=creative):
+            for result in score_lines(lines, creative=creative, registry=registry):
                 bad += "error" in result
                 print_json(result)
     except SandboxUnavailable as error:

@@ -75,7 +75,7 @@ def train(
     Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
     """
     from thinkaloud.config import parse_recipe_text, read_recipe_text
-    from thinkaloud.data.pool import check_domains
+    from thinkaloud.domains import registry_of
     from thinkaloud.durations import seconds_until, session_clock
     from thinkaloud.errors import UserError
 
@@ -83,7 +83,7 @@ def train(
     text = read_recipe_text(recipe)
     overrides = with_engine(with_mesh(with_data_dir(overrides, data_dir), mesh), engine)
     loaded = parse_recipe_text(text, overrides, where=str(recipe))
-    check_domains(loaded.data)
+    registry_of(loaded)  # raises UserError
     if dry_run:
         print(json.dumps(loaded.resolved(), indent=1, ensure_ascii=False))
         return

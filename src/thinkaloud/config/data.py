@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from thinkaloud.config.section import HeldOutShare, NotNegative, Section, Share
 from thinkaloud.config.sources import KNOWN_SOURCES
 from thinkaloud.errors import nearest
-from thinkaloud.records import DOMAINS
 
 
 class SourceConfig(Section):
@@ -81,8 +80,9 @@ class DataConfig(Section):
         for source in sources.values():
             own_name = source.get("domain") if isinstance(source, dict) else getattr(source, "domain", None)
             named += [own_name] if isinstance(own_name, str) else []
-        own = [name for name in dict.fromkeys(named) if name not in DOMAINS]
-        return {**values, "domains": (*(name for name in DOMAINS if name in named), *own)}
+        usual = dict.fromkeys(name for names in KNOWN_SOURCES.values() for name in names)
+        own = [name for name in dict.fromkeys(named) if name not in usual]
+        return {**values, "domains": (*(name for name in usual if name in named), *own)}
 
     @model_validator(mode="after")
     def _known(self) -> DataConfig:
@@ -91,7 +91,7 @@ class DataConfig(Section):
         for name, source in self.sources.items():
             _check_source(name, source)
         if not self.domains:
-            raise ValueError("domains is empty: name at least one of " + ", ".join(DOMAINS))
+            raise ValueError("domains is empty: name at least one; `thinkaloud domains` lists them")
         if len(set(self.domains)) != len(self.domains):
             raise ValueError("domains names one twice; each may stand once")
         for name in self.generated:
@@ -120,11 +120,5 @@ def _check_source(name: str, source: SourceConfig) -> None:
         )
     if not source.domain:
         raise ValueError(
-            f"sources.{name}: a source of your own needs domain, one of {', '.join(DOMAINS)} or a new name"
-        )
-    scored_as = source.scored_as or source.domain
-    if scored_as not in DOMAINS:
-        raise ValueError(
-            f"sources.{name}: {source.domain!r} is a domain of your own; say with scored_as whose verifier scores it, "
-            f"one of {', '.join(DOMAINS)}"
+            f"sources.{name}: a source of your own needs domain: one that `thinkaloud domains` lists, or a new name"
         )

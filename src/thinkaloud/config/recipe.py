@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from thinkaloud.config.data import DataConfig
+from thinkaloud.config.domains import DomainConfig
 from thinkaloud.config.judge import JudgeConfig
 from thinkaloud.config.section import (
     Decay,
@@ -252,6 +253,8 @@ class Recipe(Section):
     model: ModelSource
     """Where the weights come from; a plain string is its `source`."""
     data: DataConfig = DataConfig()
+    domains: dict[str, DomainConfig] = Field(default_factory=dict)
+    """Domains of your own, by name."""
     prompt: PromptConfig = PromptConfig()
     mixture: MixtureConfig = MixtureConfig()
     lora: LoraConfig = LoraConfig()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from thinkaloud.records import DOMAINS
-
 KNOWN_SOURCES: dict[str, tuple[str, ...]] = {
-    "starter": DOMAINS,
+    "starter": (
+        *("math", "coding", "science", "logic"),
+        *("creative_writing", "creative_ideation", "summarization"),
+    ),
     "gsm8k": ("math",),
     "mbpp": ("coding",),
     "sciq": ("science",),

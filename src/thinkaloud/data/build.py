@@ -26,16 +26,17 @@ from thinkaloud.data.curate import (
 from thinkaloud.data.decontaminate import Contamination
 from thinkaloud.data.generators import generate_logic, generate_math
 from thinkaloud.data.ledger import Ledger
-from thinkaloud.data.pool import Pool, check_domains
+from thinkaloud.data.pool import Pool
 from thinkaloud.data.read import OpenSource, Unavailable, open_source
 from thinkaloud.data.rows import Rejection
 from thinkaloud.data.sources import SOURCES
-from thinkaloud.data.starter import load_starter
+from thinkaloud.data.starter import has_starter, load_starter
 from thinkaloud.data.store import link_pool, open_pool, write_pool
+from thinkaloud.domains import registry_of
 from thinkaloud.domains.base import CodeRunner
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import DOMAINS, Task
+from thinkaloud.records import Task
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 from thinkaloud.seeding import derive_seed
 
@@ -64,7 +65,8 @@ def build_pool(
             start.
     """
     config, rollout = recipe.data, recipe.rollout
-    check_domains(config)
+    registry = registry_of(recipe)
+    registry.load_scorers()
     ledger = Ledger()
     opened, missing = _open(config, note)
     tasks = _gather(config, opened, derive_seed(recipe.seed, "data"), ledger, progress)
@@ -74,10 +76,11 @@ def build_pool(
         contract,
         max_prompt_tokens=rollout.max_prompt_tokens,
         max_new_tokens=rollout.max_new_tokens,
+        registry=registry,
         progress=progress,
     )
     with _sandbox(recipe, tasks) as sandbox:
-        tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, progress=progress)
+        tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, registry=registry, progress=progress)
     tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, progress=progress)
     tasks = drop_contaminated(tasks, ledger, _evaluation_sets(config), progress)
     tasks = split_by_hash(tasks, validation_share=config.validation_share, test_share=config.test_share)
@@ -117,7 +120,7 @@ def place_pool(
     Raises:
         UserError: As `build_pool`, or the given pool was built from other settings.
     """
-    check_domains(recipe.data)
+    registry_of(recipe)  # raises UserError
     if given is None:
         return build_pool(recipe, contract, place, progress=progress, note=note)
     pool = open_pool(given)
@@ -193,7 +196,7 @@ def _counted(tasks: list[Task], ledger: Ledger) -> list[Task]:
 
 def _starter(name: str) -> list[Task]:
     """The starter tasks of a domain; a domain of the user's own has none."""
-    return load_starter(name) if name in DOMAINS else []
+    return load_starter(name) if has_starter(name) else []
 
 
 def _read(opened: OpenSource, domains: Sequence[str], ledger: Ledger, progress: Progress) -> Iterator[Task]:
@@ -237,7 +240,7 @@ def _evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
         if name in SOURCES:
             options, name = SourceConfig(splits=(split or "test",)), name
         elif Path(entry).exists():
-            options, name = SourceConfig(path=entry, domain=DOMAINS[0], answer="question"), entry
+            options, name = SourceConfig(path=entry, domain="questions", answer="question"), entry
         else:
             raise UserError(
                 f"data.evaluation_sets: {entry!r} is neither a known set{nearest(name, SOURCES)} nor a file; write "

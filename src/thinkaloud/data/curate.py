@@ -15,7 +15,7 @@ from thinkaloud.data.decontaminate import Contamination
 from thinkaloud.data.ledger import Ledger
 from thinkaloud.data.near_duplicates import find_near_duplicates
 from thinkaloud.data.words import normalized
-from thinkaloud.domains import domain
+from thinkaloud.domains import Registry
 from thinkaloud.domains.base import CodeRunner
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Task
@@ -38,6 +38,7 @@ def fit_tokens(
     *,
     max_prompt_tokens: int,
     max_new_tokens: int,
+    registry: Registry,
     progress: Progress,
 ) -> list[Task]:
     """The tasks whose prompt, and in verifiable domains whose gold answer, fits the token limits.
@@ -53,7 +54,7 @@ def fit_tokens(
         if prompt_tokens > max_prompt_tokens:
             ledger.drop(task, f"prompt over {max_prompt_tokens} tokens")
             continue
-        if domain(task.domain).kind == "verifiable" and _answer_tokens(task, "-", contract) > max_new_tokens:
+        if registry.is_verifiable(task.domain) and _answer_tokens(task, "-", contract) > max_new_tokens:
             if needs_check(task):
                 ledger.drop(task, f"answer over {max_new_tokens} tokens")
                 continue
@@ -82,6 +83,7 @@ def check_answers(
     contract: PromptContract,
     *,
     sandbox: CodeRunner | None,
+    registry: Registry,
     progress: Progress,
 ) -> list[Task]:
     """The tasks whose gold answer passes its own verifier; reference code runs in the sandbox."""
@@ -90,7 +92,8 @@ def check_answers(
     for first in range(0, len(unchecked), GOLD_BATCH):
         progress(first, len(unchecked), "gold answers checked")
         batch = unchecked[first : first + GOLD_BATCH]
-        for task, check in zip(batch, check_golds(batch, contract=contract, sandbox=sandbox), strict=True):
+        checks = check_golds(batch, contract=contract, sandbox=sandbox, registry=registry)
+        for task, check in zip(batch, checks, strict=True):
             if check.passed:
                 kept.append(task)
             else:

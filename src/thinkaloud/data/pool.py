@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import Any, overload
 
-from thinkaloud.config import DataConfig
-from thinkaloud.domains import domain, register_alias
-from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
 
 
@@ -140,22 +137,3 @@ def group_by_domain(tasks: Iterable[Task]) -> dict[str, list[Task]]:
 def place_of(task: Task, domains: Sequence[str]) -> tuple[int, int, bool]:
     """Where a task stands in a pool: by domain, by split, those with a rationale first."""
     return domains.index(task.domain), SPLITS.index(task.split), not task.rationale
-
-
-def check_domains(config: DataConfig) -> None:
-    """Register the domains that a recipe makes its own, and check all that it names.
-
-    Raises:
-        UserError: one is not registered, or contradicts another.
-    """
-    for source, table in config.sources.items():
-        if table.domain is not None:
-            try:
-                register_alias(table.domain, table.scored_as or table.domain)
-            except UserError as error:
-                raise UserError(f"data.sources.{source}: {error}") from None
-    for name in config.domains:
-        try:
-            domain(name)
-        except UserError as error:
-            raise UserError(f"data.domains: {error}") from None

@@ -6,6 +6,7 @@ One JSON lines file per domain. `choices` are rendered into the question when a 
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from thinkaloud.domains.choices import with_options
@@ -17,18 +18,26 @@ LICENSE = "Apache-2.0"
 MAX_LINE_BYTES = 1 << 20
 
 
+def has_starter(domain: str) -> bool:
+    """Whether the starter pool has tasks of a domain."""
+    return _file(domain).is_file()
+
+
 def load_starter(domain: str) -> list[Task]:
     """The starter tasks of one domain, in file order.
 
     Raises:
         UserError: There are no starter tasks for this domain.
     """
-    starter = resources.files("thinkaloud.data").joinpath("starter")
-    known = sorted(file.name.removesuffix(".jsonl") for file in starter.iterdir())
-    if domain not in known:
-        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(known)})")
-    with starter.joinpath(f"{domain}.jsonl").open("rb") as file:
+    if not has_starter(domain):
+        there = sorted(file.name.removesuffix(".jsonl") for file in _file(domain).parent.iterdir())
+        raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(there)})")
+    with _file(domain).open("rb") as file:
         return [_task(domain, parse_object(line, MAX_LINE_BYTES)) for _, line in bounded_lines(file, MAX_LINE_BYTES)]
+
+
+def _file(domain: str) -> Path:
+    return Path(str(resources.files("thinkaloud.data"))) / "starter" / f"{domain}.jsonl"
 
 
 def _task(domain: str, row: dict[str, Any]) -> Task:

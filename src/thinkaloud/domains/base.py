@@ -47,8 +47,15 @@ BatchScorer = Callable[[Sequence[Item], CodeRunner | None], list[DomainScore]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """One domain. `score_many` is given where scoring many answers at once is cheaper than one by one; `runs_code`
-    says that scoring needs a sandbox."""
+    """One domain.
+
+    Attributes:
+        kind: `verifiable`: answers are right or wrong. `heuristic`: the scorer grades them.
+        description: How answers are scored, in one line.
+        score_many: Given if scoring many answers at once is cheaper than one by one.
+        runs_code: Scoring needs a sandbox.
+        uses_choices: Scoring uses the options of a task.
+    """
 
     name: str
     kind: Kind
@@ -56,6 +63,7 @@ class Domain:
     score: Scorer
     score_many: BatchScorer | None = None
     runs_code: bool = False
+    uses_choices: bool = False
 
     def score_batch(
         self, items: Sequence[tuple[Task, str, str]], sandbox: CodeRunner | None = None

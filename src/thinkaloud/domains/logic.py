@@ -67,4 +67,5 @@ DOMAIN = Domain(
     kind="verifiable",
     description="yes or no (true or false) as a whole word, one polarity only",
     score=score,
+    uses_choices=True,
 )

@@ -41,6 +41,9 @@ class Registry(Mapping[str, Domain]):
     def __len__(self) -> int:
         return len(self._domains)
 
+    def __hash__(self) -> int:
+        return hash(tuple(self._domains))
+
     def domain(self, name: str) -> Domain:
         """The domain called `name`.
 
@@ -54,6 +57,12 @@ class Registry(Mapping[str, Domain]):
     def is_verifiable(self, name: str) -> bool:
         """Whether answers of a domain are right or wrong; raises UserError for an unknown name."""
         return self.domain(name).kind == "verifiable"
+
+    def load_scorers(self) -> None:
+        """Load the scorer files, so that a wrong path is reported before long work; raises UserError."""
+        for domain in self._domains.values():
+            if isinstance(domain.score, ScorerFile):
+                domain.score.load()
 
     def with_domains(self, domains: Iterable[Domain]) -> Registry:
         """A registry with these domains too."""

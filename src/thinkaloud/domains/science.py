@@ -45,4 +45,5 @@ DOMAIN = Domain(
     description="the right option by letter or text (both must agree); free text after case, articles, punctuation "
     "and plural are set aside",
     score=score,
+    uses_choices=True,
 )

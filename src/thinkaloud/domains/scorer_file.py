@@ -83,14 +83,15 @@ def _module(key: str, path: Path, modified: int) -> ModuleType:
     return module
 
 
-def _problem(found: object) -> str:
+def _problem(found: Any) -> str:
     """What is wrong with a scorer's return value; empty if nothing is."""
     if not isinstance(found, DomainScore):
         return f"expected a DomainScore, found {type(found).__name__}; return correct(), wrong() or no_answer()"
-    if not isinstance(found.status, Status):
+    value: Any = found.value
+    if found.status not in tuple(Status):
         return f"expected a Status in status, found {found.status!r:.60}"
-    if not isinstance(found.value, int | float) or not math.isfinite(found.value) or not 0 <= found.value <= FULL:
-        return f"expected a value from 0 to {FULL}, found {found.value!r:.60}"
+    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= FULL + 1e-9:
+        return f"expected a value from 0 to {FULL}, found {value!r:.60}"
     return ""
 
 

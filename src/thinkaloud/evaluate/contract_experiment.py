@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from thinkaloud.domains import Registry, registry_of
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.mismatches import MATCHED, MISMATCHES, description, first_difference, variants
 from thinkaloud.evaluate.paired import compare, sentence
@@ -80,19 +81,22 @@ def contract_experiment(
     for stale in folder.glob("*.parquet"):
         if stale.stem not in rows:
             stale.unlink()
+    registry = registry_of(session.recipe)
     summary = {
         "split": choice.source(session),
         "stage": stage,
         "n": len(tasks),
-        "variants": [_variant(name, prompts, rows) for name in prompts],
+        "variants": [_variant(name, prompts, rows, registry) for name in prompts],
     }
     write_text(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     clear(folder)
     return summary
 
 
-def _variant(name: str, prompts: dict[str, PromptContract], rows: dict[str, list[Row]]) -> dict[str, Any]:
-    rates = summarize(rows[name], tags=prompts[MATCHED].tags)
+def _variant(
+    name: str, prompts: dict[str, PromptContract], rows: dict[str, list[Row]], registry: Registry
+) -> dict[str, Any]:
+    rates = summarize(rows[name], registry, tags=prompts[MATCHED].tags)
     entry = {
         "name": name,
         "description": description(name),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from thinkaloud.domains import Registry
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.judge.judge import Judge, Outcome
 from thinkaloud.judge.paid import answer_of
@@ -21,6 +22,7 @@ def marked(
     rows: Sequence[Row],
     judge: Judge,
     contract: PromptContract,
+    registry: Registry,
     check: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
@@ -30,7 +32,10 @@ def marked(
         check: called while requests are under way; what it raises ends the waiting.
         tell: told how many answers are asked about, then how many got no marks, with the commonest reason.
     """
-    answers = [answer_of(row.domain, row.question, row.text, row.finish, contract) for row in rows]
+    answers = [
+        None if registry.is_verifiable(row.domain) else answer_of(row.question, row.text, row.finish, contract)
+        for row in rows
+    ]
     shown = [answer for answer in answers if answer is not None]
     if judge.asks and shown:
         tell(f"the judge marks {len(shown)} answers")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from thinkaloud.domains import domain
-from thinkaloud.evaluate.rows import STAGE_LABELS, Row, in_order
+from thinkaloud.domains import Registry, in_order
+from thinkaloud.evaluate.rows import STAGE_LABELS, Row
 from thinkaloud.evaluate.statistics import mcnemar_exact
 from thinkaloud.records import Status
 
@@ -25,13 +25,21 @@ _NOUNS = {"format": "the format", "accuracy": "the right answer"}
 Test = Callable[[Row], bool | None]
 """Whether a row succeeds; None where the question does not arise."""
 
-MEASURES: dict[str, Test] = {
-    "format": lambda row: row.keeps_format,
-    "accuracy": lambda row: row.status == Status.CORRECT if domain(row.domain).kind == "verifiable" else None,
-}
+
+def keeps_format(row: Row) -> bool | None:
+    """The measure `format`."""
+    return row.keeps_format
 
 
-def compare(before: Sequence[Row], after: Sequence[Row], succeeds: Test = MEASURES["format"]) -> dict[str, Any]:
+def measures(registry: Registry) -> dict[str, Test]:
+    """What two stages are compared by."""
+    return {
+        "format": keeps_format,
+        "accuracy": lambda row: row.status == Status.CORRECT if registry.is_verifiable(row.domain) else None,
+    }
+
+
+def compare(before: Sequence[Row], after: Sequence[Row], succeeds: Test = keeps_format) -> dict[str, Any]:
     """One measure of two stages, on the tasks that both answered and that were scored in both.
 
     Where tasks have several samples, the first of each counts.
@@ -53,7 +61,9 @@ def compare(before: Sequence[Row], after: Sequence[Row], succeeds: Test = MEASUR
     return {"n": len(pairs), "gained": gained, "lost": lost, "p_value": mcnemar_exact(gained, lost)}
 
 
-def compare_stages(first: str, before: Sequence[Row], second: str, after: Sequence[Row]) -> list[dict[str, Any]]:
+def compare_stages(
+    first: str, before: Sequence[Row], second: str, after: Sequence[Row], registry: Registry
+) -> list[dict[str, Any]]:
     """Every measure of two stages, overall and by domain; a measure without pairs is left out.
 
     Returns:
@@ -61,7 +71,7 @@ def compare_stages(first: str, before: Sequence[Row], second: str, after: Sequen
         each domain.
     """
     found = []
-    for measure, succeeds in MEASURES.items():
+    for measure, succeeds in measures(registry).items():
         counts = compare(before, after, succeeds)
         if not counts["n"]:
             continue

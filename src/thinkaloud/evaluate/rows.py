@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.errors import UserError
-from thinkaloud.records import DOMAINS, Completion, Score, Status, Task
+from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.storage.atomic import replacing
 from thinkaloud.storage.unicode import well_formed
 
@@ -75,11 +75,6 @@ class Row:
     def keeps_format(self) -> bool:
         """True where reasoning and answer were found as the contract asks."""
         return Status(self.status) not in (Status.BAD_FORMAT, Status.TRUNCATED)
-
-
-def in_order(domains: Collection[str]) -> list[str]:
-    """Domains in the order of every table and chart; unknown ones last."""
-    return [name for name in DOMAINS if name in domains] + sorted(set(domains).difference(DOMAINS))
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

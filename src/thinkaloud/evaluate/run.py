@@ -18,6 +18,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.config.load import change_recipe
 from thinkaloud.config.recipe import ModelSource
 from thinkaloud.data.pool import group_by_domain
+from thinkaloud.domains import Registry, registry_of
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.answer import Decoding, evaluate, held_out
 from thinkaloud.evaluate.judged import Marking, marked
@@ -107,10 +108,10 @@ def judge_facts(judge: Judge | None) -> dict[str, Any]:
     return {"judge": {"model": judge.config.model, "rubric": fingerprint()}} if judge else {}
 
 
-def summarize(folder: Path, split: str, **more: Any) -> dict[str, Any]:
+def summarize(folder: Path, split: str, registry: Registry, **more: Any) -> dict[str, Any]:
     """Count the evaluated rows of a folder, and write its summary.json; `more` goes into it."""
     found = {path.stem: read_rows(path) for path in sorted(folder.glob("*.parquet")) if not path.name.startswith(".")}
-    summary = {**build_summary(split, found), **more}
+    summary = {**build_summary(split, found, registry), **more}
     write_summary(folder / "summary.json", summary)
     return summary
 
@@ -161,7 +162,11 @@ class Choice:
         """A name for the tasks, of letters that a folder may have, and the tasks themselves."""
         config = session.recipe.evaluate
         if self.tasks_file or self.data_set:
-            tasks = read_tasks(self.tasks_file) if self.tasks_file else read_set(self.data_set or "", self.data_dir)
+            tasks = (
+                read_tasks(self.tasks_file, registry_of(session.recipe))
+                if self.tasks_file
+                else read_set(self.data_set or "", self.data_dir)
+            )
             if self.tasks_per_domain:
                 tasks = held_out(group_by_domain(tasks), per_domain=self.tasks_per_domain)
             return f"{_plain(self.data_set or 'tasks')}-{digest(*(task.id for task in tasks))[:8]}", tasks
@@ -225,6 +230,7 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
     """
     choice.check()
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
+    registry = registry_of(session.recipe)
     name, tasks = choice.tasks(session)
     if choice.data_set and any(task.split == "train" for task in tasks):
         display.note(f"warning: {choice.data_set} gives rows to train on; a run may have seen them")
@@ -243,11 +249,11 @@ def evaluate_run(path: Path, choice: Choice, *, allow_contract_mismatch: bool, d
         for label, adapter in _models(session, run, policy, choice):
             marking: Marking = list
             if judge:
-                marking = partial(marked, judge=judge, contract=session.contract, tell=display.note)
+                marking = partial(marked, judge=judge, contract=session.contract, registry=registry, tell=display.note)
             evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding, marking=marking)
         clear(folder)
     told = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}
-    summary = summarize(folder, choice.source(session), **told, **judge_facts(judge))
+    summary = summarize(folder, choice.source(session), registry, **told, **judge_facts(judge))
     if not own:
         display.note(f"rows and summary: {folder}")
     return Evaluation(summary, folder, own)

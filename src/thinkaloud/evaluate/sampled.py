@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from thinkaloud.domains import domain
+from thinkaloud.domains import Registry
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.statistics import pass_at_k, rate_interval, wilson_interval
 from thinkaloud.prompt.parse import Tags, parse_completion
@@ -26,7 +26,7 @@ def by_task(rows: Sequence[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def sampled_rates(rows: Sequence[Row], tags: Tags | None = None) -> dict[str, Any]:
+def sampled_rates(rows: Sequence[Row], registry: Registry, tags: Tags | None = None) -> dict[str, Any]:
     """pass@k for k = 1, 2, 4, ... and the majority vote's accuracy, over the verifiable domains.
 
     Args:
@@ -37,7 +37,7 @@ def sampled_rates(rows: Sequence[Row], tags: Tags | None = None) -> dict[str, An
         `pass_at`: {k: {"rate", "interval" (bootstrap over tasks)}}, for k up to the fewest samples of any task;
         `majority`: {"n", "rate", "interval" (Wilson)}; each empty where it does not arise.
     """
-    groups = [group for group in by_task(rows) if domain(group[0].domain).kind == "verifiable"]
+    groups = [group for group in by_task(rows) if registry.is_verifiable(group[0].domain)]
     fewest = min(map(len, groups), default=0)
     sizes = [k for k in (1, 2, 4, 8, 16, 32, 64, 128) if k <= fewest]
     passes: dict[str, dict[str, Any]] = {}

@@ -19,10 +19,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from thinkaloud.domains import domain
+from thinkaloud.domains import Registry, in_order
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
-from thinkaloud.evaluate.rows import STAGE_LABELS, STAGES, Row, in_order, replace_file
+from thinkaloud.evaluate.rows import STAGE_LABELS, STAGES, Row, replace_file
 from thinkaloud.evaluate.sampled import by_task, sampled_rates
 from thinkaloud.evaluate.statistics import bootstrap_interval, rate_interval, wilson_interval
 from thinkaloud.prompt.parse import OutsideText, Tags, parse_completion
@@ -35,11 +35,12 @@ RULES: tuple[OutsideText, ...] = ("reject", "allow")
 """What the format says of text outside the tags; rates are given under both, so that figures can be compared."""
 
 
-def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any]:
+def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = None) -> dict[str, Any]:
     """Rates and means of one stage, overall and by domain.
 
     Args:
         rows: the stage's completions, any order.
+        registry: The domains of the run.
         tags: the contract's; the default ones without it.
 
     Returns:
@@ -63,14 +64,14 @@ def summarize(rows: Sequence[Row], *, tags: Tags | None = None) -> dict[str, Any
     """
     ordered = in_order({row.domain for row in rows})
     return {
-        "overall": _rates(rows, tags),
-        "domains": {name: _rates([row for row in rows if row.domain == name], tags) for name in ordered},
+        "overall": _rates(rows, registry, tags),
+        "domains": {name: _rates([row for row in rows if row.domain == name], registry, tags) for name in ordered},
     }
 
 
-def _rates(rows: Sequence[Row], tags: Tags | None) -> dict[str, Any]:
+def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[str, Any]:
     scored = [row for row in rows if not row.masked]
-    checked = [row for row in scored if domain(row.domain).kind == "verifiable"]
+    checked = [row for row in scored if registry.is_verifiable(row.domain)]
     kept = [row for row in checked if row.keeps_format]
     strict, lenient = (
         [
@@ -104,7 +105,7 @@ def _rates(rows: Sequence[Row], tags: Tags | None) -> dict[str, Any]:
         },
         "statuses": dict(Counter(row.status for row in rows).most_common()),
         "reasons": dict(Counter(row.reason for row in rows if row.reason).most_common()),
-        **(sampled_rates(scored, tags) if samples > 1 else {}),
+        **(sampled_rates(scored, registry, tags) if samples > 1 else {}),
         **_judge(rows),
     }
 
@@ -141,17 +142,19 @@ def _mean(key: str, name: str, rows: Sequence[Row], value: Callable[[Row], float
     return {key: sum(map(value, rows)) / len(rows), f"{name}_interval": list(bootstrap_interval(by_tasks))}
 
 
-def build_summary(split: str, stages: Mapping[str, Sequence[Row]], *, tags: Tags | None = None) -> dict[str, Any]:
+def build_summary(
+    split: str, stages: Mapping[str, Sequence[Row]], registry: Registry, *, tags: Tags | None = None
+) -> dict[str, Any]:
     """The object of `eval/summary.json`: every stage summarised, and each pair of stages compared on the same tasks."""
     names = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
     pairs = [(first, second) for i, first in enumerate(names) for second in names[i + 1 :]]
     return {
         "split": split,
-        "stages": {name: summarize(stages[name], tags=tags) for name in names},
+        "stages": {name: summarize(stages[name], registry, tags=tags) for name in names},
         "comparisons": [
             comparison
             for first, second in pairs
-            for comparison in compare_stages(first, stages[first], second, stages[second])
+            for comparison in compare_stages(first, stages[first], second, stages[second], registry)
         ],
     }
 

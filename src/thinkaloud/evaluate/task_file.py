@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.domains import domain
+from thinkaloud.domains import Registry
 from thinkaloud.errors import UserError, type_name
 from thinkaloud.records import Task, task_id
 from thinkaloud.storage.json_lines import bounded_lines, parse_object
@@ -15,7 +15,7 @@ _MAX_LINE_BYTES = 32 << 20
 REQUIRED = ("domain", "question", "answer")
 
 
-def read_tasks(path: Path) -> list[Task]:
+def read_tasks(path: Path, registry: Registry) -> list[Task]:
     """The tasks of a file, in order and without duplicates.
 
     A line is an object with `domain`, `question` and `answer`, and where the task has them `tests` (list of texts),
@@ -30,7 +30,7 @@ def read_tasks(path: Path) -> list[Task]:
             for number, line in bounded_lines(file, _MAX_LINE_BYTES):
                 if line.strip():
                     try:
-                        task = _task(parse_object(line, _MAX_LINE_BYTES), path.stem)
+                        task = _task(parse_object(line, _MAX_LINE_BYTES), path.stem, registry)
                     except UserError as error:
                         raise UserError(f"{path}, line {number}: {error}") from None
                     tasks.setdefault(task.id, task)
@@ -41,11 +41,11 @@ def read_tasks(path: Path) -> list[Task]:
     return list(tasks.values())
 
 
-def _task(row: dict[str, Any], source: str) -> Task:
+def _task(row: dict[str, Any], source: str, registry: Registry) -> Task:
     missing = [key for key in REQUIRED if key not in row]
     if missing:
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(missing)}")
-    name = domain(_text(row, "domain")).name
+    name = registry.domain(_text(row, "domain")).name
     question, choices = _text(row, "question"), _texts(row, "choices")
     if not question.strip():
         raise UserError("expected a question, found an empty one")

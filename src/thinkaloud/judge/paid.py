@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from thinkaloud.domains import FULL, domain
+from thinkaloud.domains import FULL
 from thinkaloud.judge.judge import Answer, Outcome, Ruling
 from thinkaloud.judge.rubric import HIGHEST, LOWEST, PARTS
 from thinkaloud.prompt.contract import PromptContract
@@ -20,10 +20,8 @@ from thinkaloud.prompt.parse import parse_completion
 from thinkaloud.records import Finish, Score, Status, Task
 
 
-def answer_of(domain_name: str, question: str, text: str, finish: str, contract: PromptContract) -> Answer | None:
-    """What there is to judge in a completion; None outside the heuristic domains, or where the format is broken."""
-    if domain(domain_name).kind != "heuristic":
-        return None
+def answer_of(question: str, text: str, finish: str, contract: PromptContract) -> Answer | None:
+    """What there is to judge in a completion of a heuristic domain; None if its format is broken."""
     parsed = parse_completion(
         text, truncated=finish == Finish.LENGTH, outside_text=contract.outside_text, tags=contract.tags
     )

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from thinkaloud.distributed.team import from_first
+from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.answer import evaluate, held_out
 from thinkaloud.evaluate.judged import marked
@@ -32,7 +33,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         context.display.note(f"deadline: no time to evaluate {stage}; `{again}` does it later")
         return
     tasks = held_out(context.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
-    began = session_clock()
+    began, registry = session_clock(), registry_of(context.recipe)
 
     def interrupt() -> None:
         context.stop.check()
@@ -43,9 +44,8 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         if context.judge is None:
             return list(rows)
         try:
-            return from_first(
-                partial(marked, rows, context.judge, context.session.contract, interrupt, context.display.note)
-            )
+            contract, note = context.session.contract, context.display.note
+            return from_first(partial(marked, rows, context.judge, contract, registry, interrupt, note))
         except _OutOfTime:
             context.display.note(f"deadline: {stage} is not judged; `{again} --judge` does it")
             return list(rows)
@@ -66,7 +66,9 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
     finally:
         if context.planner:
             context.planner.took("evaluation", session_clock() - began)
-    rates = summarize(context.run.evaluation, config.split, **judge_facts(context.judge))["stages"][stage]["overall"]
+    rates = summarize(context.run.evaluation, config.split, registry, **judge_facts(context.judge))["stages"][stage][
+        "overall"
+    ]
     context.display.note(f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from thinkaloud.evaluate.rows import in_order
+from thinkaloud.domains import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.course import WINDOW_NOTE, samples_of, trained_domains, windows
 from thinkaloud.report.run_data import Metrics, Run, lookup, number

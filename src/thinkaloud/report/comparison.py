@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.config.flat import flat
+from thinkaloud.domains import in_order
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
-from thinkaloud.evaluate.rows import in_order
 from thinkaloud.report.run_data import Run, load_run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, count_text, label, mean_text, rate_text, reward_text, seconds_text
@@ -54,7 +54,7 @@ def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
     first, *others = runs
     paired, unpaired = [], []
     for other in others:
-        tests = compare_stages(first, _last_rows(runs[first]), other, _last_rows(runs[other]))
+        tests = compare_stages(first, _last_rows(runs[first]), other, _last_rows(runs[other]), runs[first].registry)
         paired += tests
         unpaired += [] if tests else [other]
     results = {name: _result(run) for name, run in runs.items()}

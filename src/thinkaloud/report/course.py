@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from thinkaloud.evaluate.rows import in_order
+from thinkaloud.domains import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.tables import Table, change_text, plain_text

@@ -6,8 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from thinkaloud.domains import in_order
 from thinkaloud.evaluate.paired import compare_stages, sentence
-from thinkaloud.evaluate.rows import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.course import windows
@@ -193,7 +193,7 @@ def changes(run: Run) -> tuple[str, ...]:
         found = [
             comparison
             for first, second in itertools.combinations(names, 2)
-            for comparison in compare_stages(first, run.rows[first], second, run.rows[second])
+            for comparison in compare_stages(first, run.rows[first], second, run.rows[second], run.registry)
         ]
     sentences = []
     for entry in found:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.domains import BUILTIN, Registry, registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import STAGES, Row, read_rows
 from thinkaloud.evaluate.summary import build_summary, read_summary
@@ -43,6 +45,7 @@ class Run:
     contracts: dict[str, Any] = field(default_factory=dict)
     health: tuple[dict[str, Any], ...] = ()
     missing: tuple[str, ...] = ()
+    registry: Registry = BUILTIN
 
     @property
     def name(self) -> str:
@@ -83,6 +86,7 @@ def load_run(path: Path) -> Run:
 
     recipe = optional("recipe.toml", _text) or ""
     resolved = optional("resolved.json", _object) or {}
+    registry = optional("resolved.json", _registry) or BUILTIN if resolved else BUILTIN
     contract = optional("contract.json", _object) or {}
     metrics = optional("metrics.jsonl", _metrics) or {}
     environment = optional("environment.json", _object) or {}
@@ -92,7 +96,7 @@ def load_run(path: Path) -> Run:
     summary = optional("eval/summary.json", _summary) or {}
     if not summary and rows:
         try:
-            summary = build_summary(str(lookup(resolved, "evaluate", "split") or "unknown"), rows)
+            summary = build_summary(str(lookup(resolved, "evaluate", "split") or "unknown"), rows, registry)
             missing[-1] += "; its rates were computed again from the completions in eval/"
         except UserError as error:
             missing.append(f"the completions in eval/ cannot be counted ({error})")
@@ -107,6 +111,7 @@ def load_run(path: Path) -> Run:
     health = tuple(extra("health.jsonl", _lines) or ())
     return Run(
         path=path,
+        registry=registry,
         recipe=recipe,
         resolved=resolved,
         contract=contract,
@@ -141,6 +146,14 @@ def number(record: object, *keys: str) -> float | None:
     except OverflowError:
         return None
     return found if math.isfinite(found) else None
+
+
+def _registry(path: Path) -> Registry:
+    """The domains of the run; one whose recipe is of another version has at least the package's."""
+    try:
+        return registry_of(parse_recipe(_object(path)))
+    except UserError:
+        return BUILTIN
 
 
 def _text(path: Path) -> str:

@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thinkaloud.evaluate.rows import Row, in_order
+from thinkaloud.domains import in_order
+from thinkaloud.evaluate.rows import Row
 from thinkaloud.report.run_data import Run
 from thinkaloud.report.tables import label
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.base import CodeRunner
-from thinkaloud.records import DOMAINS
 from thinkaloud.rewards.bench import Outcome, load_trials, run_bench
 
 
@@ -20,9 +20,10 @@ def audit_rewards(*, sandbox: CodeRunner | None = None) -> dict[str, Any]:
     """
     trials = load_trials()
     guarded = run_bench(trials, sandbox=sandbox)
-    graded = [trial for trial in trials if trial.task.domain in DOMAINS[4:]]
-    original = run_bench(graded, creative="original") + [o for o in guarded if o.trial.task.domain in DOMAINS[:4]]
-    rows = [{**_row(name, guarded), "original": _row(name, original)} for name in DOMAINS]
+    heuristic = [trial for trial in trials if not BUILTIN.is_verifiable(trial.task.domain)]
+    verifiable = [outcome for outcome in guarded if BUILTIN.is_verifiable(outcome.trial.task.domain)]
+    original = run_bench(heuristic, creative="original") + verifiable
+    rows = [{**_row(name, guarded), "original": _row(name, original)} for name in BUILTIN]
     return {"passed": all(outcome.held for outcome in guarded), "domains": rows}
 
 

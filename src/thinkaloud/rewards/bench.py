@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from thinkaloud.domains import domain
+from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.base import CodeRunner, Creative
-from thinkaloud.records import DOMAINS, Completion, Finish, Score, Task, task_id
+from thinkaloud.records import Completion, Finish, Score, Task, task_id
 from thinkaloud.rewards.gold import gold_completion
 from thinkaloud.rewards.scoring import score_batch
 
@@ -74,7 +74,7 @@ def load_trials() -> list[Trial]:
     """All trials: the pairs of every domain, then the controls of each of their tasks."""
     tasks: dict[str, Task] = {}
     pairs: list[Trial] = []
-    for name in DOMAINS:
+    for name in BUILTIN:
         for row in _rows(name):
             if "honest" in row:
                 tasks[f"{name}/{row['task']}"] = task = _task(name, row)
@@ -89,8 +89,11 @@ def load_trials() -> list[Trial]:
 
 
 def _rows(name: str) -> Iterator[dict[str, Any]]:
-    for line in files("thinkaloud.rewards").joinpath("pairs", f"{name}.jsonl").read_text("utf-8").splitlines():
-        yield json.loads(line)
+    """The lines of a domain's pairs; none if it has no pairs."""
+    file = files("thinkaloud.rewards").joinpath("pairs", f"{name}.jsonl")
+    if file.is_file():
+        for line in file.read_text("utf-8").splitlines():
+            yield json.loads(line)
 
 
 def _task(name: str, row: dict[str, Any]) -> Task:
@@ -116,7 +119,7 @@ def _completion(task: Task, row: dict[str, str]) -> Completion:
 def _controls(tasks: dict[str, Task]) -> Iterator[Trial]:
     for key, task in tasks.items():
         gold = gold_completion(task)
-        heuristic = domain(task.domain).kind == "heuristic"
+        heuristic = not BUILTIN.is_verifiable(task.domain)
         others = [other for other in tasks.values() if other.answer.casefold() != task.answer.casefold()]
         nearest = min(others, key=lambda other: other.domain != task.domain)
         worse = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thinkaloud.domains import domain
+from thinkaloud.domains import BUILTIN, Registry
 from thinkaloud.domains.base import CodeRunner
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Score, Task
@@ -39,9 +39,10 @@ def check_gold(
     contract: PromptContract | None = None,
     sandbox: CodeRunner | None = None,
     minimum: float | None = None,
+    registry: Registry = BUILTIN,
 ) -> GoldCheck:
     """Whether a task's gold answer earns what it should; see `check_golds`."""
-    return check_golds([task], contract=contract, sandbox=sandbox, minimum=minimum)[0]
+    return check_golds([task], contract=contract, sandbox=sandbox, minimum=minimum, registry=registry)[0]
 
 
 def check_golds(
@@ -50,6 +51,7 @@ def check_golds(
     contract: PromptContract | None = None,
     sandbox: CodeRunner | None = None,
     minimum: float | None = None,
+    registry: Registry = BUILTIN,
 ) -> list[GoldCheck]:
     """Whether the gold answers of tasks earn what they should.
 
@@ -63,10 +65,12 @@ def check_golds(
     Returns:
         One check each; the reason of a failure is the score's status (`wrong`, `bad_format`, ...) or `below_minimum`.
     """
-    scores = score_batch(tasks, [gold_completion(task) for task in tasks], contract=contract, sandbox=sandbox)
+    scores = score_batch(
+        tasks, [gold_completion(task) for task in tasks], contract=contract, sandbox=sandbox, registry=registry
+    )
     checks = []
     for task, score in zip(tasks, scores, strict=True):
-        wanted = minimum if minimum is not None else 1.0 if domain(task.domain).kind == "verifiable" else 0.0
+        wanted = minimum if minimum is not None else 1.0 if registry.is_verifiable(task.domain) else 0.0
         if score.status.masked or score.reason is not None:
             reason: str | None = str(score.status)
         elif score.reward < wanted - _TOLERANCE:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from thinkaloud.domains import domain
+from thinkaloud.domains import BUILTIN, Registry
 from thinkaloud.domains.base import CodeRunner, Creative
 from thinkaloud.errors import UserError, nearest, type_name
 from thinkaloud.prompt.parse import OutsideText
@@ -30,6 +31,7 @@ def score_lines(
     outside_text: OutsideText = "reject",
     sandbox: CodeRunner | None = None,
     creative: Creative = "guarded",
+    registry: Registry = BUILTIN,
 ) -> Iterator[dict[str, Any]]:
     """Score JSON lines, in order.
 
@@ -45,28 +47,28 @@ def score_lines(
         For each line `{"reward", "status", "reason", "components", "explanation"}`, or for a bad one
         `{"error", "line"}` with its number, from 1; the other lines are scored regardless.
     """
+    score = partial(score_batch, outside_text=outside_text, sandbox=sandbox, creative=creative, registry=registry)
     batch: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             batch.append((number, line))
         if len(batch) == BATCH:
-            yield from _score_batch(batch, outside_text, sandbox, creative)
+            yield from _score_lines(batch, registry, score)
             batch = []
-    yield from _score_batch(batch, outside_text, sandbox, creative)
+    yield from _score_lines(batch, registry, score)
 
 
-def _score_batch(
-    batch: list[tuple[int, str]], outside_text: OutsideText, sandbox: CodeRunner | None, creative: Creative
+def _score_lines(
+    batch: list[tuple[int, str]], registry: Registry, score: Callable[[list[Task], list[Completion]], list[Score]]
 ) -> Iterator[dict[str, Any]]:
     errors: dict[int, str] = {}
     rows: dict[int, tuple[Task, Completion]] = {}
     for number, line in batch:
         try:
-            rows[number] = read_row(line)
+            rows[number] = read_row(line, registry)
         except UserError as error:
             errors[number] = str(error)
-    tasks, completions = [row[0] for row in rows.values()], [row[1] for row in rows.values()]
-    scores = score_batch(tasks, completions, outside_text=outside_text, sandbox=sandbox, creative=creative)
+    scores = score([task for task, _ in rows.values()], [completion for _, completion in rows.values()])
     by_number = dict(zip(rows, scores, strict=True))
     for number, _ in batch:
         yield {"error": errors[number], "line": number} if number in errors else as_dict(by_number[number])
@@ -83,7 +85,7 @@ def as_dict(score: Score) -> dict[str, Any]:
     }
 
 
-def read_row(line: str) -> tuple[Task, Completion]:
+def read_row(line: str, registry: Registry = BUILTIN) -> tuple[Task, Completion]:
     """The task and the completion of one line.
 
     Raises:
@@ -98,7 +100,7 @@ def read_row(line: str) -> tuple[Task, Completion]:
     if missing:
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(map(repr, missing))}")
     name = _string(row, "domain")
-    domain(name)
+    registry.domain(name)
     question = _string(row, "question")
     choices = _strings(row, "choices")
     if row.get("finish", "stop") not in tuple(Finish):

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from thinkaloud.domains import BUILTIN, Registry
 from thinkaloud.domains.base import Creative
 from thinkaloud.errors import UserError
 from thinkaloud.prompt.chat_templates import CHAT_TEMPLATES, QUESTION_SLOT, TASK_TEMPLATE
@@ -22,7 +23,12 @@ _BEFORE_QUESTION = TASK_TEMPLATE.partition(QUESTION_SLOT)[0]
 
 
 def reward_fn(
-    prompts: Collection[Any], completions: Collection[Any], *, creative: Creative = "guarded", **columns: Any
+    prompts: Collection[Any],
+    completions: Collection[Any],
+    *,
+    creative: Creative = "guarded",
+    registry: Registry = BUILTIN,
+    **columns: Any,
 ) -> list[float]:
     """Rewards in [0, 1], one a completion.
 
@@ -31,6 +37,7 @@ def reward_fn(
             gives it.
         completions: completion texts, or lists of chat messages of which the last counts.
         creative: how the heuristic domains are measured; bind it with `functools.partial`.
+        registry: the domains; for those of a recipe bind `registry_of(recipe)` in the same way.
         **columns: `domain` and `answer` always; `question`, `tests`, `setup` and `choices` where the domain needs
             them; others are ignored. A list column may also hold JSON text.
 
@@ -53,7 +60,7 @@ def reward_fn(
     rows = [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
     tasks = [_task(row) for row in rows]
     texts = [Completion(text=_text(completion)) for completion in completions]
-    scores = score_batch(tasks, texts, creative=creative)
+    scores = score_batch(tasks, texts, creative=creative, registry=registry)
     groups: dict[str, list[float]] = {}
     keys = [json.dumps(_plain(prompt), default=str, sort_keys=True) for prompt in prompts]
     for key, score in zip(keys, scores, strict=True):

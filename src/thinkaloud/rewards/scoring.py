@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from thinkaloud.domains import REGISTRY, DomainScore, domain
+from thinkaloud.domains import BUILTIN, DomainScore, Registry
 from thinkaloud.domains.base import CodeRunner, Creative, Item
 from thinkaloud.domains.original import score_original
 from thinkaloud.prompt.contract import PromptContract
@@ -30,6 +30,7 @@ def score_groups(
     contract: PromptContract | None = None,
     sandbox: CodeRunner | None = None,
     creative: Creative = "guarded",
+    registry: Registry = BUILTIN,
 ) -> list[RolloutGroup]:
     """The groups with a score for each completion; see `score_batch`, which scores all of them as one batch."""
     scores = iter(
@@ -39,6 +40,7 @@ def score_groups(
             contract=contract,
             sandbox=sandbox,
             creative=creative,
+            registry=registry,
         )
     )
     return [replace(group, scores=tuple(next(scores) for _ in group.completions)) for group in groups]
@@ -67,6 +69,7 @@ def score_batch(
     outside_text: OutsideText | None = None,
     sandbox: CodeRunner | None = None,
     creative: Creative = "guarded",
+    registry: Registry = BUILTIN,
 ) -> list[Score]:
     """Scores of completions, in order; those of coding run as one batch in the sandbox.
 
@@ -77,6 +80,7 @@ def score_batch(
         outside_text: a rule that goes before the contract's, for reporting rates under both.
         sandbox: where code is run; without one, a sandbox of this process is started when code has to be run.
         creative: how the heuristic domains are measured; `original` is there for comparison.
+        registry: the domains; those of a recipe are `registry_of(recipe)`.
 
     Returns:
         One score each. Its components sum to its reward.
@@ -90,7 +94,7 @@ def score_batch(
     scores: list[Score | None] = [None] * len(tasks)
     items: dict[str, list[tuple[int, Item]]] = {}
     for index, (task, completion) in enumerate(zip(tasks, completions, strict=True)):
-        name = domain(task.domain).name
+        name = registry.domain(task.domain).name
         parsed = _parse(completion, contract, outside_text)
         if parsed.reasoning is None or parsed.answer is None:
             scores[index] = _invalid(parsed)
@@ -98,10 +102,10 @@ def score_batch(
             items.setdefault(name, []).append((index, (task, parsed.reasoning, parsed.answer)))
     for name, entries in items.items():
         chosen = [item for _, item in entries]
-        if creative == "original" and REGISTRY[name].kind == "heuristic":
+        if creative == "original" and registry[name].kind == "heuristic":
             found = [score_original(task.question, reasoning, answer) for task, reasoning, answer in chosen]
         else:
-            found = REGISTRY[name].score_batch(chosen, sandbox)
+            found = registry[name].score_batch(chosen, sandbox)
         for (index, _), domain_score in zip(entries, found, strict=True):
             scores[index] = _valid(domain_score)
     return [found for found in scores if found is not None]

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from thinkaloud.records import DOMAINS, Completion, Task, task_id
+from thinkaloud.domains import BUILTIN
+from thinkaloud.records import Completion, Task, task_id
 from thinkaloud.rewards.bench import load_trials
 from thinkaloud.rewards.scoring import score_batch
 
-MEASURED = tuple(name for name in DOMAINS if name != "coding")
+MEASURED = tuple(name for name, domain in BUILTIN.items() if not domain.runs_code)
 
 _MATH = (
     *(("10", answer) for answer in ("10", "\\boxed{10}", "10 pens", "$10$", "He has 10 pens left.", "12")),

@@ -8,8 +8,8 @@ from thinkaloud.checkpoint.files import newest, restore_adapter, trained
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Pool
-from thinkaloud.data.pool import check_domains
 from thinkaloud.data.store import open_pool
+from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 from thinkaloud.prompt.contract import PromptContract
@@ -35,7 +35,7 @@ def open_run(
     recipe = recipe or parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
     files, built = open_contract(recipe)
     contract = PromptContract.load(run.contract, built.tokenizer, verify=not allow_contract_mismatch)
-    check_domains(recipe.data)
+    registry_of(recipe)  # raises UserError
     # a run that was carried elsewhere to be talked to may have left its tasks behind
     pool = open_pool(run.pool) if run.pool.exists() else Pool.of([], recipe.data.domains)
     return Session(recipe, files, contract, pool), run

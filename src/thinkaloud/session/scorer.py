@@ -9,7 +9,7 @@ from typing import Any
 
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import from_first, is_first, share
-from thinkaloud.domains import domain
+from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.judge import Judge, answer_of, paid
 from thinkaloud.prompt.contract import PromptContract
@@ -30,7 +30,9 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Grou
         UserError: Code would have to run on a machine that cannot contain it.
     """
     sandbox: Any = None
-    if any(domain(name).runs_code for name in recipe.data.domains):
+    registry = registry_of(recipe)
+    registry.load_scorers()
+    if any(registry[name].runs_code for name in recipe.data.domains):
         try:
             sandbox = Sandbox(
                 num_workers=recipe.rewards.sandbox_workers or None,
@@ -44,7 +46,9 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Grou
     def score(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
         def score_rows(rows: range) -> list[RolloutGroup]:
             own = groups[rows.start : rows.stop]
-            return score_groups(own, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative)
+            return score_groups(
+                own, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative, registry=registry
+            )
 
         return share(len(groups), score_rows)
 
@@ -64,9 +68,13 @@ def with_judge(
         interrupt: Called repeatedly while waiting for the judge; an exception from it ends the wait.
     """
 
+    registry = registry_of(recipe)
+
     def both(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
         answers = [
-            answer_of(group.task.domain, group.task.question, completion.text, completion.finish, contract)
+            None
+            if registry.is_verifiable(group.task.domain)
+            else answer_of(group.task.question, completion.text, completion.finish, contract)
             for group in groups
             for completion in group.completions
         ]

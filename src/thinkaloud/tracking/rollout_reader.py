@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from thinkaloud.domains import REGISTRY
+from thinkaloud.domains import BUILTIN
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.records import Status
 
@@ -57,7 +57,7 @@ def find_rollouts(directory: Path, wanted: Wanted) -> tuple[list[dict[str, Any]]
     bad: list[str] = []
     seen: set[str] = set()
     found = _chosen(_rows(files, wanted, bad, seen), wanted)
-    if wanted.domain is not None and not found and wanted.domain not in seen.union(REGISTRY):
+    if wanted.domain is not None and not found and wanted.domain not in seen.union(BUILTIN):
         raise UserError(f"no completion is of domain {wanted.domain!r}{nearest(wanted.domain, seen)}")
     return found, bad
 

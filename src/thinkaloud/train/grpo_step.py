@@ -21,6 +21,7 @@ from jax.profiler import TraceAnnotation
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.distributed.team import gather
+from thinkaloud.domains import registry_of
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
@@ -59,6 +60,7 @@ class GrpoTrainer:
     ) -> None:
         self.policy, self.reference, self.recipe = policy, reference, recipe
         self.score, self.interrupt = score, interrupt
+        self.registry = registry_of(recipe)
         self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
         self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
         self.objective = objective_of(recipe.grpo)
@@ -97,7 +99,13 @@ class GrpoTrainer:
             # A lower bound: the device is idle during scoring, and at times within rollout and update.
             "idle_share": (scored - sampled) / max(ended - began, 1e-9),
         }
-        metrics = {"stage": "grpo", "step": state.step, **learned, **outcome_metrics(groups), "seconds": seconds}
+        metrics = {
+            "stage": "grpo",
+            "step": state.step,
+            **learned,
+            **outcome_metrics(groups, self.registry),
+            "seconds": seconds,
+        }
         return StepResult(state, groups, metrics)
 
     def sample(self, state: TrainState, tasks: Sequence[Task]) -> list[RolloutGroup]:

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from thinkaloud.config.recipe import GrpoConfig
-from thinkaloud.domains import domain
+from thinkaloud.domains import Registry
 from thinkaloud.records import RolloutGroup, Score, Status
 from thinkaloud.train.loss import Sums
 
 
-def outcome_metrics(groups: Sequence[RolloutGroup]) -> dict[str, Any]:
+def outcome_metrics(groups: Sequence[RolloutGroup], registry: Registry) -> dict[str, Any]:
     """Reward, format rate and accuracy, overall and by domain, and token counts. Masked completions are left out."""
     counted = [(group.task.domain, score) for group in groups for score in group.scores if not score.status.masked]
     rewards = [score.reward for _, score in counted]
     domains: dict[str, Any] = {}
     for name in dict.fromkeys(group.task.domain for group in groups):
         own = [group for group in groups if group.task.domain == name]
-        rates = _rates([(domain_name, score) for domain_name, score in counted if domain_name == name])
+        rates = _rates([(domain_name, score) for domain_name, score in counted if domain_name == name], registry)
         domains[name] = rates | {"dead_groups": _without_signal(own)}
-    overall = _rates(counted)
+    overall = _rates(counted, registry)
     overall["truncated_rate"] = overall.pop("truncated")
     return {
         **overall,
@@ -87,12 +87,12 @@ def _first_iteration_first(parts: list[list[Sums]], inner_iterations: int) -> li
     ]
 
 
-def _rates(counted: list[tuple[str, Score]]) -> dict[str, Any]:
+def _rates(counted: list[tuple[str, Score]], registry: Registry) -> dict[str, Any]:
     if not counted:
         return {"n": 0, "reward": None, "format_rate": None, "accuracy": None, "truncated": None}
     scores = [score for _, score in counted]
     broken = sum(score.status in (Status.BAD_FORMAT, Status.TRUNCATED) for score in scores)
-    checked = [score for name, score in counted if domain(name).kind == "verifiable"]
+    checked = [score for name, score in counted if registry.is_verifiable(name)]
     correct = sum(score.status is Status.CORRECT for score in checked)
     return {
         "n": len(scores),

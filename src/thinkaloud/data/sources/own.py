@@ -12,6 +12,7 @@ from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required
 from thinkaloud.data.sources.choice import choice_task
 from thinkaloud.data.sources.yes_no import yes_or_no
+from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.choices import resolve_gold
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task
@@ -25,12 +26,12 @@ def own_source(name: str, config: SourceConfig) -> Source:
     """
     domain = config.domain or ""
     scored_as = config.scored_as or domain
-    if config.choices and scored_as not in ("science", "logic"):
+    if config.choices and scored_as in BUILTIN and not BUILTIN[scored_as].uses_choices:
         raise UserError(
             f"sources.{name}: expected no choices in a domain scored as {scored_as}, which has no options; "
             "use scored_as = 'science'"
         )
-    if scored_as == "coding" and not config.tests:
+    if scored_as in BUILTIN and BUILTIN[scored_as].runs_code and not config.tests:
         raise UserError(f"sources.{name}: coding needs tests, the column with the assertions that an answer must pass")
     named = (config.question, config.answer, config.rationale, config.choices, config.tests, config.setup)
 
@@ -48,7 +49,7 @@ def own_source(name: str, config: SourceConfig) -> Source:
 
 
 def _to_task(row: Values, name: str, config: SourceConfig, domain: str, scored_as: str) -> Task:
-    clean = clean_code if scored_as == "coding" else clean_text
+    clean = clean_code if config.tests else clean_text
     question = required(clean(_text(row, config.question)), "no question")
     rationale = rationale_of(_text(row, config.rationale))
     if config.choices and (choices := _texts(row, config.choices, "options are not a list")):

@@ -20,6 +20,7 @@ from tunix.rl.rollout.base_rollout import RolloutConfig
 from tunix.sft.metrics_logger import Mode
 
 from thinkaloud.config import Recipe
+from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import round_up
@@ -54,6 +55,7 @@ class TunixTrainer:
     ) -> None:
         self.policy, self.reference, self.recipe = policy, reference, recipe
         self.score, self.interrupt = score, interrupt
+        self.registry = registry_of(recipe)
         self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
         self.optimizer = optimizer_of(recipe)
         self.objective = objective_of(recipe.grpo)
@@ -152,7 +154,7 @@ class TunixTrainer:
             "total": ended - began,
             "idle_share": self._score_seconds / max(ended - began, 1e-9),  # Tunix waits for its reward function
         }
-        learned, outcome = self._update_metrics(state), outcome_metrics(self._groups)
+        learned, outcome = self._update_metrics(state), outcome_metrics(self._groups, self.registry)
         metrics = {"stage": "grpo", "step": after.step, **learned, **outcome, "seconds": seconds}
         return StepResult(after, self._groups, metrics)
 
