@@ -274,10 +274,21 @@ def _sandbox(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[CodeRunner | Non
         sandbox.close()
 
 
+FIXES = {
+    "prompt over": "raise rollout.max_prompt_tokens",
+    "answer over": "raise rollout.max_new_tokens",
+    "gold answer": "correct the gold answers, or the scorer of the domain",
+}
+"""What to do about a reason, by its first words."""
+
+
 def _nothing_left(name: str, ledger: Ledger) -> str:
     dropped = ledger.reasons(name)
     if not dropped:
         return f"no training task of domain {name!r}: no source has any; add one, or remove it from data.domains"
-    reasons = ", ".join(f"{count} by {reason}" for reason, count in dropped.items())
-    fix = "raise rollout.max_prompt_tokens" if any("prompt over" in r for r in dropped) else "see the reasons"
-    return f"no training task of domain {name!r} is left ({reasons}); {fix}"
+    reasons = "; ".join(
+        f"{count} rows: {reason} (first: {ledger.example(name, reason)})" for reason, count in dropped.items()
+    )
+    most = max(dropped, key=lambda reason: dropped[reason])
+    fix = next((fix for words, fix in FIXES.items() if most.startswith(words)), "change the rows or the recipe")
+    return f"no training task of domain {name!r} is left: {reasons}; {fix}"

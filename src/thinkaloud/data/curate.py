@@ -97,7 +97,8 @@ def check_answers(
             if check.passed:
                 kept.append(task)
             else:
-                ledger.drop(task, f"gold answer {str(check.reason).replace('_', ' ')}")
+                why = check.score.explanation if check.score.status.masked else ""
+                ledger.drop(task, f"gold answer {str(check.reason).replace('_', ' ')}", why)
     return kept
 
 

@@ -74,9 +74,14 @@ class Ledger:
         line.read += 1
         line.drop(rejection.reason, f"{rejection.row.split} row {rejection.row.number}: {rejection.example}")
 
-    def drop(self, task: Task, reason: str) -> None:
-        """Count a task that is left out."""
-        self.line(task.domain, task.source).drop(reason, task.question)
+    def drop(self, task: Task, reason: str, example: str = "") -> None:
+        """Count a task that is left out; the example is its question unless given."""
+        self.line(task.domain, task.source).drop(reason, example or task.question)
+
+    def example(self, domain: str, reason: str) -> str:
+        """The first example of a reason in a domain; empty if there is none."""
+        lines = (line for line in self._lines.values() if line.domain == domain)
+        return next((line.examples[reason] for line in lines if reason in line.examples), "")
 
     def note(self, task: Task, what: str) -> None:
         """Count a remark about a task that is kept nevertheless."""
