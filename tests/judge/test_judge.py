@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import email.utils
+import gzip
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from fake_endpoint import Fake, Said, serving
 
 from thinkaloud.config import JudgeConfig
 from thinkaloud.errors import UserError
-from thinkaloud.judge import Answer, Judge, Marks, Notice, Outcome, Ruling, open_judge
+from thinkaloud.judge import Answer, Judge, Marks, Notice, Outcome, Ruling, open_judge, pauses
 from thinkaloud.judge import judge as module
-from thinkaloud.judge.endpoint import FORMS
+from thinkaloud.judge.endpoint import FORMS, _LimitedBody
 
 KEY = "sk-SECRET-9f3b"
 
@@ -46,7 +48,10 @@ def outcomes(rulings: list[Ruling]) -> list[str]:
     return [str(ruling.outcome) for ruling in rulings]
 
 
-def test_marks_come_in_order_and_at_once(tmp_path: Path) -> None:
+def test_marks_come_in_order_and_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_BASE_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1/not-ours")  # no business of another endpoint
+
     def reply(_: int, asked: dict[str, Any]) -> Said:
         mark = number_of(asked)
         return Said(f'{{"reasoning": {mark}, "answer": {mark}, "overall": {mark}}}', seconds=0.05 * (mark % 3))
@@ -148,7 +153,7 @@ def test_waits_double_and_retry_after_is_honoured(tmp_path: Path, monkeypatch: p
         assert time.monotonic() - began < 20
     assert fake.calls == 1, "an hour is not waited out"
     assert [notice.state for notice in told] == ["raised"]
-    assert "the judge pauses, 1800 s to begin with" in told[0].message
+    assert "pauses, 1800 s" in told[0].message
 
 
 def test_a_slow_reply_is_a_failure(tmp_path: Path) -> None:
@@ -160,7 +165,7 @@ def test_a_slow_reply_is_a_failure(tmp_path: Path) -> None:
         fake.reply = lambda *_: Said(seconds=0.6)
         (ruling,) = rule(hopeless, answers(1, first=5))
     assert ruling.outcome is Outcome.FAILED
-    assert "no reply within judge.timeout_seconds = 0.2" in ruling.why
+    assert "judge.timeout_seconds = 0.2" in ruling.why
 
 
 @pytest.mark.parametrize(
@@ -188,6 +193,24 @@ def test_a_body_without_end_is_not_read_to_it(tmp_path: Path) -> None:
     assert "more than 1 MiB" in ruling.why
 
 
+def test_a_compressed_body_is_not_expanded(tmp_path: Path) -> None:
+    bomb = Said(body=gzip.compress(b" " * (64 << 20)), headers={"Content-Encoding": "gzip"})
+    with serving(lambda *_: bomb) as fake:
+        (ruling,) = rule(judge_at(fake, tmp_path, max_retries=0), answers(1))
+    assert ruling.outcome is Outcome.FAILED
+    assert "no chat completion" in ruling.why
+
+
+def test_a_body_that_drips_ends_at_the_time_limit() -> None:
+    class Drip(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                yield b" "
+
+    with pytest.raises(httpx2.ReadTimeout):
+        list(_LimitedBody(Drip(), time.monotonic() + 0.01))
+
+
 def test_forms_that_a_server_does_not_know_are_left_out(tmp_path: Path) -> None:
     def reply(_: int, asked: dict[str, Any]) -> Said:
         known = "response_format" not in asked
@@ -201,7 +224,7 @@ def test_forms_that_a_server_does_not_know_are_left_out(tmp_path: Path) -> None:
         fake.reply = lambda *_: Said(status=400, body=b'{"error": {"message": "too long"}}')
         (ruling,) = rule(judge, answers(1, first=7))
     assert ruling.outcome is Outcome.FAILED
-    assert ruling.why.endswith("says 400: too long")
+    assert "400: too long" in ruling.why
     assert fake.calls == 6
     assert "temperature" not in FORMS[-2]
 
@@ -222,6 +245,7 @@ def test_a_model_without_a_system_message_gets_all_in_one(tmp_path: Path) -> Non
 def test_a_dead_endpoint_is_left_alone_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module, "session_clock", lambda: now[0])
+    monkeypatch.setattr(pauses, "session_clock", lambda: now[0])
     told: list[Notice] = []
     with serving(lambda *_: Said(status=503)) as fake:
         judge = judge_at(fake, tmp_path, told, max_retries=1, pause_after=3)
@@ -229,18 +253,18 @@ def test_a_dead_endpoint_is_left_alone_and_found_again(tmp_path: Path, monkeypat
         assert fake.calls == 3
         assert outcomes(rule(judge, answers(6))) == ["silent"] * 6
         assert fake.calls == 3, "nobody asks in a pause"
-        now[0] += module.FIRST_PAUSE_SECONDS + 1
+        now[0] += pauses.FIRST_PAUSE_SECONDS + 1
         assert outcomes(rule(judge, answers(6))) == ["silent"] * 6
         assert fake.calls == 4, "one request tries"
         assert [notice.state for notice in told] == ["raised"]
-        now[0] += 2 * module.FIRST_PAUSE_SECONDS + 1
+        now[0] += 2 * pauses.FIRST_PAUSE_SECONDS + 1
         fake.reply = lambda *_: Said()
         assert outcomes(rule(judge, answers(6))) == ["judged"] * 6
-    assert [(notice.state, notice.message) for notice in told[1:]] == [("cleared", "the judge answers again")]
+    assert [notice.state for notice in told[1:]] == ["cleared"]
 
 
 def test_an_evaluation_waits_for_a_judge_that_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(pauses, "FIRST_PAUSE_SECONDS", 0.2)
     with serving(lambda number, _: Said(status=502) if number < 3 else Said()) as fake:
         judge = judge_at(fake, tmp_path, max_retries=3, pause_after=2, concurrency=2)
         assert outcomes(rule(judge, answers(6), patience=20)) == ["judged"] * 6
@@ -251,7 +275,7 @@ def test_nobody_at_home(tmp_path: Path) -> None:
         pass
     judge = judge_at(fake, tmp_path, pause_after=2, max_retries=0)
     assert outcomes(rule(judge, answers(4))) == ["failed", "failed", "silent", "silent"]
-    with pytest.raises(UserError, match=r"the judge gives no marks: http://127\.0\.0\.1:.*refused; start it"):
+    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:.*refused; start it"):
         judge_at(fake, tmp_path).check()
 
 
@@ -267,7 +291,7 @@ def test_a_wrong_key_or_address_is_said_at_once(tmp_path: Path, status: int, rem
         with pytest.raises(UserError) as caught:
             judge_at(fake, tmp_path).check()
         message = str(caught.value)
-        assert f"says {status}: no such [31mthing" in message.replace("  ", " ")
+        assert f"{status}: no such [31mthing" in message.replace("  ", " ")
         assert remedy in message
         assert fake.calls == 1
         later = judge_at(fake, tmp_path, told)  # the key was withdrawn in the night
@@ -275,7 +299,7 @@ def test_a_wrong_key_or_address_is_said_at_once(tmp_path: Path, status: int, rem
         assert fake.calls == 2
         assert outcomes(rule(later, answers(5))) == ["silent"] * 5
     assert [notice.state for notice in told] == ["raised"]
-    assert "the judge is not asked any more" in told[0].message
+    assert "disabled" in told[0].message
 
 
 def test_a_budget_of_calls_holds_to_the_end_of_the_run(tmp_path: Path) -> None:
@@ -290,9 +314,8 @@ def test_a_budget_of_calls_holds_to_the_end_of_the_run(tmp_path: Path) -> None:
         assert fake.calls == 4
         more = judge_at(fake, tmp_path, max_calls=6)
         assert sorted(outcomes(rule(more, answers(7)))) == ["judged"] * 6 + ["silent"]
-    assert [notice.message.partition(";")[0] for notice in told] == [
-        "the judge's budget is spent (judge.max_calls = 4)"
-    ] * 2, "once a session"
+    assert len(told) == 2, "once a session"
+    assert all("judge.max_calls = 4" in notice.message for notice in told)
 
 
 def test_retries_and_failures_count_in_the_budget(tmp_path: Path) -> None:
@@ -363,7 +386,7 @@ def test_the_key_is_sent_and_never_told(tmp_path: Path, monkeypatch: pytest.Monk
     echo = Said(status=500, body=json.dumps({"error": {"message": f"key {KEY} is overloaded"}}).encode())
     with serving() as fake:
         asked = JudgeConfig(base_url=fake.url, **config)
-        with pytest.raises(UserError, match="in the environment variable JUDGE_KEY_OF_TESTS, found none"):
+        with pytest.raises(UserError, match="JUDGE_KEY_OF_TESTS, found none"):
             open_judge(asked, tmp_path / "judge.jsonl")
         monkeypatch.setenv("JUDGE_KEY_OF_TESTS", f"{KEY}\nX-Evil: 1")
         with pytest.raises(UserError) as caught:

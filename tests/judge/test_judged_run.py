@@ -194,7 +194,7 @@ def test_a_judge_that_dies_in_the_night_stops_nothing(
 ) -> None:
     monkeypatch.setattr(pipeline, "build_report", lambda path: path)
     fake.reply = lambda *_: Said(status=401)
-    with pytest.raises(UserError, match=r"the judge gives no marks: .*says 401"):
+    with pytest.raises(UserError, match="401"):
         train(recipe_at(fake), tmp_path / "none")
     assert not (tmp_path / "none").exists()
     fake.asked.clear()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from thinkaloud.evaluate.rows import Row
-from thinkaloud.judge.judge import Judge, Outcome
+from thinkaloud.judge import Judge, Outcome
 from thinkaloud.judge.paid import answer_of
 from thinkaloud.prompt.contract import PromptContract
 
