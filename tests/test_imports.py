@@ -38,6 +38,9 @@ HEAVY = (
     "torch",
     "datasets",
     "tunix",
+    "openai",
+    "starlette",
+    "uvicorn",
 )
 
 

@@ -1,4 +1,4 @@
-"""Exports read back by our own loaders: weights, shape, prompt ids; what is refused, and what a failure leaves."""
+"""Exports read back by our own loaders: weights, shape, prompt ids; rejected exports, and failures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def flat(params: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def expect_the_contract(bundle: Bundle, files: ModelFiles, saved: Path) -> None:
-    """The exported tokenizer passes for the run's own, and gives its ids."""
+    """The exported tokenizer matches the run's own, and produces the same ids."""
     again = PromptContract.load(saved, load_tokenizer(files))
     assert again.fingerprint == bundle.contract.fingerprint
     for question in QUESTIONS:
@@ -152,7 +152,7 @@ def test_gguf_of_a_base_that_was_gguf(tiny_run: Path, tmp_path: Path) -> None:
     expect_the_contract(open_bundle(again, "trained"), resolve_model(str(merged.path)), merged.path / "contract.json")
 
 
-def test_what_gguf_cannot_say_is_refused_by_name(tiny_run: Path, tmp_path: Path) -> None:
+def test_models_without_a_gguf_form_are_rejected_by_name(tiny_run: Path, tmp_path: Path) -> None:
     bundle = open_bundle(tiny_run, "trained")
     with pytest.raises(UserError, match="query_scale"):
         write_gguf(replace(bundle, config=replace(bundle.config, query_scale=0.3)), "float16", tmp_path)
@@ -175,7 +175,7 @@ def test_the_card(tiny_run: Path, tmp_path: Path) -> None:
     assert "| overall | trained | 10 | 90 % [60, 98] | 50 % | 0.610 |" in card
     assert "- Training data, starter: Apache-2.0" in card
     assert open_bundle(tiny_run, "trained").contract.fingerprint[:16] in card
-    assert str(tiny_run.parent) not in card  # no place on this machine
+    assert str(tiny_run.parent) not in card  # no local path
 
 
 def test_licences_of_the_data_come_from_the_pool(tmp_path: Path) -> None:
@@ -192,10 +192,10 @@ def test_a_card_without_an_evaluation(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "tiny")
     (folder / "eval" / "summary.json").unlink()
     done = export_run(folder, "hf")
-    assert "The run holds no evaluation." in (done.path / "README.md").read_text(encoding="utf-8")
+    assert "no evaluation" in (done.path / "README.md").read_text(encoding="utf-8")
 
 
-def test_another_prompt_than_that_of_training_is_refused(tmp_path: Path) -> None:
+def test_another_prompt_than_in_training_is_rejected(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "tiny")
     text = (folder / "contract.json").read_text(encoding="utf-8")
     (folder / "contract.json").write_text(text.replace("Provide your reasoning", "Provide  your reasoning"))
@@ -230,10 +230,7 @@ class TestCommand:
     def test_mistakes(self, run: Run, tmp_path: Path) -> None:
         folder = make_run(tmp_path / "run", "tiny")
         assert "did you mean 'gguf'" in run("export", str(folder), "--format", "gguff").mistake
-        assert (
-            "expected float32 as the dtype of peft"
-            in run("export", str(folder), "--format", "peft", "--dtype", "q8_0").mistake
-        )
+        assert "expected float32" in run("export", str(folder), "--format", "peft", "--dtype", "q8_0").mistake
         assert "choose --stage trained" in run("export", str(folder), "--format", "peft", "--stage", "base").mistake
         assert "has no checkpoint" in run("export", str(folder), "--format", "hf", "--stage", "cold_start").mistake
         assert "no run directory" in run("export", str(tmp_path / "none"), "--format", "hf").mistake

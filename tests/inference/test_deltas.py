@@ -1,4 +1,4 @@
-"""Growing text, cut anywhere: the pieces add up to what the whole text parses to."""
+"""Growing text, cut anywhere: the pieces add up to the parts of the whole text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHOLE = "<reasoning> 2 and 2\nare  four \n</reasoning>\n <answer>4 < 5 </answer>
 
 
 def feed(text: str, cuts: list[int], rule: Any = "reject") -> dict[str, str]:
-    """What a client has put together, the text growing from cut to cut."""
+    """What a client has received, the text growing from cut to cut."""
     sent = ("", "")
     for end in [*sorted({min(cut, len(text)) for cut in cuts}), len(text)]:
         now = split_parts(text[:end], Tags(), rule, final=end == len(text))
@@ -46,7 +46,7 @@ def test_text_outside_the_tags_is_dropped_where_the_contract_allows_it() -> None
 
 
 @given(st.lists(st.integers(0, len(WHOLE))))
-def test_a_valid_text_comes_as_it_is_parsed(cuts: list[int]) -> None:
+def test_a_valid_text_is_split_as_it_is_parsed(cuts: list[int]) -> None:
     parsed = parse_completion(WHOLE)
     assert feed(WHOLE, cuts) == {"reasoning_content": parsed.reasoning, "content": parsed.answer}
 

@@ -1,4 +1,4 @@
-"""Waits that take no time, and no way through a proxy."""
+"""Short waits, and no proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on loopback that says what a test wants, and remembers what it was asked."""
+"""An OpenAI-compatible endpoint on loopback with scripted replies, which records its requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Said:
 
 
 Reply = Callable[[int, dict[str, Any]], Said]
-"""From the number of a request, from 0, and its body."""
+"""The reply to a request, given its number (from 0) and its body."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ def serving(reply: Reply = lambda number, asked: Said()) -> Iterator[Fake]:
                 self.end_headers()
                 self.wfile.write(body)
             except OSError:
-                pass  # who asked has gone
+                pass  # the client has disconnected
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -1,4 +1,4 @@
-"""A whole run with a judge: rewards, metrics, evaluation, report; cut off and resumed; the key nowhere on the disk."""
+"""A whole run with a judge: rewards, metrics, evaluation, report; cut off and resumed; the key never on disk."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ KEY = "sk-SECRET-71c2"
 
 
 def reply(number: int, asked: dict[str, Any]) -> Said:
-    """Marks that depend on the answer alone."""
+    """Marks that depend only on the answer."""
     mark = 1 + len(asked["messages"][1]["content"]) % 10
     return Said(json.dumps({"reasoning": mark, "answer": 5, "overall": 11 - mark}))
 
@@ -116,7 +116,7 @@ def test_a_run_with_a_judge(
     train(recipe_at(fake), whole)
     paid_for = fake.calls
 
-    # what it leaves behind
+    # what the run contains
     rows = steps(whole)
     judged = [row["judge"]["judged"] + row["judge"]["cached"] for row in rows]
     assert sum(judged) > 0
@@ -137,7 +137,7 @@ def test_a_run_with_a_judge(
     for file in whole.rglob("*"):
         assert file.is_dir() or KEY.encode() not in file.read_bytes(), file
 
-    # cut off before a checkpoint, and resumed: the same numbers, and nothing paid twice; one report is enough
+    # interrupted before a checkpoint and resumed: equal numbers, no request twice; one report suffices
     monkeypatch.setattr(pipeline, "build_report", lambda path: path)
     real, fake.asked[:] = GrpoTrainer.update, []
 
@@ -157,7 +157,7 @@ def test_a_run_with_a_judge(
             assert ours[key] == theirs[key]
     assert read_rows(broken / "eval" / "trained.parquet") == trained
 
-    # `thinkaloud eval`: known marks are shown again without asking; another judge is asked where it is wanted
+    # `thinkaloud eval`: cached marks are shown without requests; another judge is used on demand
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["thinkaloud", *arguments])
         with pytest.raises(SystemExit) as end:
@@ -188,12 +188,12 @@ def test_a_run_with_a_judge(
 
 
 @pytest.mark.slow
-def test_a_judge_that_dies_in_the_night_stops_nothing(
+def test_a_judge_that_fails_during_a_run_stops_nothing(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "build_report", lambda path: path)
     fake.reply = lambda *_: Said(status=401)
-    with pytest.raises(UserError, match=r"the judge gives no marks: .*says 401"):
+    with pytest.raises(UserError, match="401"):
         train(recipe_at(fake), tmp_path / "none")
     assert not (tmp_path / "none").exists()
     fake.asked.clear()

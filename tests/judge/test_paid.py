@@ -1,4 +1,4 @@
-"""The judge's part of a reward, by hand; one scale a group; what there is to judge at all."""
+"""The judge's share of a reward, by hand; one scale per group; which answers are judged."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def test_shares_by_hand() -> None:
     assert paid([STORY], [SCORE], [worst], 1.0)[0].reward == pytest.approx(0.2)
 
 
-def test_no_marks_are_masked_and_never_paid_nothing() -> None:
+def test_failed_judging_is_masked_and_never_scored_zero() -> None:
     (found,) = paid([STORY], [SCORE], [FAILED], 0.5)
     assert (found.status, found.components) == (Status.UNSCORABLE, {})
     assert found.status.masked
     assert found.explanation == "the judge gave no marks: no mark"
 
 
-def test_a_group_is_paid_on_one_scale() -> None:
+def test_a_group_is_scored_on_one_scale() -> None:
     tasks = [STORY] * 3 + [OTHER] * 2
     found = paid(tasks, [SCORE] * 5, [JUDGED, SILENT, FAILED, JUDGED, FAILED], 0.5)
-    assert found[:3] == [SCORE] * 3, "the judge was silent about one of them"
+    assert found[:3] == [SCORE] * 3, "one of them is silent"
     assert found[3].reward != SCORE.reward
     assert found[4].status is Status.UNSCORABLE
     broken = Score(reward=0.0, status=Status.BAD_FORMAT)

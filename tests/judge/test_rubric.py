@@ -1,4 +1,4 @@
-"""What the judge is asked, with hostile text in it, and which replies are marks."""
+"""Requests with hostile text in them, and which replies are valid marks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_nothing_inside_the_quotation_can_end_it(text: str) -> None:
         assert tags == ["<task>", "</task>", "<reasoning>", "</reasoning>", "<answer>", "</answer>"]
         assert "[INST]" not in user
         assert "[/INST]" not in user
-        assert user.endswith('{"reasoning": N, "answer": N, "overall": N}'), "the last word is ours"
+        assert user.endswith('{"reasoning": N, "answer": N, "overall": N}'), "the reminder comes last"
         assert "10/10" not in system
         user.encode()
 
@@ -78,7 +78,7 @@ def test_marks_and_their_quality() -> None:
         " " * 70_000,
     ],
 )
-def test_anything_else_is_no_mark(reply: str) -> None:
+def test_other_replies_are_rejected(reply: str) -> None:
     with pytest.raises(ValueError, match="expected") as caught:
         read_marks(reply)
     assert len(str(caught.value)) < 400

@@ -1,4 +1,4 @@
-"""The rollout against the plain way: every token the argmax, the same log-probabilities, whatever the batching."""
+"""The rollout against plain forward passes: argmax tokens, equal log-probabilities, independent of the batching."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ run = jax.jit(forward, static_argnames=("config", "scale", "collect"))
 
 
 def adapter_of(model: Model) -> Any:
-    """An adapter that changes the model visibly."""
+    """An adapter with a clear effect on the model."""
     adapter = init_adapter(model.config, 2, TARGETS, seed=3)
     return jax.tree.map(lambda leaf: leaf + 0.02, adapter)
 
@@ -64,7 +64,7 @@ def test_log_probabilities_are_the_trainers(tiny_model: Model) -> None:
 
 
 def test_a_completion_holds_its_stop_token_and_nothing_after_it(tiny_model: Model) -> None:
-    """Invariant 2, the rollout's half: with many stop tokens most rows end early, at all kinds of lengths."""
+    """Invariant 2, the rollout's half: with many stop tokens most rows end early, at various lengths."""
     stops = [1, 4, *range(0, 261, 12)]
     finished = 0
     for group in sampled(tiny_model, stop_ids=stops, group_size=8, max_new_tokens=30):
@@ -90,7 +90,7 @@ def test_rows_do_not_depend_on_the_batch_nor_on_closer_packing(tiny_model: Model
             assert one.token_ids[: len(other.token_ids)] == other.token_ids
 
 
-def test_the_noise_of_another_step_is_another_noise(tiny_model: Model) -> None:
+def test_another_seed_gives_other_noise(tiny_model: Model) -> None:
     """Invariant 5: reproducible, never repeated."""
     first, again, other = (sampled(tiny_model, seed=seed) for seed in (11, 11, 12))
     assert first == again
@@ -98,7 +98,7 @@ def test_the_noise_of_another_step_is_another_noise(tiny_model: Model) -> None:
     assert len(set(texts)) == len(texts)
 
 
-def test_pad_may_be_a_stop_token_and_stand_in_prompts(tiny_model: Model) -> None:
+def test_pad_may_be_a_stop_token_and_occur_in_prompts(tiny_model: Model) -> None:
     """Invariant 7: the padding value (0) inside prompts and completions is a token like any other."""
     prompt = [0, 0, 70, 0, 71]
     (group,) = sampled(tiny_model, GREEDY, prompts=[prompt], group_size=1, stop_ids=[0], max_new_tokens=5)
@@ -108,8 +108,8 @@ def test_pad_may_be_a_stop_token_and_stand_in_prompts(tiny_model: Model) -> None
     assert beside[0][0].token_ids == group[0].token_ids
 
 
-def test_what_bfloat16_weights_cannot_hold_is_sampled_all_the_same(tiny_model: Model) -> None:
-    """The sampler's log-probabilities are the trainer's, of an adapter that merged weights would round away."""
+def test_adapters_too_small_for_bfloat16_weights_still_count(tiny_model: Model) -> None:
+    """The sampler's log-probabilities are the trainer's, for an adapter that merging would round away."""
     half = replace(tiny_model, params=jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), tiny_model.params))
     adapter = jax.tree.map(lambda leaf: leaf * np.float32(0.2), adapter_of(tiny_model))
     off, moved = [], []
@@ -124,4 +124,4 @@ def test_what_bfloat16_weights_cannot_hold_is_sampled_all_the_same(tiny_model: M
             )
             off.append(np.abs(np.asarray(one.logprobs) - expected).max())
             moved.append(np.abs(expected - base).max())
-    assert np.mean(off) < 0.1 * np.mean(moved)  # single sums still fall to the other side of a rounding
+    assert np.mean(off) < 0.1 * np.mean(moved)  # single sums may still round differently

@@ -1,4 +1,4 @@
-"""How tokens are chosen: hand-made distributions, and noise that is neither repeated nor tied to the batch."""
+"""Sampling from hand-made distributions, and noise that is never repeated and independent of the batch."""
 
 from __future__ import annotations
 

@@ -16,16 +16,16 @@ def chat(
     run: RunPath,
     stage: Stage = "trained",
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     allow_contract_mismatch: Mismatch = False,
 ) -> None:
-    """Ask one question after another; each stands alone, as in training. An empty line or Ctrl-D ends.
+    """Ask one question after another; questions are independent, as in training. An empty line or Ctrl-D ends.
 
     Example: thinkaloud chat runs/first
     """
-    from thinkaloud.inference import chat as talking
+    from thinkaloud.inference.chat import open_chat
 
-    talk = talking.open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
+    opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
     turn = 0
     while True:
         print("question> ", end="", file=sys.stderr, flush=True)
@@ -34,10 +34,10 @@ def chat(
             return
         turn += 1
         try:
-            (reply,) = talk.ask(
+            (reply,) = opened.ask(
                 line.strip(), temperature=temperature, samples=1, max_new_tokens=max_new_tokens, seed=turn
             )
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)  # a question too long ends no conversation
+            print(f"error: {error}", file=sys.stderr)  # a question that is too long must not end the chat
             continue
         print(reply.readable(), flush=True)

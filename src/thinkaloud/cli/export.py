@@ -19,12 +19,12 @@ def export(
         str | None, typer.Option(help="hf, tunix: bfloat16 or float32; gguf: float16, q8_0, bfloat16 or float32.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="A new folder; RUN/export/FORMAT-DTYPE when absent.", show_default=False)
+        Path | None, typer.Option(help="A new folder; default: RUN/export/FORMAT-DTYPE.", show_default=False)
     ] = None,
     allow_contract_mismatch: Mismatch = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model of a run as other programs load it: transformers, vLLM, peft, llama.cpp, Tunix.
+    """Export a model of a run for other programs: transformers, vLLM, peft, llama.cpp, Tunix.
 
     Example: thinkaloud export runs/first --format hf --dtype float32
     """

@@ -14,11 +14,11 @@ from thinkaloud.errors import UserError
 @app.command()
 def generate(
     run: RunPath,
-    question: Annotated[str | None, typer.Argument(help="The question; read from standard input when absent.")] = None,
+    question: Annotated[str | None, typer.Argument(help="The question; default: standard input.")] = None,
     stage: Stage = "trained",
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     samples: Annotated[int, typer.Option(min=1, help="Completions to sample.")] = 1,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     allow_contract_mismatch: Mismatch = False,
     as_json: AsJson = False,
@@ -27,13 +27,13 @@ def generate(
 
     Example: thinkaloud generate runs/first "What is 17 + 25?"
     """
-    from thinkaloud.inference import chat as talking
+    from thinkaloud.inference.chat import open_chat
 
     asked = plain_text(question) if question is not None else sys.stdin.read()
     if not asked.strip():
         raise UserError("the question is empty; give it as an argument or on standard input")
-    talk = talking.open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
-    replies = talk.ask(asked, temperature=temperature, samples=samples, max_new_tokens=max_new_tokens, seed=seed)
+    opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
+    replies = opened.ask(asked, temperature=temperature, samples=samples, max_new_tokens=max_new_tokens, seed=seed)
     for reply in replies:
         if as_json:
             print_json(reply.as_dict())

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from thinkaloud.domains import Registry
 from thinkaloud.evaluate.rows import Row
-from thinkaloud.judge.judge import Judge, Outcome
+from thinkaloud.judge import Judge, Outcome
 from thinkaloud.judge.paid import answer_of
 from thinkaloud.prompt.contract import PromptContract
 

@@ -1,4 +1,4 @@
-"""A run directory and the name of a format in, a folder out."""
+"""Exports a stage of a run in a named format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thinkaloud.storage.staging import new_folder
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What fills an empty folder, and in which dtypes: the first is the usual one."""
+    """A function that fills an empty folder, and the dtypes it supports; the first is the default."""
 
     write: Callable[[Bundle, str, Path], None]
     dtypes: tuple[str, ...]
@@ -33,7 +33,7 @@ FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export: where it is, and how many bytes each of its files has."""
+    """A finished export; `files` holds the size of each file in bytes."""
 
     path: Path
     format: str
@@ -54,16 +54,16 @@ def export_run(
     """Write a stage of a run for other programs.
 
     Args:
-        path: the run directory.
-        format: a key of `FORMATS`.
+        path: The run directory.
+        format: A key of `FORMATS`.
         stage: `base`, `cold_start` or `trained`.
-        dtype: one of the format's dtypes; the first when None.
-        out: the folder, which must not exist or be empty; `export/FORMAT-DTYPE` in the run directory when None, with
-            the stage in its name where that is not `trained`.
+        dtype: One of the format's dtypes; the first when None.
+        out: The folder, which must be empty or not exist; `export/FORMAT-DTYPE` in the run directory when None, with
+            the stage in its name unless that is `trained`.
 
     Raises:
-        UserError: no such run, stage, format or dtype, or the folder cannot be written.
-        ContractMismatch: the tokenizer at hand does not give the prompts the run was trained with.
+        UserError: No such run, stage, format or dtype, or the folder cannot be written.
+        ContractMismatch: The current tokenizer does not produce the prompts that the run was trained with.
     """
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}{nearest(format, FORMATS)}")

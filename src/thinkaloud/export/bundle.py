@@ -1,6 +1,6 @@
 """What is exported: the weights of a stage in float32 on the host, its adapter, and its prompt contract.
 
-No task pool is built and no device is used: an export needs the run directory and the base model's files alone.
+No task pool is built and no device is used: an export needs only the run directory and the base model's files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Params = dict[str, Any]
 class Bundle:
     """One stage of a run. `adapter` holds numpy arrays, laid out as `model/lora.py` says, and is empty for the base.
 
-    The base is the recipe's model: with the adapter merged in that `model.adapter` names, where it names one.
+    The base is the recipe's model, with `model.adapter` merged in where the recipe names one.
     """
 
     run: RunDir
@@ -61,7 +61,7 @@ class Bundle:
 
     @cached_property
     def special_ids(self) -> dict[str, int]:
-        """`bos`, `eos`, `pad` and `unk` of the tokenizer, those that it has."""
+        """The ids of `bos`, `eos`, `pad` and `unk`, as far as the tokenizer has them."""
         fields = json.loads(self.tokenizer_files["tokenizer_config.json"])
         found = {}
         for role in ("bos", "eos", "pad", "unk"):
@@ -79,10 +79,10 @@ class Bundle:
 
     @cached_property
     def onto_stock(self) -> tuple[Adapter, float]:
-        """What the stage adds to the stock base, and its alpha: the run's adapter, with `model.adapter` where set.
+        """The adapter for the stock base, and its alpha: the run's adapter, joined with `model.adapter` where set.
 
         Raises:
-            UserError: the files of `model.adapter` are damaged.
+            UserError: The files of `model.adapter` are damaged.
         """
         if self.files.adapter is None:
             return self.adapter, self.recipe.lora.alpha
@@ -90,14 +90,14 @@ class Bundle:
         return joined, float(next(iter(joined.values()))["a"].shape[-1])
 
     def contract_text(self) -> str:
-        """`contract.json`, which goes with every export."""
+        """`contract.json`, part of every export."""
         return json.dumps(self.contract.record(), indent=1, ensure_ascii=False) + "\n"
 
     def merged(self) -> Params:
-        """The base's weights with the adapter added, float32 numpy arrays; read anew at every call.
+        """The base's weights with the adapter added, float32 NumPy arrays; reads the files on every call.
 
         Raises:
-            UserError: the base model's files are damaged.
+            UserError: The base model's files are damaged.
         """
         _, params = load_checkpoint(self.files, np.float32)
         return merge_in_place(params, self.adapter, self.scale)
@@ -107,13 +107,13 @@ def open_bundle(path: Path, stage: str, *, allow_contract_mismatch: bool = False
     """Read a stage of a run.
 
     Args:
-        path: the run directory.
+        path: The run directory.
         stage: `base`, `cold_start` or `trained`.
-        allow_contract_mismatch: go on although the tokenizer at hand gives other prompts than those of training.
+        allow_contract_mismatch: Continue although the current tokenizer produces other prompts than in training.
 
     Raises:
-        UserError: no run there, no such stage, or the run has not got that far.
-        ContractMismatch: the tokenizer at hand does not give the prompts the run was trained with.
+        UserError: No run there, no such stage, or the run has not reached it.
+        ContractMismatch: The current tokenizer does not produce the prompts that the run was trained with.
     """
     if stage not in STAGES:
         raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")

@@ -1,4 +1,4 @@
-"""README.md of an export: what it is, how it did, how to use it, whose licences hold."""
+"""README.md of an export: description, results, usage, licences."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from thinkaloud.fetch.known import stock_name
 from thinkaloud.prompt.chat_templates import QUESTION_SLOT
 
 LICENSE_IDS = {"apache-2.0": "apache-2.0", "mit": "mit", "gemma": "gemma"}
-"""The hub's identifiers, by how a licence's text begins; any other is `other`."""
+"""The hub's identifiers by the beginning of a licence's text; any other licence is `other`."""
 
 
 def stock_base(bundle: Bundle) -> str:
-    """The base by the name that others load it by: its hub id where it has one, else as the recipe names it."""
+    """The base's name for other programs: its hub id where it has one, else the recipe's name for it."""
     return stock_name(bundle.recipe.model.source)
 
 
 def data_licenses(bundle: Bundle) -> dict[str, str]:
-    """Licences of the training data by source: what pool.json says ({licence: {source: tasks}}), else the recipe."""
+    """Licences of the training data by source, from pool.json ({licence: {source: tasks}}), else from the recipe."""
     try:
         recorded = read_index(bundle.run.pool).get("licenses")
     except UserError:
@@ -49,11 +49,11 @@ def data_licenses(bundle: Bundle) -> dict[str, str]:
 
 
 def model_card(bundle: Bundle, format: str, dtype: str) -> str:
-    """The card as Markdown with the hub's front matter.
+    """The model card: Markdown with the hub's front matter.
 
     Args:
         format: `hf`, `peft`, `gguf` or `tunix`.
-        dtype: of the stored weights.
+        dtype: Of the stored weights.
     """
     license_text = bundle.files.license
     start = license_text.lower()
@@ -79,7 +79,7 @@ def model_card(bundle: Bundle, format: str, dtype: str) -> str:
 
 
 def _shown(base: str) -> str:
-    """A hub id as it is, a place on this machine by its last part."""
+    """A hub id unchanged; a local path reduced to its last part."""
     return Path(base).name if Path(base).expanduser().exists() else base
 
 
@@ -89,7 +89,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # Markdown, of texts that are the project's own
+        autoescape=False,  # Markdown from trusted text
     )
     return environment.from_string((Path(__file__).parent / "card.md.j2").read_text(encoding="utf-8"))
 

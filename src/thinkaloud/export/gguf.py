@@ -39,10 +39,10 @@ def write_gguf(bundle: Bundle, dtype: str, folder: Path) -> None:
     """Fill an empty folder: NAME-DTYPE.gguf, contract and card.
 
     Args:
-        dtype: of the matrices, a key of `KINDS`; those whose rows are no multiple of 32 are F16 instead of Q8_0.
+        dtype: Of the matrices, a key of `KINDS`; rows whose length is not a multiple of 32 are F16 instead of Q8_0.
 
     Raises:
-        UserError: GGUF has no form for this model or its tokenizer, a weight is too large for the dtype, or the base
+        UserError: GGUF cannot represent this model or its tokenizer, a weight is too large for the dtype, or the base
             model's files are damaged.
     """
     from gguf import GGUFWriter
@@ -75,7 +75,7 @@ def write_gguf(bundle: Bundle, dtype: str, folder: Path) -> None:
 
 
 def _places(config: ModelConfig) -> Iterator[tuple[Parameter, int | None]]:
-    """Every tensor of the file: a parameter, and which layer's it is."""
+    """Every tensor of the file: a parameter and its layer, None outside the layers."""
     if config.rope_scaling is not None and config.rope_scaling.kind == "llama3":
         yield ROPE, None
     for leaf in parameters(config):
@@ -121,7 +121,7 @@ def _stored(config: ModelConfig, params: dict[str, Any], leaf: Parameter, layer:
 def _encoded(name: str, array: np.ndarray, kind: Any) -> np.ndarray:
     from gguf.quants import dequantize, quantize
 
-    with np.errstate(all="ignore"):  # what comes out not finite is refused by name
+    with np.errstate(all="ignore"):  # values that are not finite are rejected below
         stored = quantize(np.ascontiguousarray(array), kind)
         if not np.isfinite(dequantize(stored, kind)).all():
             raise UserError(f"tensor {name} holds values too large for {kind.name}; choose --dtype bfloat16")
@@ -129,7 +129,7 @@ def _encoded(name: str, array: np.ndarray, kind: Any) -> np.ndarray:
 
 
 def _require_same(config: ModelConfig, metadata: dict[str, Any], table: list[Any]) -> None:
-    """Raises UserError unless the metadata, read back, gives the same model."""
+    """Raise UserError unless reading the metadata back gives the same model."""
     names = {name: TensorInfo(_stored_shape(leaf, config), 0, 0) for name, leaf, _, _ in table if leaf is not ROPE}
     plain = {key: value for key, value in metadata.items() if not key.startswith("tokenizer.")}
     header = GGUFHeader(
@@ -140,12 +140,12 @@ def _require_same(config: ModelConfig, metadata: dict[str, Any], table: list[Any
     )
     wanted = dataclasses.asdict(config)
     if config.rope_scaling is not None and config.rope_scaling.kind == "llama3":
-        wanted["rope_scaling"] = None  # a tensor of its own says it
+        wanted["rope_scaling"] = None  # stored as a tensor
     found = dataclasses.asdict(config_from_gguf(header))
     if differ := [key for key in wanted if wanted[key] != found[key]]:
         key = differ[0]
         raise UserError(
-            f"GGUF has no form for this model's {key} = {wanted[key]} (it would be read as {found[key]}); export hf"
+            f"GGUF cannot represent this model's {key} = {wanted[key]} (it would be read as {found[key]}); export hf"
         )
 
 

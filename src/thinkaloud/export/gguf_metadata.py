@@ -12,9 +12,9 @@ from thinkaloud.model.gguf_config import GEMMA3_LOCAL_THETA, GEMMA3_PATTERN
 
 
 def shape_metadata(config: ModelConfig) -> dict[str, Any]:
-    """Every `<architecture>.*` key, with the numbers as they are; what GGUF cannot say is left out.
+    """Every `<architecture>.*` key; what GGUF cannot represent is omitted.
 
-    Whoever writes the file checks that `config_from_gguf` gives the same record back.
+    The caller must check that `config_from_gguf` reads the same configuration back.
     """
     fields: dict[str, Any] = {
         "block_count": config.num_layers,

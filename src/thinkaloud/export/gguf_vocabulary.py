@@ -1,7 +1,7 @@
 """The tokenizer as GGUF metadata: the inverse of `prompt/gguf_tokenizer.py`.
 
-A base that came from a GGUF file has its tokenizer's keys copied. From a `tokenizer.json` they are derived, and then
-read back: a tokenizer that does not come out the same is refused, for llama.cpp would split text otherwise than the
+A base from a GGUF file keeps its tokenizer's keys. For a `tokenizer.json` the keys are derived and read back: a
+tokenizer that does not survive the round trip is rejected, because llama.cpp would tokenize text differently than
 training did.
 
 Source: llama.cpp's `convert_hf_to_gguf.py` (`_set_vocab_gpt2`, `_set_vocab_sentencepiece`, padding tokens).
@@ -27,7 +27,7 @@ from thinkaloud.prompt.gguf_tokenizer import (
 )
 
 UNUSED = 5
-"""The type of a token that only fills up the vocabulary."""
+"""The type of padding tokens."""
 
 _COPIED = (
     *("model", "pre", "tokens", "scores", "token_type", "merges", "add_space_prefix", "add_bos_token", "add_eos_token"),
@@ -39,7 +39,7 @@ def vocabulary_metadata(bundle: Bundle) -> dict[str, Any]:
     """Every `tokenizer.*` key: tokens, how text is split into them, special tokens, chat template.
 
     Raises:
-        UserError: GGUF has no form for this tokenizer.
+        UserError: GGUF cannot represent this tokenizer.
     """
     if bundle.files.kind == "gguf":
         stored = read_gguf_header(bundle.files.weights[0]).metadata
@@ -58,16 +58,16 @@ def vocabulary_metadata(bundle: Bundle) -> dict[str, Any]:
 
 
 def _derived(bundle: Bundle, content: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a `tokenizer.json`."""
+    """The keys derived from a `tokenizer.json`."""
     model = content["model"]
     if model.get("type") != "BPE":
         raise UserError(
-            f"a tokenizer of type {model.get('type')} has no GGUF form here; export hf, and use llama.cpp's"
+            f"a tokenizer of type {model.get('type')} cannot be exported to GGUF; export hf, and use llama.cpp's"
         )
     pieces = {index: token for token, index in model["vocab"].items()}
     pieces |= {token["id"]: token["content"] for token in content["added_tokens"]}
     if sorted(pieces) != list(range(len(pieces))):
-        raise UserError("the tokenizer's ids have gaps, which GGUF has no form for; export hf instead")
+        raise UserError("the tokenizer's ids have gaps, which GGUF cannot represent; export hf instead")
     special = {token["id"]: token["special"] for token in content["added_tokens"]}
     bytewise = bool(model.get("byte_fallback"))
     kinds = []
@@ -97,7 +97,7 @@ def _derived(bundle: Bundle, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _scores(pieces: dict[int, str], kinds: list[int], merges: list[tuple[str, ...]]) -> list[float]:
-    """Scores that order the merges as the table does: the earlier a piece is first made, the higher."""
+    """Scores in the order of the merge table: the earlier a piece is first merged, the higher."""
     order: dict[str, int] = {}
     for merge in merges:
         order.setdefault("".join(merge), len(order))
@@ -108,13 +108,13 @@ def _scores(pieces: dict[int, str], kinds: list[int], merges: list[tuple[str, ..
 
 
 def _word_rule(content: dict[str, Any]) -> str:
-    """The name that GGUF has for the way a tokenizer splits text into words."""
+    """GGUF's name for the tokenizer's pre-tokenization."""
     found = _rule(content)
     for name in PATTERNS:
         known = json.loads(_byte_level_backend(name).to_str())
         if _rule(known) == found:
             return name
-    raise UserError("the tokenizer's way to split words has no GGUF name known here; export hf instead")
+    raise UserError("the tokenizer's pre-tokenization has no known GGUF name; export hf instead")
 
 
 def _byte_level_backend(name: str) -> Any:
@@ -123,7 +123,7 @@ def _byte_level_backend(name: str) -> Any:
 
 
 def _rule(content: dict[str, Any]) -> list[Any]:
-    """What decides where words end: the normalizer's type, and each pre-tokenizer's type with its settings."""
+    """What determines word boundaries: the normalizer's type, and each pre-tokenizer's type with its settings."""
     outer = content.get("pre_tokenizer") or {}
     steps = outer.get("pretokenizers", [outer])
     rules: list[Any] = [(content.get("normalizer") or {}).get("type")]
@@ -134,7 +134,7 @@ def _rule(content: dict[str, Any]) -> list[Any]:
 
 
 def _require_same(bundle: Bundle, content: dict[str, Any], found: dict[str, Any]) -> None:
-    """Raises UserError unless the keys, read back, give the same merges and the same ids for the contract's probes."""
+    """Raise UserError unless reading the keys back gives the same merges and the same ids for the probes."""
     from thinkaloud.prompt.tokenizer import Tokenizer
 
     backend, config = tokenizer_from_gguf(_header(found))
@@ -149,11 +149,11 @@ def _require_same(bundle: Bundle, content: dict[str, Any], found: dict[str, Any]
         same &= again.encode_plain(probe["question"]) == bundle.tokenizer.encode_plain(probe["question"])
         same &= again.encode(probe["prompt"]) == bundle.tokenizer.encode(probe["prompt"])
     if not same:
-        raise UserError("the tokenizer does not come out of GGUF's form as it went in; export hf instead")
+        raise UserError("the tokenizer does not survive conversion to GGUF; export hf instead")
 
 
 def _fit(found: dict[str, Any], rows: int) -> None:
-    """As many tokens as the embedding has rows: filled up with unused ones, or without those that have no row."""
+    """Pad the tokens with unused ones, or cut them, to the number of the embedding's rows."""
     tokens = found["tokens"]
     missing = range(len(tokens), rows)
     fillers: dict[str, list[Any]] = {

@@ -21,11 +21,11 @@ def write_hf(bundle: Bundle, dtype: str, folder: Path, *, format: str = "hf") ->
 
     Args:
         dtype: `bfloat16` or `float32`; the merge is computed in float32 and rounded once.
-        format: what the card calls it.
+        format: The format's name on the card.
 
     Raises:
-        UserError: the base model's files are damaged.
-        OSError: the folder cannot be written.
+        UserError: The base model's files are damaged.
+        OSError: The folder cannot be written.
     """
     texts = {
         **bundle.tokenizer_files,
@@ -39,7 +39,7 @@ def write_hf(bundle: Bundle, dtype: str, folder: Path, *, format: str = "hf") ->
 
 
 def generation_config(bundle: Bundle) -> dict[str, Any]:
-    """Greedy decoding that ends where the contract says, within the recipe's limit, as `thinkaloud eval` does it."""
+    """Greedy decoding with the contract's stop tokens and the recipe's limit, as in `thinkaloud eval`."""
     ids = {f"{role}_token_id": index for role, index in bundle.special_ids.items() if role in ("bos", "pad")}
     return {
         **ids,

@@ -1,7 +1,7 @@
-"""The adapter alone, in the layout of Hugging Face's `peft`, which vLLM reads too: it goes onto the stock base model.
+"""The adapter alone, in the layout of Hugging Face's `peft`, which vLLM reads too; it applies to the stock base model.
 
 Source: peft's `LoraConfig` and `save_pretrained`; A is [rank, in] and B is [out, rank], the product scaled by
-lora_alpha / r. A run that began from an adapter (`model.adapter`) gives one that holds both.
+lora_alpha / r. The export of a run that started from an adapter (`model.adapter`) contains both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def write_peft(bundle: Bundle, dtype: str, folder: Path) -> None:
         dtype: `float32`, as adapters are trained.
 
     Raises:
-        UserError: the stage has no adapter.
+        UserError: The stage has no adapter.
     """
     from safetensors.numpy import save_file
 
@@ -63,7 +63,7 @@ def peft_config(bundle: Bundle) -> dict[str, Any]:
 
 
 def peft_tensors(bundle: Bundle) -> dict[str, np.ndarray]:
-    """The adapter by peft's names, float32."""
+    """The adapter under peft's names, float32."""
     adapter, found = bundle.onto_stock[0], {}
     for leaf in parameters(bundle.config):
         pair = adapter.get(leaf.path[-1])

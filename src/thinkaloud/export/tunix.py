@@ -1,12 +1,13 @@
-"""For Tunix: merged safetensors, and below `lora/` the adapter alone as Qwix lays it out in Tunix's own models.
+"""For Tunix: merged safetensors, and in `lora/` the adapter alone in Qwix's layout for Tunix's models.
 
-`lora.json` holds what `qwix.LoraProvider` takes. The adapter goes onto the stock base, never onto the merged weights:
+`lora.json` holds the arguments of `qwix.LoraProvider`. The adapter applies to the stock base, never to the merged
+weights:
 
     model = qwix.apply_lora_to_model(base, qwix.LoraProvider(**settings), **base.get_model_input())
     CheckpointManager("lora").maybe_restore(model, restore_only_lora_params=True)
 
-Gemma 3's keys and values are one einsum there, with one A: both A stand side by side in it, at twice the rank, and the
-other modules' are filled up with zeros; alpha grows with the rank, so that the scale stays.
+In Gemma 3, keys and values are one einsum with a single A: it holds both A side by side, at twice the rank. The other
+modules are padded with zeros to that rank, and alpha grows with the rank, so that the scale stays the same.
 
 Source: qwix 0.1.8, `providers/lora.py`; Tunix 0.1.7, `sft/checkpoint_manager.py`, `models/gemma3` and `models/llama3`.
 """
@@ -28,11 +29,11 @@ from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter
 
 Module = tuple[tuple[str, ...], np.ndarray, np.ndarray]
-"""Place of a module below its layer, the last part being its weight; A [..., rank]; B [rank, ...]."""
+"""Path of a module within its layer, ending in its weight; A [..., rank]; B [rank, ...]."""
 
 
 def write_tunix(bundle: Bundle, dtype: str, folder: Path) -> None:
-    """Fill an empty folder as `write_hf` does, and with the adapter where there is one that Tunix has a place for.
+    """Fill an empty folder as `write_hf` does, and add the adapter where Tunix supports it.
 
     Raises:
         UserError: The base model's files are damaged, or Orbax, which writes the adapter, is not installed.
@@ -55,12 +56,12 @@ def write_tunix(bundle: Bundle, dtype: str, folder: Path) -> None:
 
 
 def has_layout(config: ModelConfig) -> bool:
-    """Whether Tunix has a model whose modules are known here."""
+    """Whether the module layout of Tunix's model is known."""
     return config.family == "llama" or (config.family == "gemma3" and config.num_heads != config.num_kv_heads)
 
 
 def lora_state(bundle: Bundle) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The tree of LoRA parameters, float32, and the settings of the `LoraProvider` that makes such a tree."""
+    """The tree of LoRA parameters, float32, and the settings of the matching `LoraProvider`."""
     adapter, alpha = bundle.onto_stock
     rank = next(iter(adapter.values()))["a"].shape[-1]
     layers: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Talk to a model of a run through its own prompt contract. Every question stands alone, as in training."""
+"""Chat with a model of a run through its own prompt contract. Questions are independent, as in training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from thinkaloud.session.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A completion with its parts; `reason` names the broken rule where it has none."""
+    """A completion with its parts; `reason` names the broken rule where the format is invalid."""
 
     text: str
     reasoning: str | None
@@ -33,7 +33,7 @@ class Reply:
         return asdict(self)
 
     def readable(self) -> str:
-        """Reasoning and answer for a person; the raw text where the format is broken."""
+        """Reasoning and answer as text; the raw completion where the format is invalid."""
         if self.answer is None:
             return f"{self.text}\n[format: {self.reason}]\n"
         return f"reasoning: {self.reasoning}\nanswer: {self.answer}\n"
@@ -41,7 +41,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """An open conversation with one stage of a run."""
+    """One stage of a run, loaded and ready to answer."""
 
     session: Session
     policy: Policy
@@ -55,12 +55,11 @@ class Chat:
         Args:
             temperature: 0 is greedy.
             samples: How many completions.
-            max_new_tokens: Limit a completion; the recipe's when None.
+            max_new_tokens: Limit per completion; the recipe's when None.
             seed: Of the sampling noise.
 
         Raises:
-            UserError: The temperature is no number to divide by, or prompt and answer are longer than what the model
-                can attend to.
+            UserError: The temperature is not finite, or prompt and answer exceed the model's context.
         """
         if not math.isfinite(temperature):
             raise UserError(f"expected a temperature of 0 or more, such as 0.7, found {temperature}")
@@ -102,7 +101,7 @@ def open_chat(path: Path, *, stage: str, allow_contract_mismatch: bool) -> Chat:
     """Load a stage of a run.
 
     Raises:
-        UserError: No such stage, no run there, or the run has not got that far.
+        UserError: No such stage, no run there, or the run has not reached it.
     """
     if stage not in STAGES:
         raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")

@@ -1,14 +1,18 @@
-"""A language model that marks creative answers, at any OpenAI-compatible endpoint. Optional, and never needed.
+"""A language model that marks creative answers, at any OpenAI-compatible endpoint. Optional.
 
 rubric     what the judge is asked, and how its reply is read
-endpoint   one request: limits of time and size, and what a failure means
-ledger     marks and spendings on disk, so that a resumed run pays for nothing twice
-judge      many answers: at once, retried, within the budget; the one place where failures are dealt with
-paid       marks as a part of the reward
+records    answers, rulings, notices
+failure    what a failed request means
+endpoint   one request through the openai client: limits of time and size, failures
+pauses     when a failing endpoint is left alone
+ledger     marks and costs on disk, so that a resumed run pays for nothing twice
+judge      many answers: concurrent, retried, within the budget; failures are handled here
+paid       marks as part of the reward
 """
 
-from thinkaloud.judge.judge import FILE, Answer, Judge, Notice, Outcome, Ruling, open_judge
+from thinkaloud.judge.judge import FILE, Judge, open_judge
 from thinkaloud.judge.paid import answer_of, paid
+from thinkaloud.judge.records import Answer, Notice, Outcome, Ruling
 from thinkaloud.judge.rubric import Marks, fingerprint
 
 __all__ = [

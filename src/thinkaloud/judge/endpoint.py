@@ -1,26 +1,27 @@
-"""One request to an OpenAI-compatible endpoint: limits of time and size, and what a failure means.
+"""One request to an OpenAI-compatible endpoint, through the openai client: limits of time and size, and failures.
 
-The standard library's client does: a request takes seconds, so what a connection costs is no matter. Proxies come from
-the environment, as everywhere. Redirects are refused: they would carry the key elsewhere.
+The client's own retries are off: every request counts in the budget and in the pauses, which `judge` decides. Proxies
+come from the environment. Redirects are refused: they would carry the key elsewhere. Import this module only where
+requests are made: openai takes most of a second to load.
 """
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
-import http.client
 import json
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
+import openai
+
 from thinkaloud.config import JudgeConfig
+from thinkaloud.judge.failure import Failed, FormRefused
 from thinkaloud.judge.rubric import SCHEMA, Messages
 
 MAX_BODY_BYTES = 1 << 20
-_CHUNK_BYTES = 1 << 16
 
 _SCHEMA_FORMAT = {"type": "json_schema", "json_schema": {"name": "marks", "strict": True, "schema": SCHEMA}}
 FORMS: tuple[dict[str, Any], ...] = (
@@ -30,13 +31,13 @@ FORMS: tuple[dict[str, Any], ...] = (
     {"limit": "max_completion_tokens", "response_format": _SCHEMA_FORMAT},
     {"temperature": 0, "limit": "max_tokens", "one_message": True},
 )
-"""How a request may be put, the best first: servers refuse what they do not know with 400 or 422. The last but one is
+"""Forms of a request, the best first: servers answer 400 or 422 to fields that they do not support. The last but one is
 for models that refuse a temperature, the last for those without a system message (Gemma 2, `thinkaloud serve`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a judge said, and the tokens that it took as the endpoint counts them (0 where it does not)."""
+    """A judge's reply, and the tokens that it took as the endpoint counts them (0 where it does not)."""
 
     content: str
     tokens: int
@@ -44,130 +45,126 @@ class Reply:
     """Requests that were made for it."""
 
 
-class Failed(Exception):
-    """A request that came to nothing.
+class _LimitedBody(httpx2.SyncByteStream):
+    """A response body of limited size, received by a given time (`time.monotonic`)."""
 
-    Attributes:
-        again: trying again may help.
-        final: no other request would fare better: a wrong key, a wrong address.
-        down: it says that the endpoint is not well, rather than that one text was not to its taste.
-        busy: it is down for being asked too much, which need not mean more than that.
-        wait_seconds: what the endpoint asks to wait, if it does.
-        tokens: what it cost all the same.
-        calls: requests that were made.
-    """
+    def __init__(self, stream: httpx2.SyncByteStream, ends: float) -> None:
+        self._stream, self._ends = stream, ends
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        again: bool = False,
-        final: bool = False,
-        down: bool = False,
-        busy: bool = False,
-        wait_seconds: float | None = None,
-        tokens: int = 0,
-    ) -> None:
-        super().__init__(message)
-        self.again, self.final, self.down, self.busy = again, final, down, busy
-        self.wait_seconds, self.tokens = wait_seconds, tokens
-        self.calls = 1
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for piece in self._stream:
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                raise httpx2.ReadError(f"a reply of more than {MAX_BODY_BYTES >> 20} MiB")
+            if time.monotonic() > self._ends:  # some servers send a blank now and then while they work
+                raise httpx2.ReadTimeout("the reply took too long")
+            yield piece
 
-
-class _Refused(Failed):
-    """The server does not take the request as it is put."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    def close(self) -> None:
+        self._stream.close()
 
 
 class Endpoint:
-    """Where the judge is asked; may be used by several threads.
+    """The judge's endpoint; several threads may use it.
 
     Args:
-        config: address, model, limits.
-        key: sent as a bearer token; it appears in no message.
+        config: Address, model, limits.
+        key: Sent as a bearer token; it appears in no message.
     """
 
     def __init__(self, config: JudgeConfig, key: str | None) -> None:
         self._config, self._key = config, key
         self._url = config.base_url.rstrip("/") + "/chat/completions"
-        self._opener = urllib.request.build_opener(_NoRedirect())
-        self._forms: tuple[dict[str, Any], ...] = FORMS
+        self._forms = FORMS
+        client = httpx2.Client(
+            follow_redirects=False,
+            timeout=config.timeout_seconds,
+            limits=httpx2.Limits(max_keepalive_connections=0),  # a request takes seconds, a connection milliseconds
+            event_hooks={"request": [self._prepare], "response": [self._limit_body]},
+        )
+        self._client = openai.OpenAI(
+            base_url=config.base_url,
+            api_key=key or "none",  # `_prepare` removes it; without one, the client would read OPENAI_API_KEY
+            max_retries=0,
+            timeout=config.timeout_seconds,
+            http_client=client,
+            default_headers={"Accept-Encoding": "identity"},
+        )
 
     def ask(self, messages: Messages) -> Reply:
-        """The reply to some messages. The first form of request that is taken is the one of all later calls.
+        """The reply to some messages. The first form that the server accepts is used for all later calls.
 
         Raises:
-            Failed: there is none.
+            Failed: There is none.
         """
         forms = self._forms
         for number, form in enumerate(forms, start=1):
             try:
                 content, tokens = self._post(messages, form)
-            except _Refused as error:
-                error.calls = number
-                if number == len(forms):
-                    raise
             except Failed as error:
                 error.calls = number
-                raise
+                if not isinstance(error, FormRefused) or number == len(forms):
+                    raise
             else:
                 self._forms = (form,)
                 return Reply(content=content, tokens=tokens, calls=number)
         raise AssertionError("there is no form of request")
 
+    def plain(self, text: str) -> str:
+        """One short line of printable text without the key."""
+        if self._key:
+            text = text.replace(self._key, "…")
+        return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:160]
+
     def _post(self, messages: Messages, form: dict[str, Any]) -> tuple[str, int]:
-        asked = {key: value for key, value in form.items() if key not in ("limit", "one_message")}
+        body = {key: value for key, value in form.items() if key not in ("limit", "one_message")}
         if form.get("one_message"):
             messages = [{"role": "user", "content": "\n\n".join(message["content"] for message in messages)}]
-        asked |= {"model": self._config.model, "messages": messages, form["limit"]: self._config.max_reply_tokens}
-        headers = {"Content-Type": "application/json", "User-Agent": "thinkaloud"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        request = urllib.request.Request(self._url, json.dumps(asked).encode(), headers, method="POST")
-        ends = time.monotonic() + self._config.timeout_seconds
+        body |= {"model": self._config.model, "messages": messages, form["limit"]: self._config.max_reply_tokens}
         try:
-            with self._opener.open(request, timeout=self._config.timeout_seconds) as response:
-                body = _read(response, ends)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._status(error) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._no_reply(error) from None
-        return self._content(body)
-
-    def _status(self, error: urllib.error.HTTPError) -> Failed:
-        """What a status that is no success means."""
-        text = ""
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            text = _message(error.read(_CHUNK_BYTES))
-        said = f"{self._url} says {error.code}" + (f": {self.plain(text)}" if text else "")
-        if error.code in (400, 422):
-            return _Refused(said)
-        if error.code in (401, 403):
-            remedy = "judge.api_key_env must name an environment variable that holds a key for it"
-            return Failed(f"{said}; {remedy}", final=True)
-        if error.code == 404:
-            return Failed(
-                f"{said}; see whether judge.base_url ends as it must (often /v1), and judge.model", final=True
-            )
-        if error.code < 400 or error.code in (402, 405):
-            return Failed(f"{said}; see whether judge.base_url is where an OpenAI-compatible API answers", final=True)
-        if error.code in (408, 409, 425, 429) or error.code >= 500:
-            wait_seconds = _retry_after(error.headers.get("Retry-After"))
-            return Failed(said, again=True, down=True, busy=error.code == 429, wait_seconds=wait_seconds)
-        return Failed(said)
-
-    def _no_reply(self, error: Exception) -> Failed:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, TimeoutError):
+            response = self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+        except openai.APIStatusError as error:
+            raise self._status(error) from None
+        except openai.APITimeoutError:
             what = f"no reply within judge.timeout_seconds = {self._config.timeout_seconds:g}"
-        else:
-            what = self.plain(str(getattr(reason, "strerror", None) or reason or type(reason).__name__))
-        return Failed(f"{self._url}: {what}", again=True, down=True)
+            raise Failed(f"{self._url}: {what}", again=True, down=True) from None
+        except openai.APIConnectionError as error:
+            what = self.plain(str(error.__cause__ or error))
+            raise Failed(f"{self._url}: {what}", again=True, down=True) from None
+        return self._content(response.content)
+
+    def _prepare(self, request: httpx2.Request) -> None:
+        """Start the clock, and send no credentials but ours: the client reads some from the environment."""
+        request.extensions["ends"] = time.monotonic() + self._config.timeout_seconds
+        for name in ("Authorization", "OpenAI-Organization", "OpenAI-Project"):
+            request.headers.pop(name, None)
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+
+    def _limit_body(self, response: httpx2.Response) -> None:
+        response.headers.pop("Content-Encoding", None)  # a decompressed body could be of any size
+        assert isinstance(response.stream, httpx2.SyncByteStream)
+        response.stream = _LimitedBody(response.stream, response.request.extensions["ends"])
+
+    def _status(self, error: openai.APIStatusError) -> Failed:
+        """What an error status means."""
+        code = error.status_code
+        text = error.body.get("message") if isinstance(error.body, dict) else error.body
+        message = f"{self._url} returned {code}" + (f": {self.plain(text)}" if isinstance(text, str) and text else "")
+        if code in (400, 422):
+            return FormRefused(message)
+        if code in (401, 403):
+            fix = "judge.api_key_env must name an environment variable that holds a valid key"
+            return Failed(f"{message}; {fix}", final=True)
+        if code == 404:
+            return Failed(f"{message}; check judge.model and the end of judge.base_url (often /v1)", final=True)
+        if code < 400 or code in (402, 405):
+            return Failed(f"{message}; check that judge.base_url is an OpenAI-compatible API", final=True)
+        if code in (408, 409, 425, 429) or code >= 500:
+            wait_seconds = _retry_after(error.response.headers.get("Retry-After"))
+            return Failed(message, again=True, down=True, busy=code == 429, wait_seconds=wait_seconds)
+        return Failed(message)
 
     def _content(self, body: bytes) -> tuple[str, int]:
         """The text of a reply, and the tokens it took."""
@@ -177,7 +174,7 @@ class Endpoint:
             finish = found["choices"][0].get("finish_reason")
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
             what = self.plain(body[:200].decode("utf-8", "replace"))
-            message = f"{self._url} gives no chat completion but {what!r}"
+            message = f"{self._url} returned no chat completion but {what!r}"
             raise Failed(message, again=True, down=True) from None
         usage = found.get("usage")
         count = usage.get("total_tokens") if isinstance(usage, dict) else 0
@@ -188,35 +185,6 @@ class Endpoint:
         if not isinstance(message, str):
             raise Failed("the reply has no text", again=True, tokens=tokens)
         return message, tokens
-
-    def plain(self, text: str) -> str:
-        """One short line of printable text without the key, whatever a server says."""
-        if self._key:
-            text = text.replace(self._key, "…")
-        return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:160]
-
-
-def _read(response: Any, ends: float) -> bytes:
-    """A body of a limited size that has come by a given time; some servers send a blank now and then as they work."""
-    body = bytearray()
-    while chunk := response.read1(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise http.client.HTTPException(f"a reply of more than {MAX_BODY_BYTES >> 20} MiB")
-        if time.monotonic() > ends:
-            raise TimeoutError
-    return bytes(body)
-
-
-def _message(body: bytes) -> str:
-    """The message in an error's body, or the body."""
-    try:
-        found = json.loads(body)
-        error = found.get("error", found)
-        text = error.get("message", "") if isinstance(error, dict) else error
-        return text if isinstance(text, str) else ""
-    except (ValueError, RecursionError, AttributeError):
-        return body.decode("utf-8", "replace")
 
 
 def _retry_after(value: str | None) -> float | None:

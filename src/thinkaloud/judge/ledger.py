@@ -1,8 +1,8 @@
-"""A judge's marks and what they cost, kept in a file of the run: whole JSON lines, only ever added to.
+"""A judge's marks and what they cost, in a file of the run: complete JSON lines that are only appended.
 
-A line holds the key of a question (`rubric.key_of`), the requests and tokens that went into it, and its marks.
-`"marks": null` is a question that was answered, and with no mark: asking again would be paying twice. A question that
-the endpoint failed to answer has no key, but its costs count. A line cut off by a crash spoils itself alone.
+A line holds the key of a question (`rubric.key_of`), its requests and tokens, and its marks. `"marks": null` is a
+question that was answered without valid marks: another request would pay twice. A question that the endpoint failed to
+answer has no key, but its costs count. A line cut off by a crash is skipped.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from thinkaloud.config import JudgeConfig
 from thinkaloud.judge.rubric import Marks, read_marks
 from thinkaloud.storage.atomic import append_line
 
 
 class Ledger:
-    """The file, read once and then added to.
+    """The file, read once and then appended to.
 
     Args:
-        path: where it is or will be. Until its folder exists, and while the disk takes nothing, lines wait in memory.
+        path: Its path. Until its folder exists, and while writing fails, lines wait in memory.
 
     Attributes:
-        calls: requests so far, those of earlier sessions included.
-        tokens: tokens so far, likewise.
-        trouble: why lines wait, if a disk is the reason.
+        calls: Requests so far, those of earlier sessions included.
+        tokens: Tokens so far, likewise.
+        trouble: Why lines wait, if writing failed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,17 +41,25 @@ class Ledger:
         for line in text.splitlines():
             self._read(line)
         if text and not text.endswith("\n"):
-            self._waiting.append("")  # ends the line that was cut off, so that the next one stands by itself
+            self._waiting.append("")  # ends the line that was cut off
 
     def __contains__(self, key: str) -> bool:
         return key in self._marks
 
     def __getitem__(self, key: str) -> Marks | None:
-        """The marks of a question; None where the judge answered it without any."""
+        """The marks of a question; None where the judge answered without valid marks."""
         return self._marks[key]
 
+    def spent(self, config: JudgeConfig, in_flight: int) -> str:
+        """Which budget of the run is spent, if one is; `in_flight` requests are not in the ledger yet."""
+        if config.max_calls is not None and self.calls + in_flight >= config.max_calls:
+            return f"the judge's budget is spent (judge.max_calls = {config.max_calls})"
+        if config.max_tokens is not None and self.tokens >= config.max_tokens:
+            return f"the judge's budget is spent (judge.max_tokens = {config.max_tokens})"
+        return ""
+
     def add(self, key: str | None, marks: Marks | None, *, calls: int, tokens: int) -> None:
-        """Note the outcome of a question, and what it cost; `key` is None where the endpoint failed to answer."""
+        """Record the outcome and cost of a question; `key` is None where the endpoint failed to answer."""
         cost: dict[str, Any] = {"calls": calls, "tokens": tokens}
         self.calls += calls
         self.tokens += tokens
@@ -62,7 +71,7 @@ class Ledger:
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits, as far as the disk takes it."""
+        """Write the waiting lines, as far as writing succeeds."""
         if not self._path.parent.is_dir():
             return
         self.trouble = None

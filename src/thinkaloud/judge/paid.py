@@ -1,10 +1,10 @@
-"""Marks as a part of the reward.
+"""Marks as part of the reward.
 
     domain score = (1 - share) heuristics + share 0.8 quality        quality in [0, 1], the mean of the marks
 
-The gate is ours: what breaks the format is not shown to the judge, and earns 0. A group is paid on one scale: where the
-judge is silent about one of a task's completions, the heuristics alone pay them all. What it was asked about and gave
-no marks is `unscorable`: left out of the loss, never paid 0.
+Completions that break the format earn 0 and are not shown to the judge. A group is scored on one scale: where one of a
+task's completions is `silent`, the heuristics alone score them all. A completion whose judging failed is `unscorable`:
+masked out of the loss, never scored 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from thinkaloud.domains import FULL
-from thinkaloud.judge.judge import Answer, Outcome, Ruling
+from thinkaloud.judge.records import Answer, Outcome, Ruling
 from thinkaloud.judge.rubric import HIGHEST, LOWEST, PARTS
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.parse import parse_completion
@@ -33,13 +33,13 @@ def answer_of(question: str, text: str, finish: str, contract: PromptContract) -
 def paid(
     tasks: Sequence[Task], scores: Sequence[Score], rulings: Sequence[Ruling | None], share: float | int
 ) -> list[Score]:
-    """Scores with the judge's part in them.
+    """Scores with the judge's share in them.
 
     Args:
-        tasks: of each completion, the groups' members repeating theirs.
-        scores: by our own measure.
+        tasks: The task of each completion.
+        scores: By the heuristics alone.
         rulings: None where there was nothing to judge.
-        share: the judge's part of the domain score, from 0 to 1.
+        share: The judge's share of the domain score, from 0 to 1.
 
     Returns:
         Scores whose components sum to their reward, `judge_reasoning`, `judge_answer` and `judge_overall` among them.

@@ -1,9 +1,9 @@
 """What the judge is asked, and how its reply is read.
 
-The texts to be judged were written by a model under pressure to be paid, so they go in as data: between tags that
-nothing inside them can close, for their own angle brackets are replaced by look-alikes (which also keeps `<|im_end|>`
-from becoming a token of its own where a server reads those in any text), cut to a limit, and followed by a reminder of
-what they are. That is no proof against a text that talks a judge round: see docs/judge.md.
+The judged texts were written by a model that is trained for high marks, so they are quoted as data: between tags that
+they cannot close, because their angle brackets are replaced by look-alikes (which also keeps a server from reading
+`<|im_end|>` as a special token), cut to a limit, and followed by a reminder. This does not protect against a text that
+persuades the judge: see docs/judge.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_QUESTION_CHARACTERS = 12_000
 MAX_REASONING_CHARACTERS = 6_000
 MAX_ANSWER_CHARACTERS = 8_000
 MAX_REPLY_CHARACTERS = 64_000
-"""Of a reply that is read at all; a judge that thinks aloud may fill some of them."""
+"""Longer replies are rejected; a judge that reasons first needs some of them."""
 PARTS = ("reasoning", "answer", "overall")
 
 Messages = list[dict[str, str]]
@@ -70,7 +70,7 @@ class Marks:
 
     @property
     def quality(self) -> float:
-        """Their mean, on a scale from 0 (all are 1) to 1 (all are 10)."""
+        """Their mean, scaled from 0 (all are 1) to 1 (all are 10)."""
         return (self.reasoning + self.answer + self.overall - 3 * LOWEST) / (3 * (HIGHEST - LOWEST))
 
 
@@ -96,22 +96,22 @@ def _quoted(text: str, limit: int) -> str:
 
 
 def key_of(model: str, asked: Messages) -> str:
-    """What marks are known by: a hash of the judge's name and of every word it is asked, the rubric included."""
+    """The ledger's key: a hash of the judge's name and of the whole request, the rubric included."""
     return hashlib.sha256(json.dumps([model, asked], ensure_ascii=True).encode()).hexdigest()
 
 
 def fingerprint() -> str:
-    """Twelve hex digits that change with the rubric: marks by two rubrics do not compare."""
+    """Twelve hex digits that change with the rubric: marks under different rubrics are not comparable."""
     return key_of("", messages("", "", ""))[:12]
 
 
 def read_marks(content: str) -> Marks:
-    """The marks in a reply: one JSON object with three whole numbers in range, and nothing beside it.
+    """The marks in a reply: one JSON object with three whole numbers in range, and nothing else.
 
-    A closed block of thought before it, and one code fence around it, are let pass.
+    A closed `<think>` block before it and one code fence around it are allowed.
 
     Raises:
-        ValueError: the reply is anything else; says what.
+        ValueError: The reply is anything else; the message says what.
     """
     if len(content) > MAX_REPLY_CHARACTERS:
         raise ValueError(f"expected a short JSON object, found {len(content):,} characters")
@@ -133,7 +133,7 @@ def read_marks(content: str) -> Marks:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key occurs twice")
     return found
 
 

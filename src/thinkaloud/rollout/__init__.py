@@ -1,7 +1,7 @@
 """Token ids in, groups of completions with their log-probabilities out.
 
-`generate` is the one entrance, for training, evaluation and chat alike; `sampling` says how a token is chosen,
-`decode` holds what runs on the device.
+`generate` serves training, evaluation and chat. `sampling` chooses tokens, `decode` holds the programs that run on the
+device, and `decode_batch` holds the state of one batch between their calls, for `generate` and for the server.
 """
 
 from thinkaloud.rollout.generate import Sampled, generate

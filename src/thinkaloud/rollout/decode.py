@@ -1,10 +1,10 @@
-"""What runs on the device while completions are sampled.
+"""The programs that run on the device while completions are sampled.
 
-Prompts go through the model once (`prefill`); their keys and values are shared by the group. `decoding_weights` has the
-layers apart, so that none is ever copied out of a stack. Where they are float32 the adapter is merged in; in bfloat16
-merging would round much of it away, and the policy that is sampled would not be the one that is trained. `decode` is
-one loop over positions; every completion starts at its own slot 0, whatever its prompt's length, so there is no ragged
-indexing. The loop ends when all rows are done, or when so few are left that the host packs them closer.
+Prompts are prefilled once (`prefill`); the group shares their keys and values. `decoding_weights` unstacks the layers,
+so that no layer is copied out of a stack at every step. Float32 weights have the adapter merged in; in bfloat16,
+merging would round much of it away, and the sampled policy would differ from the trained one. `decode` is one loop over
+positions. Every completion starts at slot 0, whatever its prompt's length, so there is no ragged indexing. The loop
+ends when all rows are done, or when so few are left that the host repacks them.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, we
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
-"""Keys and values, one array a layer, heads first: prompts' [prompts, kv, length, dim], completions'
+"""Keys and values, one array per layer, heads first: prompts' [prompts, kv, length, dim], completions'
 [prompts * kv * group, slots, dim]; keys have their last two axes swapped, as the product with queries reads them."""
 
 
 class DecodingWeights(NamedTuple):
-    """By layer: matrices, norms and biases, and LoRA pairs that are not merged into them."""
+    """Per layer: matrices, norms and biases, and the LoRA pairs that are not merged into them."""
 
     layers: list[Layer]
     pairs: list[Layer]
 
 
 class State(NamedTuple):
-    """Where decoding stands. `step` is the slot of the last token sampled."""
+    """The state of decoding. `step` is the slot of the last sampled token."""
 
     step: Int[Array, ""]
     tokens: Int[Array, "prompts group slots"]
     logprobs: Float[Array, "prompts group slots"]
     done: Bool[Array, "prompts group"]
     rows: Int[Array, "prompts group"]
-    """Which row of the whole rollout this is: the label of its noise."""
+    """The row's number in the whole rollout; it labels the noise."""
     prompt_lengths: Int[Array, " prompts"]
 
 
 @partial(jax.jit, static_argnames=("config", "scale"))
 def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> DecodingWeights:
-    """The weights one dict a layer: the adapter merged in where they are float32, beside them where they are not."""
+    """The weights, one dict per layer; the adapter is merged into float32 weights and kept apart from others."""
     layers, pairs, merge = [], [], weights_dtype(params) == jnp.float32
     for index in range(config.num_layers):
         layer, pair = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
@@ -78,7 +78,7 @@ def prefill(
 
 
 def lengthen(prompt: Cache, length: int) -> Cache:
-    """Prompts' keys and values with `length` slots, the new ones at the end."""
+    """Pad the prompts' keys and values to `length` slots at the end."""
     return prompt if prompt[1][0].shape[2] == length else _lengthen(prompt, length)
 
 
@@ -104,7 +104,7 @@ def start(
     sampling: Sampling,
     stop_ids: tuple[int, ...],
 ) -> State:
-    """Sample every completion's first token. Prompts that are not `live` fill the batch up and are done at once."""
+    """Sample every completion's first token. Prompts that are not `live` are padding and done at once."""
     shape, empty = rows.shape, (*rows.shape, slots)
     tokens, logprobs = sample(jnp.repeat(logits, rows.shape[1], axis=0), row_keys(key, rows.reshape(-1), 0), sampling)
     done = _is_stop(tokens, stop_ids).reshape(shape) | ~live[:, None]
@@ -137,7 +137,7 @@ def decode(
     """Feed and sample until `limit` tokens, or until at most `enough` rows are live.
 
     Args:
-        params: The base's parameters (embedding, final norm and head are used).
+        params: The base model's parameters; embedding, final norm and head are used.
         weights: From `decoding_weights`.
         own: Keys and values of the completions so far, by layer. Donated.
         state: Donated.
@@ -192,7 +192,7 @@ def decode(
 
 
 def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, weights_dtype: Any) -> Cache:
-    """Keys and values of completions that have not begun, for weights of this dtype."""
+    """An empty cache of the completions' keys and values, for weights of this dtype."""
     dtype = activation_dtype(weights_dtype)
     rows, dim = prompts * config.num_kv_heads * group, config.head_dim
     return (
@@ -209,7 +209,7 @@ def pack_rows(
     flat: Int[Array, " rows"],
     live: Bool[Array, " rows"],
 ) -> tuple[Any, State, Any]:
-    """Keep the rows `flat` (prompt * group + member), each with a copy of its prompt; a group of one each."""
+    """Keep the rows `flat` (prompt * group + member), each with a copy of its prompt, as groups of one."""
     prompts, group = state.done.shape
     of_prompt, member = flat // group, flat % group
 

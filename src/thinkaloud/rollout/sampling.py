@@ -1,4 +1,4 @@
-"""How the next token is chosen: temperature, top-k, top-p, with noise that depends on (seed, row, position)."""
+"""Sampling of the next token: temperature, top-k and top-p, with noise that depends on (seed, row, position)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 class Sampling:
     """Sampling parameters.
 
-    `temperature` 0 is greedy. `top_k` 0 keeps every token; `top_p` is applied to what top-k left, renormalised, as in
-    transformers' warpers.
+    `temperature` 0 is greedy. `top_k` 0 keeps every token. `top_p` applies to the renormalised tokens that top-k kept,
+    as in transformers' warpers.
     """
 
     temperature: float = 0.7
@@ -24,7 +24,7 @@ class Sampling:
 
 
 BLOCK = 256
-"""Choices that are drawn from at a time; see `_draw`."""
+"""Choices per block of `_draw`."""
 
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0)
 
@@ -36,15 +36,15 @@ def key_of(seed: int) -> Array:
 
 
 def row_keys(key: Array, rows: Int[Array, " rows"], position: Int[Array, ""] | int) -> Array:
-    """One key a row and position: the same whatever the batch looks like, never the same twice."""
+    """One key per row and position: independent of the batch, never repeated."""
     return jax.vmap(lambda row: jax.random.fold_in(jax.random.fold_in(key, row), position))(rows)
 
 
 def _draw(values: Float[Array, "rows choices"], keys: Array) -> Int[Array, " rows"]:
-    """One index a row, with probabilities softmax(values), by inverting the distribution in two stages.
+    """One index per row, with probabilities softmax(values), by inverting the distribution in two stages.
 
-    A block of choices first, then a choice within it: two uniform numbers a row, where a Gumbel variable for every
-    choice would cost more than the model's layers on a CPU, and enough bits for choices of any likelihood.
+    First a block of choices, then a choice within it. Two uniform numbers per row suffice; a Gumbel variable per choice
+    would cost more than the model's layers on a CPU. Two stages also give enough bits for very unlikely choices.
     """
     rows, choices = values.shape
     width = min(BLOCK, choices)
@@ -57,13 +57,13 @@ def _draw(values: Float[Array, "rows choices"], keys: Array) -> Int[Array, " row
 
 
 def _invert(weights: Float[Array, "rows choices"], uniform: Float[Array, " rows"]) -> Int[Array, " rows"]:
-    """The first choice whose running sum of weights exceeds `uniform` (below 1) of the whole; never one of weight 0."""
+    """The first choice whose cumulative weight exceeds `uniform` (below 1) times the total; never one of weight 0."""
     sums = jnp.where(weights > 0, jnp.cumsum(weights, axis=-1), np.float32(-1.0))
     return _first(sums > (uniform * sums.max(axis=-1))[:, None])
 
 
 def _first(where: Bool[Array, "rows choices"]) -> Int[Array, " rows"]:
-    """The index of the first True of each row, 0 without one: as argmax, which XLA is slow at on CPUs."""
+    """The index of the first True of each row, 0 without one; argmax is slow in XLA on CPUs."""
     choices = where.shape[-1]
     index = jnp.min(jnp.where(where, jnp.arange(choices)[None], choices), axis=-1)
     return jnp.where(index < choices, index, 0)
@@ -72,15 +72,15 @@ def _first(where: Bool[Array, "rows choices"]) -> Int[Array, " rows"]:
 def sample(
     logits: Float[Array, "rows vocab"], keys: Array, sampling: Sampling
 ) -> tuple[Int[Array, " rows"], Float[Array, " rows"]]:
-    """Choose one token a row.
+    """Sample one token per row.
 
     Args:
         logits: Float32.
-        keys: One key a row, from `row_keys`.
+        keys: One key per row, from `row_keys`.
 
     Returns:
-        Tokens, and their log-probabilities (nats) under the whole distribution at this temperature (at 1 when
-        greedy): what the trainer computes, before top-k and top-p cut anything.
+        Tokens, and their log-probabilities (nats) under the full distribution at this temperature (at 1 when greedy),
+        before top-k and top-p, as the trainer computes them.
     """
     scaled = logits / np.float32(sampling.temperature) if sampling.temperature > 0 else logits
     if sampling.temperature == 0:
