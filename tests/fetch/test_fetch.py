@@ -128,7 +128,7 @@ def test_gguf_file_and_folder(tmp_path: Path) -> None:
         assert (files.kind, files.name, files.weights) == ("gguf", "some", (path,))
         assert (files.license, files.chat_template, files.sha256) == ("mit", "chatml", None)
     path.write_bytes(b"not a model at all")
-    refuse(str(path), "not a whole GGUF file", "GGUF")
+    refuse(str(path), "not a valid GGUF file", "GGUF")
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

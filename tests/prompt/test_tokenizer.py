@@ -287,10 +287,10 @@ def _gguf_fields(header: GGUFHeader) -> dict[str, Any]:
         (sentencepiece_header(token_type=[1]), "1 token types"),
         (sentencepiece_header(tokens="abc"), "tokenizer.ggml.tokens"),
         (sentencepiece_header(unknown_token_id=10**6), "unknown token"),
-        (sentencepiece_header(tokens=["a"] * len(PIECES)), "not all different"),
+        (sentencepiece_header(tokens=["a"] * len(PIECES)), "not distinct"),
         (gguf_header(model="gpt2", pre="tekken", tokens=["a"], token_type=[1], merges=[]), "'tekken'"),
-        (gguf_header(model="gpt2", pre="smollm", tokens=["a"], token_type=[1], merges=["a b"]), "not whole"),
-        (gguf_header(model="gpt2", pre="smollm", tokens=["a"], token_type=[1], merges=["a"]), "not whole"),
+        (gguf_header(model="gpt2", pre="smollm", tokens=["a"], token_type=[1], merges=["a b"]), "incomplete"),
+        (gguf_header(model="gpt2", pre="smollm", tokens=["a"], token_type=[1], merges=["a"]), "incomplete"),
         (gguf_header(), "tokenizer.ggml.tokens"),
     ],
 )

@@ -1,9 +1,9 @@
-"""The head of a GGUF file: its metadata, and where its tensors lie.
+"""The header of a GGUF file: its metadata, and the offsets of its tensors.
 
-The `gguf` package has a reader too; it makes a numpy view of every token string, which takes nine seconds and 700 MB
-for Gemma's 262,144 tokens on two cores, and trusts the lengths it finds. This one takes a third of a second, needs the
-standard library only (so that `fetch` and `prompt` may use it), and treats every length as hostile. The weights
-themselves are dequantised by `gguf` (see `thinkaloud.model.gguf_reader`).
+The reader of the `gguf` package creates a numpy view of every token string, which takes nine seconds and 700 MB for
+Gemma's 262,144 tokens on two cores, and does not check lengths. This one takes a third of a second, needs only the
+standard library (so that `fetch` and `prompt` can use it), and checks every length. `gguf` still dequantises the
+weights (see `thinkaloud.model.gguf_reader`).
 
 Source: the GGUF specification, version 3 (ggml, docs/gguf.md); versions 2 and 3 are read, little-endian.
 """
@@ -31,7 +31,7 @@ MAX_DIMENSIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """One tensor: its shape as numpy writes it (slowest axis first), its GGML type, its offset in the file in bytes."""
+    """One tensor: its shape as numpy writes it (slowest axis first), its GGML type, its byte offset in the file."""
 
     shape: tuple[int, ...]
     kind: int
@@ -49,7 +49,7 @@ class GGUFHeader:
 
 
 class _Cursor:
-    """Reads values one after another; a read past the end of the file is an error, never a huge allocation."""
+    """Reads values in sequence; reading past the end of the file is an error and allocates nothing."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -94,17 +94,17 @@ class _Cursor:
 
 
 class _Malformed(Exception):
-    """What is wrong with the header, for the one line that the user sees."""
+    """What is wrong with the header, for the error message."""
 
 
 def read_gguf_header(path: Path) -> GGUFHeader:
     """Metadata and tensor table of a GGUF file.
 
     Args:
-        path: the file.
+        path: The file.
 
     Raises:
-        UserError: the file is missing, not GGUF, of another version, or truncated within its header.
+        UserError: The file is missing, not GGUF, of another version, or truncated within its header.
     """
     try:
         with path.open("rb") as file:
@@ -115,7 +115,7 @@ def read_gguf_header(path: Path) -> GGUFHeader:
     except OSError as error:
         raise UserError(f"cannot read the model file {path}: {error.strerror or error}") from error
     except _Malformed as problem:
-        raise UserError(f"{path} is not a whole GGUF file: {problem}; fetch it again") from problem
+        raise UserError(f"{path} is not a valid GGUF file: {problem}; fetch it again") from problem
 
 
 def _parse(path: Path, cursor: _Cursor) -> GGUFHeader:
@@ -125,7 +125,7 @@ def _parse(path: Path, cursor: _Cursor) -> GGUFHeader:
         raise _Malformed(f"GGUF version {version} is not supported, expected 2 or 3 (little-endian)")
     num_tensors, num_keys = cursor.number("Q"), cursor.number("Q")
     if num_tensors > MAX_TENSORS or num_keys > MAX_KEYS:
-        raise _Malformed(f"{num_tensors} tensors and {num_keys} metadata keys are beyond belief")
+        raise _Malformed(f"{num_tensors} tensors and {num_keys} metadata keys exceed the limits")
     metadata: dict[str, Any] = {}
     for _ in range(num_keys):
         key = cursor.string()
@@ -139,7 +139,7 @@ def _parse(path: Path, cursor: _Cursor) -> GGUFHeader:
         if 0 in shape:
             raise _Malformed(f"tensor {name[:80]!r} is empty")
         if name in table:
-            raise _Malformed(f"tensor {name[:80]!r} is there twice")
+            raise _Malformed(f"tensor {name[:80]!r} occurs twice")
         table[name] = (shape, cursor.number("I"), cursor.number("Q"))
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1:

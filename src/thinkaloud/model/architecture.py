@@ -1,10 +1,10 @@
-"""One transformer block for Gemma 3, Llama and Qwen, on packed tokens; what differs is a field of `ModelConfig`.
+"""The transformer block of Gemma 3, Llama and Qwen, on packed tokens; `ModelConfig` holds the differences.
 
-Dense work (projections, MLP, norms) sees only real tokens, laid end to end as [tokens, hidden]. How tokens attend to
-each other is the caller's: `block` is given an `attend` function. `run_layers` scans the stacked layers.
+Dense layers (projections, MLP, norms) process only real tokens, concatenated as [tokens, hidden]. The caller defines
+attention: `block` takes an `attend` function. `run_layers` scans the stacked layers.
 
-Precision: factors of a product with the base have its dtype, sums are float32, and so are norms, rotations, softmax and
-adapters; `precision.py` says what hidden states are.
+Precision: factors of a product with the base have its dtype. Sums, norms, rotations, softmax and adapters are float32.
+For hidden states see `precision.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Layer = dict[str, Any]
 
 
 class Rotation(NamedTuple):
-    """Cosines and sines of rotary angles, one row a token, for global and for sliding-window layers."""
+    """Cosines and sines of rotary angles, one row per token, for global and sliding-window layers."""
 
     cos: Float[Array, "*tokens half"]
     sin: Float[Array, "*tokens half"]
@@ -38,7 +38,7 @@ Attend = Callable[
     [Float[Array, "tokens heads dim"], Float[Array, "tokens kv dim"], Float[Array, "tokens kv dim"], Any],
     tuple[Float[Array, "tokens heads dim"], Any],
 ]
-"""(queries, keys, values, whether the layer slides) -> (attended values, anything to collect a layer)."""
+"""(queries, keys, values, whether the layer is sliding) -> (attended values, anything to collect per layer)."""
 
 
 def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], config: ModelConfig) -> Array:
@@ -50,12 +50,12 @@ def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], con
 
 
 def _across(vector: Float[Array, " width"], x: Float[Array, "*rows width"]) -> Array:
-    """The vector with as many axes as `x`, so that no rank is raised silently."""
+    """The vector with as many axes as `x`: implicit rank promotion is an error."""
     return vector.reshape(*[1] * (x.ndim - 1), -1)
 
 
 def rope_frequencies(config: ModelConfig, *, local: bool) -> np.ndarray:
-    """Angular frequencies [head_dim / 2] (radians a position), scaled as the checkpoint says."""
+    """Angular frequencies [head_dim / 2] (radians per position), with the checkpoint's scaling."""
     theta = config.rope_local_theta if local and config.rope_local_theta is not None else config.rope_theta
     half = config.head_dim // 2
     frequencies = theta ** (-np.arange(half, dtype=np.float64) / half)
@@ -76,7 +76,7 @@ def rope_frequencies(config: ModelConfig, *, local: bool) -> np.ndarray:
 
 
 def rotation(config: ModelConfig, positions: Int[Array, "*tokens"]) -> Rotation:
-    """The rotary table (arXiv 2104.09864) of these positions."""
+    """The rotary table (arXiv 2104.09864) for these positions."""
     wide = positions.astype(jnp.float32)
     angles = jnp.multiply.outer(wide, rope_frequencies(config, local=False))
     local = jnp.multiply.outer(wide, rope_frequencies(config, local=True))
@@ -92,10 +92,10 @@ def rotate(x: Float[Array, "*tokens heads dim"], cos: Array, sin: Array) -> Arra
 
 @jax.custom_vjp
 def frozen_product(x: Float[Array, "*rows inner"], weight: Float[Array, "inner outer"]) -> Float[Array, "*rows outer"]:
-    """x W in float32, for a matrix that is not trained: no gradient flows into it.
+    """x W in float32, for a frozen matrix: no gradient flows into it.
 
-    Forward and backward, both factors have the weights' dtype and sums are float32: with bfloat16 weights that is
-    what accelerators are made for, and what processors with bfloat16 products do twice as fast as float32.
+    In the forward and the backward pass, both factors have the weights' dtype and sums are float32. With bfloat16
+    weights this uses the matrix units of accelerators; CPUs with bfloat16 products run it twice as fast as float32.
     """
     return jnp.einsum("...i,io->...o", x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
 
@@ -116,9 +116,9 @@ frozen_product.defvjp(_product_forward, _product_backward)
 def project(
     x: Float[Array, "*rows width"], layer: Layer, adapter: Layer, names: tuple[str, ...], scale: float
 ) -> list[Array]:
-    """x W + bias + scale (x A) B, summed in float32, for matrices that have their input in common.
+    """x W + bias + scale (x A) B, summed in float32, for several matrices with the same input.
 
-    Their A's are one product: thin ones cost more than their share.
+    Their A's are multiplied as one matrix, because thin products are inefficient.
     """
     adapted = [name for name in names if name in adapter]
     lows: dict[str, Array] = {}
@@ -138,7 +138,7 @@ def project(
 
 
 def activate(gate: Float[Array, "*rows inner"], config: ModelConfig) -> Array:
-    """The gate's nonlinearity."""
+    """The activation function of the gate."""
     return jax.nn.gelu(gate, approximate=True) if config.activation == "gelu_tanh" else jax.nn.silu(gate)
 
 
@@ -195,14 +195,14 @@ def block(
     config: ModelConfig,
     scale: float,
 ) -> tuple[Float[Array, "tokens width"], Any]:
-    """One layer; returns the new hidden states and what `attend` collected."""
+    """One layer; returns the new hidden states and the values that `attend` collected."""
     query, key, value = queries_keys_values(x, layer, adapter, scale, config, turn, sliding)
     attended, collected = attend(query, key, value, sliding)
     return finish_block(x, attended, layer, adapter, scale, config), collected
 
 
 def embed(params: Params, tokens: Int[Array, "*tokens"], config: ModelConfig) -> Array:
-    """Token embeddings, scaled as Gemma does."""
+    """Token embeddings, with Gemma's scaling."""
     x = rows_of(params["embed"], tokens)
     x = x.astype(activation_dtype(x.dtype))
     return x * jnp.asarray(config.embedding_scale, x.dtype) if config.embedding_scale != 1.0 else x
@@ -224,11 +224,11 @@ def run_layers(
         adapter: LoRA pairs, layers stacked; {} for none.
         tokens: Token ids, packed.
         positions: Position of each token in its own sequence.
-        attend: How tokens see each other; see `Attend`.
+        attend: The attention function; see `Attend`.
         scale: LoRA's alpha / rank.
 
     Returns:
-        Final hidden states, and what `attend` collected, stacked over layers.
+        Final hidden states, and the values that `attend` collected, stacked over layers.
     """
     turn = rotation(config, positions)
     sliding = jnp.asarray(config.sliding_layers)
@@ -247,5 +247,5 @@ def run_layers(
 
 
 def head_weight(params: Params) -> Float[Array, "vocab width"]:
-    """The output head, one row a token: the embedding where they are tied."""
+    """The output head, one row per vocabulary entry; the embedding if they are tied."""
     return as_numbers(params["head"].T if "head" in params else params["embed"])

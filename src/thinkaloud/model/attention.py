@@ -1,7 +1,7 @@
-"""How tokens attend: prompts to themselves, completions to their group's prompt and to themselves.
+"""Attention: prompts attend to themselves, completions to their group's prompt and to themselves.
 
-A prompt's keys and values are computed once and shared by its group, in the rollout and in the update alike. Masks
-come from lengths and positions, never from token ids, so that tokenizers whose pad is eos work. Softmax in float32.
+A prompt's keys and values are computed once and shared by its group, both in the rollout and in the update. Masks are
+built from lengths and positions, never from token ids, so that tokenizers with pad = eos work. Softmax is float32.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.remat import keep
 
 MASKED = np.float32(-1e30)
-"""Added to nothing, put in place of a score: finite, so that a row without any key stays finite."""
+"""Replaces masked scores; finite, so that a row without any key stays finite."""
 
 
 def visible(
@@ -25,7 +25,7 @@ def visible(
     sliding: Bool[Array, ""] | bool,
     config: ModelConfig,
 ) -> Bool[Array, "*rows queries keys"]:
-    """Causal, within the window where the layer slides, real keys only."""
+    """The mask: causal, within the window in sliding layers, real keys only."""
     distance = query_positions[..., :, None] - key_positions[..., None, :]
     mask = (distance >= 0) & key_valid[..., None, :]
     if config.sliding_window is None:
@@ -36,7 +36,7 @@ def visible(
 def heads_first(x: Float[Array, "*rows length heads dim"], config: ModelConfig) -> Float[Array, "*rows kv queries dim"]:
     """[..., length, heads, dim] -> [..., kv heads, length * (heads / kv heads), dim]: rows that share a key head.
 
-    Scores are then plain batched products in their final order; only the small operands are ever transposed.
+    Scores are then batched products in their final order, and only the small operands are transposed.
     """
     *rows, length, heads, dim = x.shape
     grouped = x.reshape(*rows, length, config.num_kv_heads, heads // config.num_kv_heads, dim)
@@ -88,7 +88,7 @@ def shared_prefix_attention(
     sliding: Bool[Array, ""] | bool,
     config: ModelConfig,
 ) -> Float[Array, "prompts group queries heads dim"]:
-    """Completions attend to their prompt (kept once a group) and to their own earlier tokens, in one softmax.
+    """Completions attend to their prompt (stored once per group) and to their own earlier tokens, in one softmax.
 
     Args:
         query: Queries at `query_offsets` tokens after the prompt's end.
@@ -126,11 +126,11 @@ def attend_to_two(
     to_prompt: Bool[Array, "prompts positions length"],
     to_own: Bool[Array, "prompts members positions own"],
 ) -> Float[Array, "prompts kv group queries dim"]:
-    """One softmax over two sets of keys: those that a whole group shares, and each member's own.
+    """One softmax over two sets of keys: those shared by a group, and those of each member.
 
-    Queries hold the heads of a position side by side; `own` rows are prompts * kv * group; masks have one row for all
-    members or one for each. The backward pass is FlashAttention's (arXiv 2205.14135, algorithm 4) without its tiling:
-    from the output and the log-sum-exp, no softmax is taken again.
+    Queries hold the heads of a position next to each other; `own` rows are prompts * kv * group; masks have one row for
+    all members or one per member. The backward pass is that of FlashAttention (arXiv 2205.14135, algorithm 4) without
+    tiling: it uses the output and the log-sum-exp instead of recomputing the softmax.
     """
     return _attend(query, prompt_key, prompt_value, own_key, own_value, to_prompt, to_own)[0]
 
@@ -138,7 +138,7 @@ def attend_to_two(
 def _attend(
     query: Array, prompt_key: Array, prompt_value: Array, own_key: Array, own_value: Array, *masks: Array
 ) -> tuple[Array, Array]:
-    """What was attended to, and the log-sum-exp of each query's scores (float32)."""
+    """The attended values, and the log-sum-exp of each query's scores (float32)."""
     scores, own_scores = _scores(query, prompt_key, own_key, *masks)
     highest = own_scores.max(-1, keepdims=True)
     if scores.shape[-1]:
@@ -155,7 +155,7 @@ def _attend(
 def _scores(
     query: Array, prompt_key: Array, own_key: Array, to_prompt: Array, to_own: Array
 ) -> tuple[Float[Array, "prompts kv group queries length"], Float[Array, "prompts kv group queries own"]]:
-    """Masked scores, float32: all members' queries at once against the prompt, each member's against its own tokens."""
+    """Masked scores, float32: the queries of all members against the prompt, and of each member against its tokens."""
     repeats = query.shape[3] // to_own.shape[2]
     shape = query.shape[:4]
     scores = _batched("pkqd,pksd->pkqs", _joined(query), prompt_key).reshape(*shape, prompt_key.shape[2])
@@ -179,7 +179,7 @@ def _batched(formula: str, one: Array, other: Array) -> Array:
 
 def _attend_forward(query: Array, *rest: Array) -> tuple[Array, tuple[Array, ...]]:
     attended, normalizer = _attend(query, *rest)
-    # named, so that a rematerialised layer keeps both instead of attending twice
+    # named, so that a rematerialized layer keeps both instead of recomputing attention
     attended = keep(attended, "attended")
     normalizer = keep(normalizer, "normalizer")
     return attended, (query, *rest, attended, normalizer)

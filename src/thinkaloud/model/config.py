@@ -1,8 +1,8 @@
-"""What a decoder-only transformer looks like: one frozen record for Gemma 3, Llama, Qwen 2 and Qwen 3.
+"""The configuration of a decoder-only transformer: one frozen record for Gemma 3, Llama, Qwen 2 and Qwen 3.
 
-Everything that differs between the families is a field here, read from the checkpoint and never assumed from a name;
-the forward pass looks at fields only. `hf_config` reads and writes Hugging Face's `config.json`, `gguf_config` reads
-GGUF metadata; both refuse by name what the forward pass would not honour.
+Everything that differs between the families is a field, read from the checkpoint and never assumed from a name; the
+forward pass uses only these fields. `hf_config` reads and writes Hugging Face's `config.json`, `gguf_config` reads GGUF
+metadata; both reject, by name, anything the forward pass does not support.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Family = Literal["gemma3", "llama", "qwen2", "qwen3"]
 FAMILIES: tuple[Family, ...] = ("gemma3", "llama", "qwen2", "qwen3")
 
 MAX_LAYERS = 1024
-"""More than any model has; a damaged file's number is refused before memory is set aside for it."""
+"""More than any model has; a damaged file is rejected before memory is allocated for it."""
 
 
 def check_layers(num_layers: int) -> int:
-    """`num_layers`, or `UserError` where it cannot be."""
+    """Return `num_layers`; raises UserError if it is out of range."""
     if not 0 < num_layers <= MAX_LAYERS:
         raise UserError(f"model configuration: expected 1 to {MAX_LAYERS} layers, found {num_layers}")
     return num_layers
@@ -30,7 +30,7 @@ def check_layers(num_layers: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RopeScaling:
-    """How rotary frequencies are stretched for contexts longer than those of pretraining.
+    """How rotary frequencies are scaled for contexts longer than those of pretraining.
 
     `linear` divides every frequency by `factor` (arXiv 2306.15595). `llama3` divides only the low ones: wavelengths
     above `original_max_position / low_freq_factor` by `factor`, those below `original_max_position /
@@ -49,14 +49,14 @@ class RopeScaling:
 class ModelConfig:
     """The shape and the arithmetic of one model.
 
-    Fields whose meaning is easily mistaken:
+    Fields that are easily misread:
         rope_theta: base of the rotary frequencies of the layers that attend globally.
         rope_local_theta: base for sliding-window layers; None where they use `rope_theta` as well.
         rope_scaling: applies to the layers that use `rope_theta`, never to those that use `rope_local_theta`.
-        sliding_window: W: position i attends to i - W + 1 ... i, itself included, in layers marked in `sliding_layers`.
-        sliding_layers: one flag a layer; none set where `sliding_window` is None.
+        sliding_window: W: position i attends to i - W + 1 ... i, in the layers marked in `sliding_layers`.
+        sliding_layers: one flag per layer; all False where `sliding_window` is None.
         query_scale: factor on the attention scores, before the softmax.
-        embedding_scale: factor on the token embeddings; the tied output head does not see it.
+        embedding_scale: factor on the token embeddings; not applied to a tied output head.
         norm_plus_one: RMS norms multiply by (1 + weight), as Gemma stores them.
         sandwich_norms: a second norm on the output of attention and of the MLP, before the residual is added.
         qk_norm: RMS norm over each head of queries and keys, before the rotation.
@@ -122,9 +122,9 @@ class ModelConfig:
 
 
 def tiny_config() -> ModelConfig:
-    """A Gemma 3 small enough for tests and for trying things: four layers, of which the last is global.
+    """A tiny Gemma 3 for tests and experiments: four layers, the last one global.
 
-    Its vocabulary is that of `thinkaloud.prompt.tokenizer.byte_tokenizer`: five special tokens and the 256 bytes.
+    The vocabulary is that of `thinkaloud.prompt.tokenizer.byte_tokenizer`: five special tokens and the 256 bytes.
     """
     return ModelConfig(
         family="gemma3",

@@ -1,8 +1,8 @@
 """GGUF metadata to `ModelConfig`.
 
-A GGUF file says less than a `config.json`: what llama.cpp has in its code for an architecture (Gemma 3's local rotary
-base and the period of its global layers, say) is not in the file, so it is stated here. As with `hf_config`, a key that
-might change the forward pass and is not honoured is refused by name.
+A GGUF file holds less than a `config.json`: constants that llama.cpp has in its code for an architecture, such as
+Gemma 3's local rotary base and the period of its global layers, are defined here. As with `hf_config`, an unsupported
+key that may change the forward pass is an error that names it.
 
 Source: llama.cpp's `src/llama-model.cpp` (hyperparameters by architecture), `convert_hf_to_gguf.py` (what is written).
 """
@@ -55,14 +55,14 @@ MUST_BE_ZERO = {
 GEMMA3_LOCAL_THETA = 10_000.0
 GEMMA3_PATTERN = 6
 GEMMA3_27B_LAYERS = 62
-"""llama.cpp knows Gemma 3 27B by its layers: alone in the family, its queries are scaled by hidden_size / num_heads."""
+"""llama.cpp identifies Gemma 3 27B by its layers: it alone scales queries by hidden_size / num_heads."""
 
 
 def config_from_gguf(header: GGUFHeader) -> ModelConfig:
     """The configuration of the model in a GGUF file.
 
     Raises:
-        UserError: an unknown architecture, a missing key, or a key whose value the forward pass does not honour.
+        UserError: An unknown architecture, a missing key, or a key with an unsupported value.
     """
     metadata = header.metadata
     name = str(metadata.get("general.architecture"))
@@ -82,7 +82,7 @@ def config_from_gguf(header: GGUFHeader) -> ModelConfig:
             value = value[0]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise UserError(f"{header.path}: expected a positive number for {name}.{key}, found {str(value)[:80]!r}")
-        return float(value) if isinstance(value, int) else float(f"{value:.7g}")  # 9.99999997e-07 was 1e-06
+        return float(value) if isinstance(value, int) else float(f"{value:.7g}")  # float32: 9.99999997e-07 is 1e-06
 
     hidden, layers, heads = (int(number(k)) for k in ("embedding_length", "block_count", "attention.head_count"))
     check_layers(layers)
@@ -129,10 +129,10 @@ def _refuse(header: GGUFHeader, name: str, fields: dict[str, Any]) -> None:
     for key, value in fields.items():
         if key in MUST_BE_ZERO or key == "attention.causal":
             if bool(value) != (key == "attention.causal"):
-                raise UserError(f"{header.path}: {name}.{key} = {value} is not supported: the forward pass has none")
+                raise UserError(f"{header.path}: {name}.{key} = {value} is not supported")
         elif key not in HONOURED | IRRELEVANT:
             raise UserError(
-                f"{header.path}: unknown metadata {name}.{key} = {str(value)[:40]}: it might change the forward pass"
+                f"{header.path}: unknown metadata {name}.{key} = {str(value)[:40]}: it may change the forward pass"
             )
 
 
@@ -166,10 +166,10 @@ def _rope_scaling(header: GGUFHeader, fields: dict[str, Any], number: Any, head_
 
 
 def _llama3_scaling(header: GGUFHeader, theta: float, head_dim: int) -> RopeScaling:
-    """Llama 3.1's scaling from the divisors that GGUF stores in its place, one for each frequency.
+    """Llama 3.1's scaling, from the divisors that GGUF stores, one per frequency.
 
-    The largest divisor is the factor; the other three numbers are those of every Llama 3 release, and are accepted only
-    if they give the stored divisors back.
+    The largest divisor is the factor; the other three numbers are those of every Llama 3 release. They are accepted
+    only if they reproduce the stored divisors.
     """
     info = header.tensors["rope_freqs.weight"]
     if info.offset > header.file_size:
@@ -183,7 +183,7 @@ def _llama3_scaling(header: GGUFHeader, theta: float, head_dim: int) -> RopeScal
 
 
 def llama3_divisors(scaling: RopeScaling, theta: float, head_dim: int) -> np.ndarray:
-    """What each of the head_dim / 2 rotary frequencies is divided by under Llama 3.1's scaling (arXiv 2407.21783)."""
+    """The divisors of the head_dim / 2 rotary frequencies under Llama 3.1's scaling (arXiv 2407.21783)."""
     frequencies = theta ** (-np.arange(0, head_dim, 2, dtype=np.float64) / head_dim)
     turns = scaling.original_max_position * frequencies / (2 * math.pi)
     smooth = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)

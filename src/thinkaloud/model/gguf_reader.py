@@ -1,6 +1,6 @@
-"""Tensors out of a GGUF file, dequantised to float32 a block of rows at a time, in Hugging Face's conventions.
+"""Read tensors from a GGUF file, dequantised to float32 in blocks of rows, in Hugging Face's conventions.
 
-llama.cpp's converter changes two things, which are undone here: it adds 1 to Gemma's norm weights, and it reorders the
+Two changes of llama.cpp's converter are undone here: it adds 1 to Gemma's norm weights, and it reorders the
 rows of Llama's query and key projections, because ggml rotates adjacent pairs where Hugging Face rotates halves.
 
 Source: llama.cpp's `convert_hf_to_gguf.py` (`Gemma3Model.modify_tensors`, `LlamaModel.permute`).
@@ -24,10 +24,10 @@ BLOCK_ELEMENTS = 1 << 22
 
 
 class GGUFTensors:
-    """The tensors of one GGUF file, memory-mapped; making it checks that each lies within the file.
+    """The tensors of one GGUF file, memory-mapped. The constructor checks that each lies within the file.
 
     Raises:
-        UserError: the file ends before one of its tensors does, or holds one of an unknown type.
+        UserError: The file ends before one of its tensors does, or a tensor has an unknown type.
     """
 
     def __init__(self, header: GGUFHeader, config: ModelConfig) -> None:
@@ -44,7 +44,7 @@ class GGUFTensors:
         return set(self._tensors)
 
     def name_of(self, leaf: Parameter, layer: int) -> str:
-        """What this file calls a parameter of a layer."""
+        """The name of a layer's parameter in this file."""
         return leaf.gguf.format(layer)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ class GGUFTensors:
         """Consecutive rows as (index of the first, float32 array), rows in Hugging Face's order.
 
         Raises:
-            UserError: the `gguf` package cannot dequantise the tensor's type.
+            UserError: The `gguf` package cannot dequantise the tensor's type.
         """
         from gguf.quants import dequantize
 
@@ -68,7 +68,7 @@ class GGUFTensors:
             stop = min(start + rows_per_block, len(stored))
             rows = stored[start:stop] if order is None else stored[order[start:stop]]
             try:
-                with np.errstate(all="ignore"):  # what comes out not finite is refused by name
+                with np.errstate(all="ignore"):  # values that are not finite are reported by name
                     block = np.asarray(dequantize(rows, kind), dtype=np.float32)
                     if self._config.norm_plus_one and leaf.path[-1].endswith("norm"):
                         block = block - 1.0
@@ -79,7 +79,7 @@ class GGUFTensors:
             yield (start, block) if len(info.shape) == 2 else (0, block.reshape(info.shape))
 
     def _stored_rows(self, name: str, info: TensorInfo) -> tuple[Any, np.ndarray]:
-        """(GGML type, the quantised bytes as one row of uint8 for each row of the tensor)."""
+        """(GGML type, the quantised bytes as a uint8 row per row of the tensor)."""
         from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
         try:
@@ -103,7 +103,7 @@ class GGUFTensors:
         return kind, self._data[info.offset : end].reshape(rows, row_bytes)
 
     def _row_order(self, leaf: Parameter, rows: int) -> np.ndarray | None:
-        """For Llama's queries and keys: which stored row is row i in Hugging Face's order."""
+        """For Llama's queries and keys: the stored row for each row in Hugging Face's order."""
         if self._config.family != "llama" or leaf.path[-1] not in ("q", "k"):
             return None
         pairs = np.arange(rows).reshape(-1, self._config.head_dim // 2, 2)

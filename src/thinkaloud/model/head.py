@@ -1,12 +1,12 @@
-"""Log-probabilities of chosen tokens, without ever holding [tokens, vocabulary].
+"""Log-probabilities of chosen tokens, without materializing [tokens, vocabulary].
 
-The head runs in chunks of tokens, where a completion token is predicted and nowhere else. The head is frozen, so the
-only gradient is the hidden state's, and that is known in the forward pass:
+The head runs in chunks, and only on positions that predict a completion token. It is frozen, so the only gradient is
+that of the hidden state, which is known in the forward pass:
 
     d log p(t) / d h = (E[t] - sum_v p(v) E[v]) / temperature
 
-It is kept ([targets, width]) and scaled in the backward pass: two products with the head a token, where recomputing
-the logits would take three.
+It is stored ([targets, width]) and scaled in the backward pass. This takes two products with the head per token;
+recomputing the logits would take three.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from jaxtyping import Array, Float, Int
 from thinkaloud.model.precision import as_bits, as_numbers, rows_of
 
 CHUNK_BYTES = 64 * 2**20
-"""About the largest array of logits that is ever held on a CPU, in float32."""
+"""Approximate size of the largest array of logits on a CPU, in float32."""
 
 ACCELERATOR_CHUNK_BYTES = 512 * 2**20
-"""The same elsewhere. Every chunk reads the whole head: with Gemma's 262,144 words 64 MiB are 64 rows, and an
-accelerator needs some hundred rows a reading to have as much to compute as to fetch."""
+"""The same on accelerators. Every chunk reads the whole head: with Gemma's vocabulary of 262,144, 64 MiB are 64 rows,
+and an accelerator needs several hundred rows per read to be compute-bound."""
 
 
 def chunk_size(vocab_size: int, num_targets: int) -> int:
-    """How many targets go through the head at once: a divisor of `num_targets`, at most so many bytes of logits."""
+    """Targets per chunk: a divisor of `num_targets` within the limit on bytes of logits."""
     most = CHUNK_BYTES if jax.default_backend() == "cpu" else ACCELERATOR_CHUNK_BYTES
     limit = max(1, min(num_targets, most // (4 * vocab_size)))
     return next(size for size in range(limit, 0, -1) if num_targets % size == 0)
@@ -76,7 +76,7 @@ def _chunked(
         (rows, wanted), head = chunk, as_numbers(carried)
         logits = jnp.einsum("td,vd->tv", rows.astype(head.dtype), head, preferred_element_type=jnp.float32) * inverse
         highest = jnp.max(logits, axis=-1)
-        powers = jnp.exp(logits - highest[:, None])  # of them all, once: they are most of what is left beside products
+        powers = jnp.exp(logits - highest[:, None])  # computed once: the largest cost besides the products
         total = jnp.sum(powers, axis=-1)
         normalizer = highest + jnp.log(total)
         logprobs = jnp.take_along_axis(logits, wanted[:, None], axis=-1)[:, 0] - normalizer

@@ -1,11 +1,11 @@
 """Hugging Face's `config.json` to `ModelConfig` and back.
 
-`hf_fields` says which fields of the file are honoured, which must be off, and which do not matter.
+`hf_fields` lists the fields that are supported, that must be off, and that are ignored.
 
 Source: transformers' configuration classes, versions 4.50 to 5.23 (`configuration_gemma3.py`, `..._llama.py`,
-`..._qwen2.py`, `..._qwen3.py`), whose defaults stand in for absent fields. Version 5 moved `rope_theta`,
-`rope_local_base_freq` and `rope_scaling` into `rope_parameters`; both forms are read, the older, which both versions
-load, is written.
+`..._qwen2.py`, `..._qwen3.py`), whose defaults are used for absent fields. Version 5 moved `rope_theta`,
+`rope_local_base_freq` and `rope_scaling` into `rope_parameters`; both forms are read; the older one is written, because
+both versions load it.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def read_hf_config(config: dict[str, Any]) -> ModelConfig:
     """The `ModelConfig` of a `config.json`.
 
     Args:
-        config: the parsed file; Gemma 3's multimodal form, with its `text_config`, is read for its text model.
+        config: The parsed file. Of Gemma 3's multimodal form, with a `text_config`, the text model is read.
 
     Raises:
-        UserError: an unknown architecture or field, or a value the forward pass does not honour, by name.
+        UserError: An unknown architecture or field, or an unsupported value; the message names it.
     """
     family = _family(config)
     fields = {key: value for key, value in config.items() if key != "text_config"}
@@ -107,7 +107,7 @@ def read_hf_config(config: dict[str, Any]) -> ModelConfig:
 
 
 def write_hf_config(config: ModelConfig) -> dict[str, Any]:
-    """A `config.json` that transformers 4.50 and newer load; `read_hf_config` gives the same record back."""
+    """A `config.json` that transformers 4.50 and newer load; `read_hf_config` returns the same record."""
     fields: dict[str, Any] = {
         "architectures": [next(name for name, family in ARCHITECTURES.items() if family == config.family)],
         "model_type": next(name for name, family in MODEL_TYPES.items() if family == config.family),
@@ -173,7 +173,7 @@ def _activation(family: Family, fields: dict[str, Any]) -> Any:
 def _sliding(
     family: Family, config: dict[str, Any], fields: dict[str, Any], layers: int
 ) -> tuple[int | None, tuple[bool, ...]]:
-    """The window and which layers have it: from `layer_types`, or from the family's older fields."""
+    """(window, one flag per layer), from `layer_types` or from the family's older fields."""
     none = (False,) * layers
     if family == "llama":
         if fields.get("sliding_window") is not None or any(kind != "full_attention" for kind in _types(fields)):

@@ -1,7 +1,7 @@
-"""The fields of Hugging Face's `config.json`: which are honoured, which must be off, which do not matter.
+"""The fields of Hugging Face's `config.json`: supported, required to be off, or ignored.
 
-An unknown field is refused by name, and so is a known one with a value that the forward pass would not honour: a model
-that loads and silently computes something else costs a night of training.
+An unknown field is an error that names it, and so is a known field with an unsupported value: otherwise a model could
+load and silently compute something else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ READ = _names(
     attention_bias
     """
 )
-"""Fields that decide something in `ModelConfig`."""
+"""Fields that determine `ModelConfig`."""
 
 MUST_BE_OFF = _names(
     """
@@ -34,7 +34,7 @@ MUST_BE_OFF = _names(
     add_cross_attention use_qk_norm no_rope_layers attention_chunk_size auto_map
     """
 )
-"""Fields that change the forward pass in a way it does not honour: null, false, zero or empty passes."""
+"""Fields that would change the forward pass in an unsupported way; null, false, zero or empty is accepted."""
 
 IGNORED = _names(
     """
@@ -54,26 +54,26 @@ IGNORED = _names(
     mm_tokens_per_image
     """
 )
-"""Fields that leave the text model's forward pass as it is: file history, generation and tokenizer settings,
+"""Fields without effect on the text model's forward pass: file history, generation and tokenizer settings,
 initialisation, `pretraining_tp` (the same product in slices), and the vision tower, which is not loaded."""
 
 
 def refuse_unknown(fields: dict[str, Any]) -> None:
-    """Raises `UserError` for the first field that is unknown, or on though the forward pass has no such thing."""
+    """Raises UserError for the first field that is unknown, or has an unsupported value."""
     for key, value in fields.items():
         if key in MUST_BE_OFF:
             if value not in (None, False, 0, [], {}):
-                raise UserError(f"config.json: {key} = {str(value)[:80]} is not supported: the forward pass has none")
+                raise UserError(f"config.json: {key} = {str(value)[:80]} is not supported")
         elif key not in READ and key not in IGNORED:
             hint = nearest(key, READ)
             raise UserError(
-                f"config.json: unknown field {key!r}{hint if 'did you mean' in hint else ''}: it might change what the "
+                f"config.json: unknown field {key!r}{hint if 'did you mean' in hint else ''}: it may change what the "
                 "model computes; remove it from config.json if you know that it does not"
             )
 
 
 def integer(fields: dict[str, Any], key: str, *, least: int = 1) -> int:
-    """The integer under `key`, from `least` to 2**31; a bool, a float or nothing there is a `UserError`."""
+    """The integer under `key`, from `least` to 2**31; anything else raises UserError."""
     value = fields.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 1 << 31:
         raise UserError(f"config.json: expected an integer of at least {least} for {key}, found {str(value)[:80]!r}")

@@ -1,16 +1,16 @@
-"""The parameters of a model: their shapes, and what Hugging Face and GGUF files call them.
+"""The parameters of a model: their shapes, and their names in Hugging Face and GGUF files.
 
-A model is a plain tree. Matrices are `[in, out]` (files hold `[out, in]`), and the layers are stacked on axis 0, so
-that the forward pass scans over them and a shape here is a shape there:
+A model is a plain tree. Matrices are `[in, out]` (files hold `[out, in]`). Layers are stacked on axis 0, and the
+forward pass scans over them:
 
     {"embed": [V, D],
      "layers": {"attn_norm": [L, D], "q": [L, D, H*hd], "k": [L, D, K*hd], "v": [L, D, K*hd], "o": [L, H*hd, D],
                 "mlp_norm": [L, D], "gate": [L, D, F], "up": [L, D, F], "down": [L, F, D],
                 "q_norm", "k_norm": [L, hd], "post_attn_norm", "post_mlp_norm": [L, D], "q_bias", ...: [L, out]},
      "final_norm": [D],
-     "head": [D, V]}            only where the output head is not the transposed embedding
+     "head": [D, V]}            only if the output head is not the transposed embedding
 
-Norm weights are stored as Hugging Face stores them: for Gemma the factor is 1 + weight.
+Norm weights are stored as in Hugging Face: for Gemma the factor is 1 + weight.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from thinkaloud.model.config import ModelConfig
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One leaf of the tree: its place, its shape (without the layer axis), its names, and whether files transpose it.
+    """A leaf of the tree: its path, its shape without the layer axis, its names, and whether files transpose it.
 
-    In the names of a layer's parameter, `{}` stands for the layer's number.
+    In the names, `{}` stands for the layer's number.
     """
 
     path: tuple[str, ...]
@@ -35,17 +35,17 @@ class Parameter:
 
     @property
     def stacked(self) -> bool:
-        """True where the leaf holds all layers on axis 0."""
+        """Whether the leaf holds all layers on axis 0."""
         return self.path[0] == "layers"
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        """The shape in a file, of one layer."""
+        """The shape of one layer in a file."""
         return self.shape[::-1] if self.transposed else self.shape
 
 
 def parameters(config: ModelConfig) -> list[Parameter]:
-    """Every parameter that a model of this configuration has, and no other."""
+    """All parameters of a model with this configuration."""
     hidden, inner, vocab = config.hidden_size, config.intermediate_size, config.vocab_size
     queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     leaves = [Parameter(("embed",), (vocab, hidden), "model.embed_tokens.weight", "token_embd.weight", False)]
@@ -83,7 +83,7 @@ def parameters(config: ModelConfig) -> list[Parameter]:
 
 
 def num_parameters(config: ModelConfig) -> int:
-    """How many numbers the model has; a tied output head counts once."""
+    """The number of parameters; a tied output head counts once."""
     total = 0
     for leaf in parameters(config):
         size = config.num_layers if leaf.stacked else 1

@@ -18,22 +18,22 @@ from thinkaloud.model.weights import load_checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A frozen base model. `params` is laid out as `model/checkpoint.py` says, and held as `as_bits` does."""
+    """A frozen base model. `params` has the layout of `model/layout.py`, in the form that `as_bits` returns."""
 
     config: ModelConfig
     params: Params
 
 
 def load_model(files: ModelFiles, dtype: Dtype = "auto", mesh: Mapping[str, int] | None = None) -> Model:
-    """Read a checkpoint and put it on the device.
+    """Read a model's weights and put them on the device.
 
     Args:
         files: From `fetch.resolve_model`.
-        dtype: Of the base; `precision.base_dtype` says what `auto` is.
+        dtype: Of the base; see `precision.base_dtype` for `auto`.
         mesh: Devices by axis, as `sharding.open_mesh` takes them; one device when None.
 
     Raises:
-        UserError: A file is missing, cut short or of an architecture that is not supported; the mesh does not fit.
+        UserError: A file is missing or truncated, the architecture is not supported, or the mesh does not fit.
     """
     wanted = np.float32 if base_dtype(dtype) == "float32" else ml_dtypes.bfloat16
     config, params = load_checkpoint(files, np.dtype(wanted))

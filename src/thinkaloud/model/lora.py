@@ -1,7 +1,7 @@
 """LoRA adapters (arXiv 2106.09685): W + (alpha / rank) A B on attention and MLP projections.
 
-An adapter is a pytree {target: {"a": [layers, in, rank], "b": [layers, rank, out]}} in float32, whatever the base is.
-A is normal with deviation 1 / sqrt(in), B is zero, so that a new adapter changes nothing.
+An adapter is a pytree {target: {"a": [layers, in, rank], "b": [layers, rank, out]}} in float32 for any base.
+A is normal with deviation 1 / sqrt(in), B is zero, so a new adapter has no effect.
 
 Differs from the paper: A's deviation follows the input width, as in `peft`'s Kaiming initialisation in scale.
 """
@@ -39,7 +39,7 @@ def projection_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def init_adapter(config: ModelConfig, rank: int, targets: Sequence[str], seed: int) -> Adapter:
-    """A fresh adapter; each target's A has a seed of its own, so that leaving one out does not move the others."""
+    """A new adapter. Each target's A has its own seed, so that omitting a target does not change the others."""
     shapes = projection_shapes(config)
     adapter: Adapter = {}
     for target in targets:
@@ -54,10 +54,10 @@ def init_adapter(config: ModelConfig, rank: int, targets: Sequence[str], seed: i
 
 
 def merge_adapter(layer: dict[str, Any], adapter: Adapter, scale: float) -> dict[str, Any]:
-    """One layer's weights (or a stack of layers) with the adapter added: in float32, then in the weights' own dtype.
+    """Weights of one layer, or of stacked layers, with the adapter merged: in float32, cast to the weights' dtype.
 
     Args:
-        layer: Matrices [..., in, out] by name, norms and biases among them.
+        layer: Matrices [..., in, out] by name; norms and biases are passed through.
         adapter: Pairs [..., in, rank] and [..., rank, out]; may be empty.
         scale: alpha / rank.
     """

@@ -1,4 +1,4 @@
-"""Adapters as numpy arrays: added to the weights, or several joined to one. Laid out as `model/lora.py` says."""
+"""Adapters as numpy arrays, in the layout of `model/lora.py`: merged into the weights, or joined into one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Pairs = dict[str, dict[str, Any]]
 
 
 def merge_in_place(params: dict[str, Any], adapter: Pairs, scale: float) -> dict[str, Any]:
-    """Adds scale * A B to every adapted matrix, a layer at a time: computed in float32, stored in the weights' dtype.
+    """Add scale * A B to every adapted matrix, layer by layer, in float32; the result has the weights' dtype.
 
     Args:
-        params: numpy arrays as `model/checkpoint.py` loads them; changed.
-        adapter: may be empty.
-        scale: alpha / rank.
+        params: Numpy arrays as `model/weights.py` loads them; changed in place.
+        adapter: May be empty.
+        scale: Alpha / rank.
     """
     for target, pair in adapter.items():
         weight = params["layers"][target]
@@ -28,9 +28,9 @@ def merge_in_place(params: dict[str, Any], adapter: Pairs, scale: float) -> dict
 
 
 def join_adapters(adapters: Sequence[tuple[Pairs, float]]) -> Pairs:
-    """One adapter that adds what several (adapter, scale) add together; its own scale is 1.
+    """One adapter equal to the sum of several (adapter, scale); its own scale is 1.
 
-    All targets get the same rank, the largest needed, filled up with zeros: so one number describes it.
+    All targets get the largest rank needed, padded with zeros, so that the adapter has a single rank.
     """
     halves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for target in dict.fromkeys(target for adapter, _ in adapters for target in adapter):

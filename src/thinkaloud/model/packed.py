@@ -1,10 +1,10 @@
-"""Prompts and their groups of completions, laid end to end: dense work never sees padding.
+"""Packed batches: prompts and their groups of completions, concatenated, so that dense layers process no padding.
 
-`pack` (host, NumPy) lays out the tokens and every index that the device needs; `forward` runs the model on it. Each
-prompt stands once, however many completions share it, and what all prompts begin with (the contract's instructions)
-stands once for all of them: first that prefix, then the prompts' tails, then the completions. The last token of a
-completion is only ever a target, so it is not fed in. Padding exists in two places only: up to a bucket at the end of
-the packed tokens (few compilations), and inside attention, where prompts and completions become rectangles.
+`pack` (host, NumPy) lays out the tokens and all indices that the device needs; `forward` runs the model on them. Each
+prompt is stored once for its group, and a prefix common to all prompts (the contract's instructions) once for all of
+them: first the prefix, then the rest of each prompt, then the completions. The last token of a completion is only a
+target, never an input. There is padding in two places: at the end of the packed tokens, up to a bucket size (to limit
+the number of compilations), and inside attention, where prompts and completions become rectangles.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ from thinkaloud.model.config import ModelConfig
 )
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """The layout of one batch; arrays are NumPy on the host, JAX on the device."""
+    """The layout of one batch; NumPy arrays on the host, JAX arrays on the device."""
 
     tokens: Int[Any, " tokens"]
     positions: Int[Any, " tokens"]
     slot_tokens: Int[Any, " slots"]
-    """Packed index of the token in each slot of the attention rectangles: prefix, prompts' tails, completions."""
+    """Packed index of the token in each slot of the attention rectangles: prefix, rest of prompts, completions."""
     slot_valid: Bool[Any, " slots"]
     token_slots: Int[Any, " tokens"]
     """Slot of each packed token: the inverse of `slot_tokens`."""
     token_valid: Bool[Any, " tokens"]
     prompt_lengths: Int[Any, " prompts"]
-    """Tokens of each prompt, the common prefix among them."""
+    """Tokens of each prompt, common prefix included."""
     last_of_prompt: Int[Any, " prompts"]
     """Packed index of each prompt's last token."""
     input_lengths: Int[Any, "prompts group"]
-    """Tokens of each completion that are fed in: all but its last."""
+    """Input tokens of each completion: all but the last."""
     predictors: Int[Any, " targets"]
     """Packed index whose hidden state predicts each target."""
     targets: Int[Any, " targets"]
@@ -68,37 +68,37 @@ class Packed:
     """prompt * group + member, for each target."""
     target_valid: Bool[Any, " targets"]
     prefix_length: int = field(metadata={"static": True})
-    """Tokens that all prompts begin with, laid out once."""
+    """Length of the common prefix, stored once."""
     prompt_length: int = field(metadata={"static": True})
-    """Slots of a prompt, the common prefix among them."""
+    """Slots of a prompt, common prefix included."""
     input_length: int = field(metadata={"static": True})
 
 
 PREFIX_STEP = 16
-"""Common prefixes are cut to multiples of this many tokens: every length is a compilation."""
+"""Common prefixes are cut to a multiple of this many tokens, because every length is a compilation."""
 
 
 def round_up(count: int, multiple: int) -> int:
-    """The least multiple that is not below `count`; at least one multiple."""
+    """`count` rounded up to a multiple, and at least one."""
     return max(1, -(-count // multiple)) * multiple
 
 
 def bucketed(count: int) -> int:
-    """`count` rounded up to one of sixteen sizes between a power of two and the next, 64 apart at least.
+    """`count` rounded up to one of sixteen sizes between powers of two, at least 64 apart.
 
-    Every size is a compilation, and every token of padding is computed: this wastes 3 % on average.
+    Every size is a compilation, and padding is computed too: this wastes 3 % on average.
     """
     return round_up(count, max(64, (1 << max(0, count.bit_length() - 1)) // 16))
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
-    """How many tokens `pack` lays out once for all prompts: what they share, in steps of PREFIX_STEP.
+    """The length of the prefix that all prompts share, rounded down to a multiple of PREFIX_STEP.
 
-    At least one token of each prompt is left out of it; a prompt alone shares nothing.
+    It leaves at least one token of each prompt; for a single prompt it is 0.
     """
     if len(prompts) < 2:
         return 0
-    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))  # what these share, all between them share
+    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))  # a prefix of both is one of all in between
     most = min(map(len, prompts)) - 1
     shared = next((i for i in range(most) if first[i] != last[i]), most)
     return shared // PREFIX_STEP * PREFIX_STEP
@@ -117,10 +117,10 @@ def pack(
 
     Args:
         prompts: Token ids, each prompt at least one.
-        groups: For each prompt the same number of completions (0 for a prefill); an empty one takes no part.
-        token_bucket: All tokens are rounded up to a multiple of this; by `bucketed` when None, as targets always are.
-        prompt_bucket, completion_bucket: Within attention, prompts and completions are padded to multiples of these.
-        prefix_length: Tokens that all prompts begin with; found by `common_prefix` when None.
+        groups: The same number of completions for each prompt (0 for a prefill); empty ones are ignored.
+        token_bucket: The number of tokens is rounded up to a multiple of this; by `bucketed` when None, like targets.
+        prompt_bucket, completion_bucket: Prompts and completions are padded to multiples of these in attention.
+        prefix_length: Length of the common prefix; computed by `common_prefix` when None.
 
     Returns:
         The layout, in NumPy arrays.
@@ -203,7 +203,7 @@ def pack(
 
 @jax.custom_vjp
 def _rearrange(x: Array, there: Array, there_valid: Array, back: Array, back_valid: Array) -> Array:
-    """x[there], zero where not valid. `back` is the inverse, so that the gradient is a gather too, not a scatter."""
+    """x[there], zero where not valid. `back` is the inverse, so that the gradient is a gather instead of a scatter."""
     return jnp.where(there_valid.reshape(-1, *[1] * (x.ndim - 1)), x[there], jnp.zeros((), x.dtype))
 
 

@@ -1,8 +1,8 @@
-"""Which type numbers have: the base's weights, the activations between them, and how a CPU holds weights.
+"""Dtypes of the base's weights and of activations, and how weights are stored on a CPU.
 
-Adapters, norms, softmax and sums of products are float32 always. The base is float32 or bfloat16. Activations have the
-base's type on accelerators; on a CPU they are float32, and only the factors of a product with the base are rounded:
-that is more exact, and XLA has no other arithmetic there, so that anything narrower is converted to and fro.
+Adapters, norms, softmax and sums of products are always float32. The base is float32 or bfloat16. Activations have the
+base's dtype on accelerators. On a CPU they are float32, and only the factors of a product with the base are rounded:
+this is more accurate, and XLA computes in float32 there anyway, converting narrower types back and forth.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "bfloat16"]:
-    """What `auto` stands for: bfloat16 on accelerators, float32 on a CPU.
+    """The dtype for `auto`: bfloat16 on accelerators, float32 on a CPU.
 
-    In bfloat16 the sampler and the trainer, which sum in another order, differ by about a hundredth of a token's
-    log-probability (docs/log.md, 2026-11-24); in float32 by less than a ten-thousandth.
-    So a CPU is asked for it by name.
+    Sampler and trainer sum in different orders. In bfloat16 their log-probabilities of a token differ by about 0.01
+    (docs/log.md, 2026-11-24), in float32 by less than 0.0001, so on a CPU bfloat16 must be requested explicitly.
     """
     if dtype != "auto":
         return dtype
@@ -29,15 +28,15 @@ def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "
 
 
 def activation_dtype(weights: Any, backend: str | None = None) -> Any:
-    """The type of hidden states, keys and values, for weights of this dtype."""
+    """The dtype of hidden states, keys and values, for weights of this dtype."""
     return jnp.dtype(jnp.float32) if (backend or jax.default_backend()) == "cpu" else jnp.dtype(weights)
 
 
 def as_bits(tree: Any) -> Any:
-    """Weights as they are held and passed to programs; `as_numbers` gives them back where they are multiplied.
+    """Weights in the form in which they are stored and passed to programs; `as_numbers` is the inverse.
 
-    On a CPU, XLA widens every bfloat16 array that it gathers from or that a loop carries to float32, all of it, and
-    narrows what it needs in every turn. As bits (uint16) the weights are left alone.
+    On a CPU, XLA converts every bfloat16 array that it gathers from, or that a loop carries, to float32 as a whole, and
+    converts parts back in every iteration. It does not touch weights stored as bits (uint16).
     """
     if jax.default_backend() != "cpu":
         return tree
@@ -51,7 +50,7 @@ def as_bits(tree: Any) -> Any:
 
 
 def as_numbers(tree: Any) -> Any:
-    """The weights again, from what `as_bits` made of them."""
+    """The inverse of `as_bits`."""
 
     def numbers(x: Any) -> Any:
         return jax.lax.bitcast_convert_type(x, jnp.bfloat16) if x.dtype == jnp.uint16 else x
@@ -60,12 +59,12 @@ def as_numbers(tree: Any) -> Any:
 
 
 def rows_of(weight: Any, rows: Any) -> Any:
-    """weight[rows], as numbers, without turning the rest into numbers: a barrier keeps XLA from doing that first."""
+    """weight[rows] as numbers; a barrier keeps XLA from converting all rows first."""
     barrier: Any = jax.lax.optimization_barrier
     return as_numbers(barrier(as_bits(weight)[rows]))
 
 
 def weights_dtype(params: Any) -> Any:
-    """The type of a model's weights, held as numbers or as bits."""
+    """The dtype of a model's weights, stored as numbers or as bits."""
     dtype = jnp.dtype(params["embed"].dtype)
     return jnp.dtype(jnp.bfloat16) if dtype == jnp.uint16 else dtype

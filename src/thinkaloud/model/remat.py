@@ -1,4 +1,4 @@
-"""What the backward pass keeps of each layer: products of matrices. The cheap rest is computed again."""
+"""Rematerialization: the backward pass keeps matrix products of each layer and recomputes the rest."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ SAVED_IN_BACKWARD = (
 
 
 def keep(x: Array, name: str) -> Array:
-    """Mark a value that the backward pass keeps."""
+    """Name a value that the backward pass keeps."""
     mark: Callable[[Array, str], Array] = checkpoint_name
     return mark(x, name)

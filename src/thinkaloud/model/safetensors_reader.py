@@ -1,4 +1,4 @@
-"""Tensors out of safetensors files, a block of rows at a time, under the names of a text-only model."""
+"""Read tensors from safetensors files in blocks of rows, under the names of a text-only model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SafetensorsTensors:
             for stored in opened.keys():  # noqa: SIM118 (not a mapping)
                 if (name := _text_name(stored)) is not None:
                     if name in self._where:
-                        raise UserError(f"model directory {self.path}: tensor {name} is there twice; fetch it again")
+                        raise UserError(f"model directory {self.path}: tensor {name} occurs twice; fetch it again")
                     self._where[name] = (opened, stored)
 
     def names(self) -> set[str]:
@@ -40,7 +40,7 @@ class SafetensorsTensors:
         return set(self._where)
 
     def name_of(self, leaf: Parameter, layer: int) -> str:
-        """What these files call a parameter of a layer."""
+        """The name of a layer's parameter in these files."""
         return leaf.hf.format(layer)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -52,7 +52,7 @@ class SafetensorsTensors:
         """Consecutive rows as (index of the first, array in the stored dtype).
 
         Raises:
-            UserError: the tensor is not of a floating-point type.
+            UserError: The tensor does not have a floating-point type.
         """
         opened, stored = self._where[name]
         view = opened.get_slice(stored)
@@ -70,7 +70,7 @@ class SafetensorsTensors:
 
 
 def _text_name(name: str) -> str | None:
-    """The name without a multimodal model's wrapping, or None for what is no parameter of the text model."""
+    """The name without a multimodal model's prefix; None if it is not a parameter of the text model."""
     if name.endswith("rotary_emb.inv_freq") or "vision_tower." in name or "multi_modal_projector." in name:
         return None
     return name.removeprefix("language_model.").replace("model.language_model.", "model.", 1)

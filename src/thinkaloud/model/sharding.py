@@ -1,11 +1,11 @@
-"""Many devices: a mesh with the axes `data`, `fsdp` and `tensor`, and where everything lies on it.
+"""Sharding: a mesh with the axes `data`, `fsdp` and `tensor`, and the placement of arrays on it.
 
-Parameters, adapters, moments and batches carry their shardings; XLA puts the communication in, so that the programs are
-those of one device. Rows (prompts with their groups) are spread over `data` and `fsdp` together, weights over `fsdp`
-(one axis of each matrix) and `tensor` (heads, the MLP's inner width, the vocabulary).
+Parameters, adapters, optimizer moments and batches carry their shardings. XLA inserts the communication, so programs
+are written for one device. Rows (prompts with their groups) are sharded over `data` and `fsdp` together, weights over
+`fsdp` (one axis of each matrix) and `tensor` (heads, the MLP's inner width, the vocabulary).
 
-With several processes `data` is spread over them first: each has a mesh of its own devices, and a copy of the weights
-on it (`thinkaloud.distributed.processes` adds their gradients up).
+With several processes, `data` is split over them first: each has a mesh of its own devices with a
+copy of the weights, and `thinkaloud.distributed.processes` sums their gradients.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig
 
 ROWS = ("data", "fsdp")
-"""The axes that rows of a batch are spread over, together."""
+"""The axes over which the rows of a batch are sharded."""
 
 WEIGHTS: dict[str, tuple[str | None, ...]] = {
     "embed": ("tensor", "fsdp"),
@@ -39,26 +39,26 @@ WEIGHTS: dict[str, tuple[str | None, ...]] = {
     "k_bias": (None, "tensor"),
     "v_bias": (None, "tensor"),
 }
-"""Mesh axes of each array's axes, by the last part of its path; what is not named (norms) is on every device.
+"""Mesh axes for the axes of each array, by the last part of its path; other arrays (norms) are replicated.
 
-An adapter's pair follows its matrix: A its input axis, B its output axis."""
+An adapter follows its matrix: A is sharded like the input axis, B like the output axis."""
 
 KEY_VALUE = ("k", "v", "k_bias", "v_bias")
-"""Split over `tensor` only where every part gets whole key-value heads."""
+"""Sharded over `tensor` only if every shard gets whole key-value heads."""
 
 
 def open_mesh(sizes: Mapping[str, int], config: ModelConfig) -> Mesh | None:
     """The mesh of this process's devices.
 
     Args:
-        sizes: Devices along each axis, of all processes together; an axis that is not named is 1. {} for none.
-        config: The model's shape, which `tensor` must divide.
+        sizes: Devices along each axis, over all processes; a missing axis has size 1. {} for no mesh.
+        config: Of the model, whose sizes the axes must divide.
 
     Returns:
-        None for one device: nothing is sharded then.
+        The mesh, or None for a single device.
 
     Raises:
-        UserError: One line, where the sizes do not fit the devices or the model.
+        UserError: The sizes do not fit the devices or the model.
     """
     if not sizes:
         return None
@@ -68,12 +68,12 @@ def open_mesh(sizes: Mapping[str, int], config: ModelConfig) -> Mesh | None:
     if data * fsdp * tensor != found:
         raise UserError(
             f"mesh {written} needs {data * fsdp * tensor} devices, found {found}: the product of data, fsdp and tensor "
-            f"must be their number, as data={found}"
+            f"must equal their number, for example data={found}"
         )
     if data % processes:
         raise UserError(
-            f"mesh {written}: data must be a multiple of the {processes} processes, for each has a copy of the weights "
-            "of its own; fsdp and tensor stay within one"
+            f"mesh {written}: data must be a multiple of the number of processes ({processes}): each holds a copy of "
+            "the weights, and fsdp and tensor stay within one process"
         )
     for name, count in (("num_heads", config.num_heads), ("intermediate_size", config.intermediate_size)):
         if count % tensor:
@@ -87,7 +87,7 @@ def open_mesh(sizes: Mapping[str, int], config: ModelConfig) -> Mesh | None:
 
 
 def mesh_of(params: Any) -> Mesh | None:
-    """The mesh that a tree lies on, by its first array; None where it is on one device."""
+    """The mesh of a tree, taken from its first array; None on a single device."""
     sharding = getattr(jax.tree.leaves(params)[0], "sharding", None)
     if not isinstance(sharding, NamedSharding):
         return None
@@ -96,7 +96,7 @@ def mesh_of(params: Any) -> Mesh | None:
 
 
 def place(tree: Any, mesh: Mesh | None, config: ModelConfig) -> Any:
-    """Put parameters, an adapter or its moments where `WEIGHTS` says; host arrays go to the device without a mesh."""
+    """Shard parameters, an adapter or its moments by `WEIGHTS`; without a mesh, put them on the device."""
     if mesh is None:
         return jax.tree.map(jax.device_put, tree)
 
@@ -107,7 +107,7 @@ def place(tree: Any, mesh: Mesh | None, config: ModelConfig) -> Any:
 
 
 def weight_spec(path: tuple[Any, ...], shape: tuple[int, ...], mesh: Mesh, config: ModelConfig) -> Spec:
-    """How one array is split, by its path; an axis that its mesh axis does not divide stays whole."""
+    """The partition spec of an array, by its path; an axis that its mesh axis does not divide is not sharded."""
     keys = [str(getattr(key, "key", getattr(key, "name", ""))) for key in path]
     name, part = keys[-1], None
     if len(keys) > 1 and name in ("a", "b") and keys[-2] in WEIGHTS:
@@ -126,7 +126,7 @@ def weight_spec(path: tuple[Any, ...], shape: tuple[int, ...], mesh: Mesh, confi
 
 
 def place_rows(tree: Any, mesh: Mesh | None) -> Any:
-    """Spread the leading axis of every array over `data` and `fsdp`, where they divide it; as it is without a mesh."""
+    """Shard the leading axis of every array over `data` and `fsdp` if they divide it; without a mesh, do nothing."""
     if mesh is None:
         return tree
     parts = mesh.shape["data"] * mesh.shape["fsdp"]

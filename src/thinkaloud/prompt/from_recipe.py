@@ -1,4 +1,4 @@
-"""From a recipe to the prompt contract: the model's files, their tokenizer, the chat template. No JAX."""
+"""From a recipe to the prompt contract: model files, tokenizer, chat template. Does not import JAX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thinkaloud.prompt.tokenizer import load_tokenizer
 
 
 def open_contract(recipe: Recipe, progress: Callable[[str], None] | None = None) -> tuple[ModelFiles, PromptContract]:
-    """The model's files and the contract that the recipe builds from their tokenizer; fetches what is missing.
+    """The model's files and the contract that the recipe builds from their tokenizer; missing files are fetched.
 
     Raises:
         UserError: The model cannot be fetched, or its chat template is not known.

@@ -1,9 +1,9 @@
 """A `tokenizer.json` rebuilt from the metadata of a GGUF file.
 
-Two kinds are known. `gpt2` is byte-level BPE: its merges are in the file, the way it splits text into words is named
-by `tokenizer.ggml.pre`. `llama` is SentencePiece BPE, which has scores in place of merges: every pair of pieces whose
-concatenation is a piece may merge, higher scores first. As the rank of a merge only orders it, the merges are listed
-in the order in which transformers' converter lists them, so that the same table comes out.
+Two kinds are supported. `gpt2` is byte-level BPE: the file holds its merges, and `tokenizer.ggml.pre` names its word
+pattern. `llama` is SentencePiece BPE, with scores instead of merges: every pair of pieces whose concatenation is a
+piece can merge, higher scores first. Only the order of merges matters; they are listed in the order of transformers'
+converter, which yields the same table.
 
 Source: llama.cpp's `src/llama-vocab.cpp` (pre-tokenizers by name, token types); transformers'
 `convert_slow_tokenizer.py` (`generate_merges`, `GemmaConverter`). Gemma's ids are checked against the `sentencepiece`
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 NORMAL, CONTROL, USER_DEFINED, BYTE = 1, 3, 4, 6
-"""Values of `tokenizer.ggml.token_type` that matter here."""
+"""Values of `tokenizer.ggml.token_type` that are used here."""
 
 SPACE = "▁"
 
@@ -31,14 +31,14 @@ LLAMA3_PATTERN = (
 )
 QWEN2_PATTERN = LLAMA3_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
 PATTERNS = {"smollm": None, "gpt-2": None, "llama-bpe": LLAMA3_PATTERN, "qwen2": QWEN2_PATTERN}
-"""Word patterns by `tokenizer.ggml.pre`; None is GPT-2's, which the library has built in."""
+"""Word patterns by `tokenizer.ggml.pre`; None is GPT-2's, which is built into the library."""
 
 
 def tokenizer_from_gguf(header: GGUFHeader) -> tuple[tokenizers.Tokenizer, dict[str, Any]]:
     """The tokenizer of a GGUF file, and the fields of its `tokenizer_config.json`.
 
     Raises:
-        UserError: a kind of tokenizer that is not known, or metadata that is not whole.
+        UserError: The kind of tokenizer is not supported, or its metadata is incomplete.
     """
     from tokenizers import AddedToken
 
@@ -67,7 +67,7 @@ def tokenizer_from_gguf(header: GGUFHeader) -> tuple[tokenizers.Tokenizer, dict[
     tokenizer.add_special_tokens(added[CONTROL])
     tokenizer.add_tokens(added[USER_DEFINED])
     if tokenizer.get_vocab_size() != len(tokens):
-        raise UserError(f"{header.path}: {len(tokens)} tokens are not all different; fetch the model again")
+        raise UserError(f"{header.path}: {len(tokens)} tokens are not distinct; fetch the model again")
     return tokenizer, _config(header, tokens)
 
 
@@ -122,10 +122,10 @@ def _sentencepiece(header: GGUFHeader, tokens: list[str], kinds: list[int]) -> t
 
 
 def merges_from_scores(tokens: list[str], scores: list[float], kinds: list[int]) -> list[tuple[str, str]]:
-    """All pairs of pieces whose concatenation is a piece, those that make the piece of the highest score first.
+    """All pairs of pieces whose concatenation is a piece, ordered by the score of that piece, highest first.
 
-    Control and byte tokens take no part: text never merges into them. Runs of white space that are tokens of their own
-    (user-defined) come before all else, as SentencePiece takes them out before it merges.
+    Control and byte tokens are excluded: text never merges into them. Runs of white space that are user-defined tokens
+    come first, because SentencePiece extracts them before it merges.
     """
     ids = {
         token: index
@@ -150,7 +150,7 @@ def _bpe(header: GGUFHeader, models: Any, **arguments: Any) -> Any:
     try:
         return models.BPE(**arguments)
     except Exception as error:  # the library raises a bare Exception for a merge that is not in the vocabulary
-        raise UserError(f"{header.path}: its tokenizer is not whole ({error}); fetch the model again") from error
+        raise UserError(f"{header.path}: its tokenizer is incomplete ({error}); fetch the model again") from error
 
 
 def _config(header: GGUFHeader, tokens: list[str]) -> dict[str, Any]:

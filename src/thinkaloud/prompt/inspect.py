@@ -1,4 +1,4 @@
-"""What `thinkaloud prompt` prints: the exact prompt of a recipe or a run, with nothing left invisible."""
+"""The output of `thinkaloud prompt`: the exact prompt of a recipe or a run, with invisible characters shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thinkaloud.storage.run_directory import RunDir
 
 
 def describe_prompt(source: Path, question: str, overrides: Sequence[str] = ()) -> PromptView:
-    """The prompt of one question under a recipe's contract, or under the one saved with a run."""
+    """The prompt of one question under a recipe's contract, or under the contract of a run."""
     if source.is_dir():
         if overrides:
             raise UserError(f"--set changes a recipe, and {source} is a run with its prompt saved; name the recipe")
@@ -36,7 +36,7 @@ def as_dict(view: PromptView) -> dict[str, Any]:
 
 
 def as_text(view: PromptView) -> str:
-    """The view for a person."""
+    """The view as text."""
     tokens = " ".join(f"{token.id}[{token.piece}]" for token in view.tokens)
     stop = " ".join(f"{token.id}[{token.piece}]" for token in view.stop)
     return "\n".join(

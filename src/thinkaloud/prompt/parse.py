@@ -1,7 +1,7 @@
-"""Completion text -> reasoning and answer: strict, total, linear.
+"""From completion text to reasoning and answer: strict, defined for every string, in linear time.
 
-Any string gets an answer: either both parts, or the name of the first rule it breaks. The scan visits each tag once,
-so a megabyte of `<reasoning>` costs milliseconds.
+The result is either both parts, or the name of the first rule that the text breaks. Each tag is visited once, so a
+megabyte of `<reasoning>` takes milliseconds.
 """
 
 from __future__ import annotations
@@ -61,16 +61,16 @@ def parse_completion(
 ) -> Parsed:
     """Split a completion into its reasoning and its answer.
 
-    Valid is exactly one pair of each tag, the reasoning first, nothing nested or overlapping, both parts holding
-    something visible, and (under `outside_text="reject"`) only white space before, between and after. Tags are matched
-    to the letter: other case, attributes or inner white space make ordinary text.
+    A valid text has exactly one pair of each tag, reasoning first, without nesting or overlap. Both parts contain
+    visible characters and, under `outside_text="reject"`, there is only white space before, between and after them.
+    Tags are matched exactly: another case, attributes or inner white space make them ordinary text.
 
     Args:
-        text: the decoded completion, without its end-of-turn token.
-        truncated: the completion hit the token limit; it is then invalid whatever it holds.
-        outside_text: `"reject"`, or `"allow"` for the original write-up's rule. A text valid under `"allow"` is
-            under `"reject"` either valid or `text_outside`, never anything else.
-        tags: the tag names; `reasoning` and `answer` unless given.
+        text: The decoded completion, without its end-of-turn token.
+        truncated: The completion reached the token limit, and is therefore invalid.
+        outside_text: `"reject"`, or `"allow"` for the original write-up's rule. A text that is valid under
+            `"allow"` is valid or `text_outside` under `"reject"`.
+        tags: The tag names; `reasoning` and `answer` unless given.
 
     Returns:
         The two parts, or the name of the first broken rule in the order of `Reason`.
@@ -103,7 +103,7 @@ def parse_completion(
 
 
 def _nests(seen: list[str]) -> bool:
-    """True where a tag opens before the one opened last has closed."""
+    """Whether a tag opens before the last opened tag has closed."""
     is_open = False
     for tag in seen:
         opening = not tag.startswith("/")
@@ -114,5 +114,5 @@ def _nests(seen: list[str]) -> bool:
 
 
 def _visible(text: str) -> bool:
-    """True where some character would show: zero-width and control characters alone are as empty as white space."""
+    """Whether any character is visible: zero-width and control characters count as white space."""
     return any(not ch.isspace() and unicodedata.category(ch) not in ("Cf", "Cc") for ch in text)

@@ -1,9 +1,8 @@
 """Text to token ids and back, with nothing added: no begin-of-sequence token, no clean-up of spaces.
 
-Two ways to encode: `encode` turns special tokens written in the text into their ids, for frames that the program
-writes; `encode_plain` never does, for text that comes from elsewhere (a task's question must not be able to close the
-turn). What a model was trained with is taken from its `tokenizer.json`, or rebuilt from GGUF metadata or from a
-SentencePiece model.
+There are two ways to encode. `encode` turns special tokens written in the text into their ids; it is for text that the
+program writes, such as chat templates. `encode_plain` never does; it is for other text, so that a task's question
+cannot close its turn. The tokenizer comes from the model's `tokenizer.json`, or is rebuilt from GGUF metadata.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 CACHE_VERSION = 1
-"""Raised when `gguf_tokenizer` makes another table from the same file."""
+"""Incremented when `gguf_tokenizer` builds another table from the same file."""
 
 BYTE_SPECIALS = ("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>")
 
@@ -34,9 +33,9 @@ class Tokenizer:
     """A tokenizer of the `tokenizers` library with the settings of its model.
 
     Args:
-        backend: the library's tokenizer.
-        config: the fields of `tokenizer_config.json`: special tokens by role, chat template.
-        identity_file: where the identity is remembered, as it takes a second to compute for large vocabularies.
+        backend: The library's tokenizer.
+        config: The fields of `tokenizer_config.json`: special tokens by role, chat template.
+        identity_file: Cache of the identity, which takes a second to compute for large vocabularies.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Tokenizer:
             if token and self.token_id(token) is not None
         ]
         backend.add_special_tokens(known)
-        self._plain = Tokenizer(backend.model)  # shares the model; differs only in what it looks for in the text
+        self._plain = Tokenizer(backend.model)  # shares the model; knows no special tokens
         for part in ("normalizer", "pre_tokenizer", "decoder"):
             if (value := getattr(backend, part)) is not None:
                 setattr(self._plain, part, value)
@@ -67,28 +66,28 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids; special tokens written in the text become their ids, and nothing is added.
 
-        Bytes that a vocabulary lacks vanish, as in transformers: SmolLM2's has no 0x04 or 0x06, for example.
+        Bytes missing from the vocabulary are dropped, as in transformers: SmolLM2's has no 0x04 or 0x06, for example.
         """
         return list(self._backend.encode(well_formed(text), add_special_tokens=False).ids)
 
     def encode_plain(self, text: str) -> list[int]:
-        """Token ids of text from elsewhere: a special token's name in it is spelled out, never the token itself."""
+        """Token ids of text that may not contain special tokens: their names are encoded as ordinary text."""
         ids = list(self._plain.encode(well_formed(text), add_special_tokens=False).ids)
-        assert self._special.keys().isdisjoint(ids), "a special token can be spelled out of plain text"
+        assert self._special.keys().isdisjoint(ids), "plain text was encoded to a special token"
         return ids
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
-        """The text of token ids; bytes that are not UTF-8 become U+FFFD, ids outside the vocabulary nothing."""
+        """The text of token ids; invalid UTF-8 becomes U+FFFD, ids outside the vocabulary are skipped."""
         return str(self._backend.decode(list(ids), skip_special_tokens=not keep_special))
 
     def token_id(self, text: str) -> int | None:
-        """The id of a token by its exact content, or None."""
+        """The id of a token with exactly this content, or None."""
         index = self._backend.token_to_id(text)
         return None if index is None else int(index)
 
     @property
     def vocab_size(self) -> int:
-        """The number of tokens, added ones included; the model's embedding may have more rows."""
+        """The number of tokens, added tokens included; the model's embedding may have more rows."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
     @property
@@ -108,12 +107,12 @@ class Tokenizer:
 
     @property
     def special_ids(self) -> frozenset[int]:
-        """Ids that `encode_plain` never yields, and that `decode` leaves out."""
+        """Ids that `encode_plain` never returns and `decode` omits."""
         return frozenset(self._special)
 
     @property
     def chat_template(self) -> str | None:
-        """The model's own Jinja template, where it has one."""
+        """The model's Jinja template, or None."""
         template = self._config.get("chat_template")
         if isinstance(template, list):  # named templates: the default one
             template = next((item["template"] for item in template if item.get("name") == "default"), None)
@@ -121,9 +120,9 @@ class Tokenizer:
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 (hex) over what decides the ids: vocabulary, merges, added tokens, normalizer, words, decoder.
+        """SHA-256 (hex) over everything that determines the ids: vocabulary, merges, added tokens, normalizer, decoder.
 
-        The same tokenizer has the same identity whether it comes from a GGUF file, a `tokenizer.json`, or an export.
+        A tokenizer has the same identity whether it comes from a GGUF file, a `tokenizer.json`, or an export.
         """
         if self._identity_file is not None:
             with contextlib.suppress(OSError):
@@ -138,7 +137,7 @@ class Tokenizer:
         return identity
 
     def files(self, *, chat_template: str | None = None) -> dict[str, str]:
-        """The files that transformers loads this tokenizer from, name to text; `chat_template` replaces its own."""
+        """The tokenizer files for transformers, text by name; `chat_template` replaces the model's own."""
         config = dict(self._config)
         if chat_template is not None:
             config["chat_template"] = chat_template
@@ -155,10 +154,10 @@ class Tokenizer:
 
 
 def load_tokenizer(files: ModelFiles) -> Tokenizer:
-    """The tokenizer of a model; one that is rebuilt is kept in the cache, so that it is rebuilt once.
+    """The tokenizer of a model; a tokenizer rebuilt from GGUF is cached.
 
     Raises:
-        UserError: no tokenizer, or one that is damaged or of an unknown kind.
+        UserError: There is no tokenizer, or it is damaged or of an unknown kind.
     """
     if files.kind == "tiny":
         return byte_tokenizer()
@@ -186,7 +185,7 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
 
 
 def byte_tokenizer() -> Tokenizer:
-    """The tokenizer of the tiny model: ids 0 to 4 are `BYTE_SPECIALS`, 5 + b is the byte b of the text's UTF-8."""
+    """The tokenizer of the tiny model: ids 0 to 4 are `BYTE_SPECIALS`, id 5 + b is byte b of the UTF-8 text."""
     from tokenizers import AddedToken, decoders, models
     from tokenizers import Tokenizer as Backend
 
@@ -206,13 +205,13 @@ def byte_tokenizer() -> Tokenizer:
 
 
 def _from_directory(directory: Path) -> Tokenizer:
-    """`tokenizer.json` with `tokenizer_config.json` and `chat_template.jinja`, where they are there."""
+    """`tokenizer.json`, with `tokenizer_config.json` and `chat_template.jinja` if they exist."""
     from tokenizers import Tokenizer as Backend
 
     path = directory / "tokenizer.json"
     if not path.is_file():
         raise UserError(
-            f"{directory}: expected tokenizer.json; make it with transformers: "
+            f"{directory}: expected tokenizer.json; create it with transformers: "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         )
     content = path.read_bytes()
@@ -233,7 +232,7 @@ def _from_directory(directory: Path) -> Tokenizer:
 
 
 def _compact(backend: tokenizers.Tokenizer) -> str:
-    """`tokenizer.json` without white space, merges as single strings: a third of the size, and loads faster."""
+    """`tokenizer.json` without white space and with merges as strings: a third of the size, and faster to load."""
     content = json.loads(backend.to_str())
     merges = content["model"]["merges"]
     if not any(" " in piece for merge in merges for piece in merge):

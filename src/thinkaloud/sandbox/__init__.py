@@ -1,4 +1,4 @@
-"""Run programs that a model wrote under pressure to be paid, and say truly which of them solve their task.
+"""Run model-written programs safely, and decide reliably which of them solve their task.
 
     from thinkaloud.sandbox import Sandbox
 
@@ -6,25 +6,25 @@
         verdict = sandbox.run("def add(a, b): return a + b", ["assert add(1, 2) == 3"])
         assert verdict.ok
 
-Two ideas carry it. The verdict is never formed in a process that ran the program: a test `assert f(x) == y` is split,
-the call goes to the program's process, the value comes back as plain data and is compared here. And the jail is a
-tiny system-call allowlist, which needs neither privileges nor packages nor containers; Landlock, an unprivileged user
-id and bubblewrap are added where probes, run at the start, show that they hold.
+There are two main ideas. First, the verdict is never formed in a process that ran the program: a test
+`assert f(x) == y` is split, the call goes to the program's process, and the returned value is compared here as plain
+data. Second, the jail is a small system-call allowlist, which needs no privileges, packages or containers. Landlock, an
+unprivileged user id and bubblewrap are added where probes at start-up show that they work.
 
-The way of a program:
+How a program flows through the modules:
 
-    verdict      what is asked and what is answered: `Job`, `Limits`, `Verdict`, `Outcome`, `Level`
+    verdict      the records: `Job`, `Limits`, `Verdict`, `Outcome`, `Level`
     pool         `Sandbox`: workers, retries, replacement
     trial        one program against its tests
-    assertions   a test becomes calls to make and a judgement to pass; `plain`: the operations a judgement may use
-    worker       the trainer's handles on a worker process and on its jailed children
-    inside/      what runs on the far side of the wall
-    probes       what must not be possible, tried; `selftest`: the level that follows; `check`: the report of it
-    bubblewrap   the command around a worker, where it works
-    bench        programs a second, beside plain subprocess
+    assertions   splits a test into calls and a judgement; `plain`: the operations that a judgement may use
+    worker       handles of the trainer for a worker process and its jailed children
+    inside/      code that runs in the worker and its children
+    probes       attempts at forbidden actions; `selftest`: the resulting level; `check`: its report
+    bubblewrap   the command around a worker, if it works
+    bench        programs per second, compared with plain subprocesses
 
-This package stands alone: standard library only, nothing else of thinkaloud is imported. What it promises, and what
-it does not, is in docs/sandbox.md.
+This package is independent: it uses only the standard library and imports nothing else of thinkaloud. For its
+guarantees and limits see docs/sandbox.md.
 """
 
 from __future__ import annotations

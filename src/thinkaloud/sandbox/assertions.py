@@ -1,12 +1,12 @@
-"""Tests, read once: what to ask the solver, and how to judge its answers here, where the program cannot reach.
+"""Parse tests: which calls the solver makes, and how its answers are judged here, out of reach of the program.
 
 `assert f(args) == literal` becomes the call `f(args)`, sent to the solver as source, and a comparison of plain values
-in this process. A small set of further forms is judged here too (`set(f(x)) == {1}`, `abs(f(x) - 2.5) < 1e-6`,
-`math.isclose(...)`, `not f(x)`, ...). Whatever is not recognised goes to the checker, a second jailed process.
+in this process. A few other forms are judged here too (`set(f(x)) == {1}`, `abs(f(x) - 2.5) < 1e-6`,
+`math.isclose(...)`, `not f(x)`, ...). All other tests go to the checker, a second jailed process.
 
-Which names are the program's is decided by the tests and the setup alone, never by the program: all but built-ins,
-modules, what the setup imports, and a few well-known types. Where a test calls nothing else, the innermost call on the
-left is the program's (MBPP 126 asks for a function `sum`).
+The tests and the setup alone decide which names belong to the program: all except built-ins, modules, imports of the
+setup, and a few well-known types. If a test calls no such name, the innermost call on the left is the program's (MBPP
+126 asks for a function `sum`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Any
 from .plain import ARITHMETIC, COMPARISONS, FUNCTIONS, MATH_CONSTANTS
 
 Values = Sequence[Any]
-"""What the solver returned for the calls of one test, in order."""
+"""The values that the solver returned for the calls of one test, in order."""
 Expression = Callable[[Values], Any]
-"""A part of a test, ready to be evaluated over the solver's values."""
+"""A part of a test, evaluated over the solver's values."""
 
 STANDARD_NAMES = {
     "Counter": "collections:Counter",
@@ -42,19 +42,19 @@ STANDARD_NAMES = {
     "pi": "math:pi",
     "timedelta": "datetime:timedelta",
 }
-"""Names that a test may use without an import; never taken to be the program's."""
+"""Names that a test may use without an import; they never belong to the program."""
 
 _BUILTINS = frozenset(dir(builtins))
 _MODULES = frozenset(sys.stdlib_module_names)
 
 
 class NeedsChecker(Exception):
-    """This form of test is not judged here."""
+    """The test cannot be judged in this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectTest:
-    """A test judged in this process: the sources of the calls, and the judgement over their values."""
+    """A test judged in this process: the sources of the calls, and the judgement of their values."""
 
     calls: tuple[str, ...]
     judge: Expression
@@ -65,10 +65,10 @@ class Plan:
     """The tests of one task.
 
     Attributes:
-        tests: one entry a test: a `DirectTest`, or None for a test that goes to the checker.
-        functions: names that the checked tests leave to the program.
-        standard: names that the checked tests take from the standard library, to `module` or `module:name`.
-        error: why the tests cannot be used at all, or empty.
+        tests: One entry per test: a `DirectTest`, or None for a test that goes to the checker.
+        functions: Names that the checked tests expect from the program.
+        standard: Names that the checked tests take from the standard library, to `module` or `module:name`.
+        error: Why the tests cannot be used, or empty.
     """
 
     tests: tuple[DirectTest | None, ...]
@@ -79,13 +79,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is not the program's: names (built-ins, well-known types, what setup imports, what tests bind), modules."""
+    """What does not belong to the program: names (built-ins, well-known types, imports, bound names) and modules."""
 
     names: frozenset[str]
     modules: frozenset[str]
 
     def is_solution(self, node: ast.AST) -> bool:
-        """True for a name of the program's, and for calls, attributes and items of one."""
+        """Whether a node is a name of the program, or a call, attribute or item of one."""
         root = node
         while isinstance(root, ast.Call | ast.Attribute | ast.Subscript):
             parent, root = root, root.func if isinstance(root, ast.Call) else root.value
@@ -116,7 +116,7 @@ class _Reader:
         return lambda values: constant
 
     def _folded(self, node: ast.expr) -> Expression:
-        """Evaluate what depends on no call once, now; what cannot be evaluated here goes to the checker."""
+        """Evaluate an expression that depends on no call once; if that fails, the test goes to the checker."""
         num_calls = len(self.calls)
         expression = self._compound(node)
         if len(self.calls) > num_calls:
@@ -175,7 +175,7 @@ class _Reader:
     def _comparison(self, left: ast.expr, signs: Sequence[ast.cmpop], right: Sequence[ast.expr]) -> Expression:
         for sign, operand in zip(signs, right, strict=True):
             if isinstance(sign, ast.Is | ast.IsNot) and not _is_singleton(operand):
-                raise NeedsChecker  # identity does not survive the way through a pipe
+                raise NeedsChecker  # identity is lost in transit
         parts = [self.read(operand) for operand in (left, *right)]
         compares = [COMPARISONS[type(sign)] for sign in signs]
 
@@ -193,7 +193,7 @@ def _is_singleton(node: ast.expr) -> bool:
 
 
 def _innermost_call(node: ast.expr) -> ast.expr | None:
-    """The call that a test without any name of the program's is about: the innermost on the left."""
+    """The call under test if no name belongs to the program: the innermost on the left."""
     if isinstance(node, ast.Compare):
         node = node.left
     found = None
@@ -242,7 +242,7 @@ def _bound(tree: ast.AST) -> set[str]:
 
 
 def _open_names(trees: Sequence[ast.Module]) -> tuple[list[str], list[tuple[str, str]]]:
-    """The names that these tests do not bind: the program's, and the standard library's with where they come from."""
+    """The names that these tests do not bind: those of the program, and those of the standard library with origin."""
     bound = set().union(*map(_bound, trees)) | _BUILTINS
     functions: set[str] = set()
     standard: dict[str, str] = {}
@@ -259,17 +259,17 @@ def _open_names(trees: Sequence[ast.Module]) -> tuple[list[str], list[tuple[str,
 
 def _parse(source: str) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd escape in a data set's test is none of the user's concern
+        warnings.simplefilter("ignore")  # invalid escapes in tests of a data set do not concern the user
         return ast.parse(source)
 
 
 @lru_cache(maxsize=1024)
 def read_tests(tests: tuple[str, ...], setup: str = "") -> Plan:
-    """Read the tests of one task.
+    """Parse the tests of one task.
 
     Args:
-        tests: sources of the tests.
-        setup: source of the setup, for the names it imports.
+        tests: Sources of the tests.
+        setup: Source of the setup, for the names it imports.
     """
     try:
         setup_tree = _parse(setup)

@@ -1,7 +1,7 @@
-"""`thinkaloud bench sandbox`: programs a second, beside plain `subprocess.run([python, "-c", ...])` in the same run.
+"""`thinkaloud bench sandbox`: programs per second, compared with plain `subprocess.run([python, "-c", ...])`.
 
-The plain peer is what most reward code does: program and tests in one fresh interpreter, the exit code believed. It
-contains nothing and nine kinds of program that solve nothing pass it; it is here to show what safety costs in time.
+The baseline is what most reward code does: it runs program and tests in one new interpreter and trusts the exit code.
+It contains nothing, and nine kinds of wrong programs pass it. It shows the cost of safety in time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PROGRAMS = (
 
 
 def small_programs(count: int) -> list[Job]:
-    """Small programs, each different, all correct (lists, `math`, `collections`, a loop), with two or three tests."""
+    """Small, distinct, correct programs (lists, `math`, `collections`, a loop) with two or three tests."""
     jobs = []
     for k in range(3, count + 3):
         code, tests = _PROGRAMS[k % len(_PROGRAMS)]
@@ -69,20 +69,20 @@ def _time_plain(job: Job) -> float:
 
 
 def run_bench(num_programs: int = 2000, *, num_plain: int = 200, num_workers: int | None = None) -> dict[str, Any]:
-    """Measure the sandbox and the plain peer, with the same number of programs at a time.
+    """Measure the sandbox and the baseline with the same number of concurrent programs.
 
     Args:
-        num_programs: programs in the sandbox's batch.
-        num_plain: programs for the peer, which is slower.
-        num_workers: programs at a time; as many as cores when None.
+        num_programs: Programs in the sandbox's batch.
+        num_plain: Programs for the baseline, which is slower.
+        num_workers: Concurrent programs; the number of cores when None.
 
     Returns:
         JSON-ready: `level`, `workers`, `sandbox` and `subprocess` (each with `programs`, `programs_per_second` over the
         whole batch, `median_latency_ms`, `p95_latency_ms`), and `speedup` (ratio of the rates).
 
     Raises:
-        SandboxUnavailable: this machine cannot contain a program.
-        RuntimeError: a program failed, so the figures would mean nothing.
+        SandboxUnavailable: This machine cannot contain a program.
+        RuntimeError: A program failed, so the figures would be meaningless.
     """
     num_workers = num_workers or available_cores()
     with Sandbox(num_workers=num_workers) as sandbox:

@@ -1,4 +1,4 @@
-"""bubblewrap around a worker, where it works: no network, no other processes, only Python's own files."""
+"""bubblewrap around a worker: no network, no other processes, only the files of Python."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cach
 
 
 def command() -> tuple[str, ...]:
-    """The command to put before the interpreter, or empty where bubblewrap is not installed.
+    """The command to put before the interpreter, or empty if bubblewrap is not installed.
 
-    Whether it works is for a probe to say: a container often forbids what it needs. `--die-with-parent` is left out on
-    purpose: it follows the *thread* that started the worker. A worker ends with its control socket instead.
+    Containers often forbid what it needs, so a probe checks whether it works. `--die-with-parent` is omitted because
+    it follows the *thread* that started the worker. A worker ends when its control socket closes.
     """
     program = shutil.which("bwrap")
     if program is None:

@@ -1,8 +1,8 @@
-"""The report of `thinkaloud sandbox check`: the level of this machine, and layer by layer what was tried.
+"""The report of `thinkaloud sandbox check`: the level of this machine, and the probes tried under each layer.
 
-A layer is measured alone: a worker that has this layer and no other runs the probes that the layer should block. What
-one layer lets through another may hold (root passes resource limits, seccomp stops it), so an entry under `failed` can
-be normal for a single layer; the level comes from the full jail.
+Each layer is measured alone: a worker with only this layer runs the probes that the layer should block. Another layer
+may block what one lets through (root passes resource limits, seccomp stops it), so an entry under `failed` can be
+normal for a single layer. The level is measured in the full jail.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def _layer(name: str, containment: Containment) -> dict[str, Any]:
 
 
 def check_report() -> dict[str, Any]:
-    """Measure this machine: the level by the full jail, then every layer alone. Takes about two seconds.
+    """Measure the level of this machine in the full jail, then every layer alone. Takes about two seconds.
 
     Returns:
         `{"level": "strong" | "standard" | "none", "layers": {name: {"available": bool, "blocked": [probe, ...],
-        "failed": [probe, ...]}}}`, JSON-ready. Level `none` when no worker starts at all.
+        "failed": [probe, ...]}}}`, JSON-ready. The level is `none` when no worker starts.
     """
     try:
         containment = measure()
@@ -57,7 +57,7 @@ def check_report() -> dict[str, Any]:
 
 
 def explain_missing() -> dict[str, str]:
-    """Layer to why this machine does not give it, for a human to read beside the report."""
+    """The reason why a layer is not available on this machine, by layer."""
     try:
         return dict(measure().missing)
     except WorkerFailed as error:

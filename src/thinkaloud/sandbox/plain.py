@@ -1,8 +1,8 @@
-"""The operations that a judgement may use: each is Python's own, or raises where that would take long.
+"""The operations that a judgement may use: each behaves like Python's, or raises if it would take too long.
 
-A test such as `assert len(set(f(x))) == 3` applies `set` and `len` to what the program returned. In the trainer that
-value must not be walked if it is `range(10**18)`, raised to a power of a million digits, or hashed n**2 times.
-Nothing else is stricter here than in Python: a program that is right must pass.
+A test such as `assert len(set(f(x))) == 3` applies `set` and `len` to the value that the program returned. The trainer
+must not iterate over `range(10**18)`, compute a power with a million digits, or compare n**2 colliding hashes.
+Otherwise the operations are no stricter than Python: a correct program must pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SEQUENCES = (str, bytes, bytearray, list, tuple, deque)
 
 
 class TooCostly(ValueError):
-    """The operation is Python's, but would take too long on this value to be done in the trainer."""
+    """The operation would take too long on this value in the trainer."""
 
 
 def _iterable(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`Sandbox`: a set of workers, handed out one program at a time."""
+"""`Sandbox`: a pool of workers, each of which runs one program at a time."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .worker import Worker, WorkerFailed
 
 
 def available_cores() -> int:
-    """The number of processor cores that this process may use."""
+    """The number of processor cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Sandbox:
-    """Runs programs that a model wrote, and says which solve their task. A context manager; safe to use from threads.
+    """Runs model-written programs and decides which solve their task. A context manager; thread-safe.
 
     Args:
-        num_workers: worker processes; as many as cores when None.
-        limits: limits for programs that bring none of their own.
-        allow_unsandboxed: run programs even where the machine cannot contain them (level `none`). For a throw-away
-            machine only: the programs then have the rights of this process.
-        patience_seconds: how long a worker may take to fork or to reap before it is replaced.
+        num_workers: Worker processes; the number of cores when None.
+        limits: Limits for programs without limits of their own.
+        allow_unsandboxed: Run programs even if the machine cannot contain them (level `none`). Only for disposable
+            machines: the programs then have the permissions of this process.
+        patience_seconds: Time limit for a worker to fork or reap before it is replaced.
 
     Raises:
-        SandboxUnavailable: from `start` (or `with`), at level `none` without `allow_unsandboxed`.
+        SandboxUnavailable: From `start` (or `with`), at level `none` without `allow_unsandboxed`.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Sandbox:
         self._patience_seconds = patience_seconds
         self._containment: Containment | None = None
         self._free = threading.Condition()
-        self._idle: list[Worker | None] = []  # None: a worker yet to be started
+        self._idle: list[Worker | None] = []  # None: a worker that has not started yet
         self._running = False
 
     def start(self) -> Sandbox:
-        """Measure the level (once a process), and refuse at `none`. Workers start when they are first needed."""
+        """Measure the level (once per process); level `none` is an error. Workers start when first needed."""
         try:
             self._containment = measure()
         except WorkerFailed as error:
@@ -63,7 +63,7 @@ class Sandbox:
             through = ", ".join(self._containment.open)
             raise SandboxUnavailable(
                 "this machine cannot contain model-written programs (these probes got through: "
-                f"{through}); run on Linux with seccomp, or allow running unsandboxed on a throw-away machine"
+                f"{through}); run on Linux with seccomp, or allow running unsandboxed on a disposable machine"
             )
         with self._free:
             if not self._running:
@@ -72,7 +72,7 @@ class Sandbox:
         return self
 
     def close(self) -> None:
-        """End all workers; programs under way end as infra errors."""
+        """End all workers; running programs end as infra errors."""
         with self._free:
             self._running = False
             idle, self._idle = self._idle, []
@@ -91,24 +91,24 @@ class Sandbox:
 
     @property
     def level(self) -> Level:
-        """How well this machine contains a program, as measured at the start."""
+        """How well this machine contains a program, measured by `start`."""
         if self._containment is None:
             raise RuntimeError("the sandbox is not started: use it in a `with` statement")
         return self._containment.level
 
     @property
     def missing_layers(self) -> dict[str, str]:
-        """The layers that this machine does not give, with the reason. Layer by layer: `check_report`."""
+        """The layers that are not available on this machine, with the reason; see also `check_report`."""
         return dict(self._containment.missing) if self._containment else {}
 
     def run(self, code: str, tests: Sequence[str], *, setup: str = "", limits: Limits | None = None) -> Verdict:
         """Try one program.
 
         Args:
-            code: the program, as the model wrote it.
-            tests: the tests, most often `assert f(1) == 2`, one verdict over all.
-            setup: code of the data set that runs after the program and before the tests.
-            limits: what it may use; the sandbox's limits when None.
+            code: The program, as the model wrote it.
+            tests: The tests, usually `assert f(1) == 2`; they share one verdict.
+            setup: Code of the data set that runs after the program and before the tests.
+            limits: Resource limits; those of the sandbox when None.
 
         Returns:
             The verdict. `Outcome.INFRA_ERROR` (after one retry on another worker) says nothing about the program:
@@ -117,14 +117,14 @@ class Sandbox:
         return self._settle(Job(code=code, tests=tests, setup=setup, limits=limits), self.limits)
 
     def run_batch(self, jobs: Sequence[Job], limits: Limits | None = None) -> list[Verdict]:
-        """Try many programs, as many at a time as there are workers.
+        """Try many programs, one per worker at a time.
 
         Args:
-            jobs: the programs.
-            limits: for jobs that bring none of their own; the sandbox's limits when None.
+            jobs: The programs.
+            limits: For jobs without limits of their own; those of the sandbox when None.
 
         Returns:
-            One verdict a job, in the order of the jobs.
+            One verdict per job, in the order of the jobs.
         """
         shared = limits or self.limits
         if len(jobs) <= 1 or self.num_workers == 1:
@@ -136,7 +136,7 @@ class Sandbox:
             threads.shutdown(cancel_futures=True)
 
     def _settle(self, job: Job, limits: Limits) -> Verdict:
-        """A verdict, with one retry where the machine failed rather than the program."""
+        """A verdict, with one retry if the machine failed rather than the program."""
         verdict = self._attempt(job, job.limits or limits)
         return self._attempt(job, job.limits or limits) if verdict.outcome is Outcome.INFRA_ERROR else verdict
 
@@ -150,7 +150,7 @@ class Sandbox:
                 worker.close()
                 worker = None
             return Verdict(outcome=Outcome.INFRA_ERROR, passed=0, total=len(job.tests), detail=str(error), seconds=0.0)
-        except BaseException:  # KeyboardInterrupt above all: orders and answers may be out of step
+        except BaseException:  # such as KeyboardInterrupt: orders and answers may be out of sync
             if worker is not None:
                 worker.close()
                 worker = None

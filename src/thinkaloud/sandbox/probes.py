@@ -1,6 +1,6 @@
-"""The containment probes: which deeds (`inside/deeds.py`) are tried where, and the scene that they aim at.
+"""The containment probes: attempts at forbidden actions (`inside/deeds.py`), and the targets they are aimed at.
 
-Those with `full` run in the full jail at start-up; each runs under single layers (`alone`) for `thinkaloud sandbox
+Probes with `full` run in the full jail at start-up; each runs under single layers (`alone`) for `thinkaloud sandbox
 check`.
 """
 
@@ -22,14 +22,14 @@ from .verdict import Job, Limits, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One thing that must not be possible.
+    """An action that must not be possible.
 
     Args:
-        name: the deed, a function of `inside/deeds.py`.
-        alone: layers, separated by spaces, under each of which it is also tried on its own.
-        full: whether it is tried in the full jail. (Some ask the kernel what the full jail does not let them ask.)
-        blocked: the outcome that means it was blocked.
-        cpu_seconds: the limit of processor time.
+        name: The action, a function of `inside/deeds.py`.
+        alone: Layers, separated by spaces, under each of which it is also tried alone.
+        full: Whether it is tried in the full jail. (Some query the kernel in ways that the full jail forbids.)
+        blocked: The outcome that means it was blocked.
+        cpu_seconds: The limit of processor time.
     """
 
     name: str
@@ -75,7 +75,7 @@ PROBES = (
 )
 
 STRONG = ("read_file", "list_directory", "write_file", "be_root")
-"""What has to be blocked with seccomp left out for the level `strong`."""
+"""Probes that must be blocked without seccomp for the level `strong`."""
 
 
 @lru_cache(maxsize=1)
@@ -85,12 +85,12 @@ def _deeds() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the probes aim at.
+    """The targets of the probes.
 
     Args:
-        scratch: a folder that anybody may use.
-        port: a TCP port of 127.0.0.1 that somebody listens on.
-        abstract: the name of a UNIX socket without a file that somebody listens on.
+        scratch: A folder that any user may use.
+        port: A TCP port of 127.0.0.1 with a listener.
+        abstract: The name of a UNIX socket without a file, with a listener.
     """
 
     scratch: Path
@@ -98,7 +98,7 @@ class Scene:
     abstract: str
 
     def job(self, probe: Probe) -> Job:
-        """The program that tries one deed; it passes where the deed was blocked (or ends as `probe.blocked`)."""
+        """The program that tries one action; it passes if the action was blocked (or ends as `probe.blocked`)."""
         scene = {"scratch": str(self.scratch), "port": self.port, "abstract": self.abstract, "trainer": os.getpid()}
         test = f"assert attempt({probe.name!r}, {scene!r}) == 'blocked'"
         limits = Limits(cpu_seconds=probe.cpu_seconds, wall_seconds=60.0)
@@ -107,7 +107,7 @@ class Scene:
 
 @contextlib.contextmanager
 def scene() -> Iterator[Scene]:
-    """Files that anybody may read and write, one that only this user may, listeners that anybody may reach."""
+    """Files that any user may read and write, one that only this user may, and listeners open to any user."""
     scratch = Path(tempfile.mkdtemp(prefix="thinkaloud-probe-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
@@ -116,7 +116,7 @@ def scene() -> Iterator[Scene]:
             (scratch / name).write_text("secret", encoding="utf-8")
             (scratch / name).chmod(mode)
         port = 9
-        with contextlib.suppress(OSError):  # a machine without a loopback device: nobody listens anywhere
+        with contextlib.suppress(OSError):  # a machine without a loopback device
             server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             port = server.getsockname()[1]
         abstract = "\0" + scratch.name if sys.platform == "linux" else str(scratch / "abstract")

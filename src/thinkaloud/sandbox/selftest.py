@@ -1,4 +1,4 @@
-"""The start-up self-test: what this machine contains is what the probes say, never what its version numbers promise."""
+"""The start-up self-test: the level of this machine follows from probes, not from version numbers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _HELLO = Job(code="def probe(): return 1", tests=("assert probe() == 1",))
 
 @dataclass(frozen=True, slots=True)
 class Containment:
-    """What holds a program on this machine.
+    """How programs are contained on this machine.
 
     Attributes:
-        level: the level that the probes showed.
-        wrap: the bubblewrap command, or empty where it is not there or does not work.
-        missing: layer to why this machine does not give it.
-        open: probes that got through the full jail, with what they said.
+        level: The level that the probes showed.
+        wrap: The bubblewrap command, or empty if it is missing or does not work.
+        missing: The reason why a layer is not available, by layer.
+        open: Probes that got through the full jail, with their output.
     """
 
     level: Level
@@ -37,7 +37,7 @@ class Containment:
 
 
 def _try_probe(worker: Worker, probe: Probe, where: Scene) -> str:
-    """What a probe said; empty where it was blocked. An accident of the machine is no answer, so it is tried again."""
+    """The output of a probe; empty if it was blocked. A failure of the machine is retried once."""
     job = where.job(probe)
     said = ""
     for _ in range(2):
@@ -51,7 +51,7 @@ def _try_probe(worker: Worker, probe: Probe, where: Scene) -> str:
 
 
 def run_probes(worker: Worker, probes: Sequence[Probe], where: Scene) -> dict[str, str]:
-    """Run probes on a worker: probe name to what it said, empty where it was blocked."""
+    """Run probes on a worker; returns the output by probe name, empty if it was blocked."""
     said: dict[str, str] = {}
     for probe in probes:
         try:
@@ -62,7 +62,7 @@ def run_probes(worker: Worker, probes: Sequence[Probe], where: Scene) -> dict[st
 
 
 def _working_wrap() -> tuple[tuple[str, ...], str]:
-    """The bubblewrap command if a program runs in it, or why there is none."""
+    """The bubblewrap command if programs run in it, or the reason why not."""
     wrap = bubblewrap.command()
     if not wrap:
         return (), "bwrap is not installed"
@@ -106,10 +106,10 @@ _measured: dict[int, Containment] = {}
 
 
 def measure() -> Containment:
-    """Run the probes in the full jail, once a process (and user id).
+    """Run the probes in the full jail, once per process and user id.
 
     Raises:
-        WorkerFailed: no worker starts at all.
+        WorkerFailed: No worker starts.
     """
     with _lock:
         user = os.geteuid()

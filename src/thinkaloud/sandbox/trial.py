@@ -1,4 +1,4 @@
-"""One program, tried: the calls go to the solver, the values are judged here, the remaining tests go to the checker."""
+"""Try one program: calls go to the solver, values are judged here, the remaining tests go to the checker."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .verdict import Job, Limits, Outcome, Verdict
 from .worker import BadFrame, Child, ChildGone, ChildSlow, Death, Worker, WorkerFailed
 
 _MAX_REPLY_BYTES = 8 * codec.MAX_BYTES
-"""All replies of one program together: decoding them is the trainer's time."""
+"""Limit on all replies of one program together, because the trainer decodes them."""
 
 
 class _Stop(Exception):
-    """The trial ends here: what stopped it."""
+    """Ends the trial with an outcome."""
 
     def __init__(self, outcome: Outcome, detail: str) -> None:
         super().__init__(detail)
@@ -42,14 +42,14 @@ def _line(test: str) -> str:
 
 
 def _why(death: Death, limits: Limits) -> _Stop:
-    """What a silent death was: by a limit, by the program's own doing, or by an accident of the machine."""
+    """The outcome for a child that died: a limit, the program itself, or a failure of the machine."""
     spent = death.cpu_seconds >= limits.cpu_seconds
     if death.signal in (signal.SIGXCPU, signal.SIGPROF) or (death.signal == signal.SIGKILL and spent):
         return _Stop(Outcome.CPU_LIMIT, f"used more than {limits.cpu_seconds:g} s of processor time")
     if death.killed_by_worker:
         return _Stop(Outcome.NO_REPLY, "closed its channel")
     if death.signal == signal.SIGKILL:
-        # the jail lets no program send signals, so this came from outside: the out-of-memory killer, an operator
+        # programs in the jail cannot send signals, so this came from outside: the out-of-memory killer, an operator
         return _Stop(Outcome.INFRA_ERROR, "the process was killed from outside")
     return _Stop(Outcome.NO_REPLY, f"ended without a reply ({death})")
 
@@ -62,7 +62,7 @@ def _raised(payload: bytes) -> tuple[Outcome, str]:
 
 
 class _Party:
-    """A jailed child and the deadline of the trial; the ways in which a child fails are told apart here."""
+    """A jailed child and the deadline of the trial; maps the failures of a child to outcomes."""
 
     def __init__(self, child: Child, limits: Limits, deadline: float = math.inf) -> None:
         self.deadline = deadline
@@ -71,7 +71,7 @@ class _Party:
         self._bytes = 0
 
     def begin(self, job: Any) -> None:
-        """Give it its job. The ready frame precedes all code of the program: where it lacks, the machine failed."""
+        """Send it its job. It sends a ready frame before running the program; without that, the machine failed."""
         start = time.monotonic() + self._child.worker.patience_seconds
         try:
             self._child.send(wire.JOB, codec.encode(job), start)
@@ -85,7 +85,7 @@ class _Party:
         self.deadline = min(self.deadline, time.monotonic() + self._limits.wall)
 
     def receive(self) -> tuple[bytes, bytes]:
-        """Its next frame. Raises _Stop when there is none."""
+        """Receive its next frame. Raises _Stop if there is none."""
         with self._failures():
             kind, payload = self._child.receive(self.deadline)
         self._bytes += len(payload)
@@ -94,7 +94,7 @@ class _Party:
         return kind, payload
 
     def send(self, kind: bytes, payload: bytes) -> None:
-        """Send it one more frame. Raises _Stop when it does not read."""
+        """Send it a frame. Raises _Stop if it does not read."""
         with self._failures():
             self._child.send(kind, payload, self.deadline)
 
@@ -112,7 +112,7 @@ class _Party:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the tests have come to: how many passed, and the first failure."""
+    """Results of the tests so far: how many passed, and the first failure."""
 
     total: int
     passed: int = 0
@@ -150,7 +150,7 @@ def _judge_direct(test: DirectTest, source: str, solver: _Party, tally: _Tally) 
         return
     try:
         passed = bool(test.judge(values))
-    except Exception as error:  # whatever the values are, comparing them must not stop the trainer
+    except Exception as error:  # comparing hostile values must not stop the trainer
         tally.fail(Outcome.WRONG, f"{_line(source)}: cannot be judged: {type(error).__name__}")
         return
     if passed:
@@ -160,7 +160,7 @@ def _judge_direct(test: DirectTest, source: str, solver: _Party, tally: _Tally) 
 
 
 def _relay(payload: bytes, solver: _Party, checker: _Party) -> Outcome | None:
-    """Pass one call of the checker on to the solver and its answer back; the outcome if it is a failure."""
+    """Forward one call of the checker to the solver and the answer back; returns the outcome if it is a failure."""
     solver.send(wire.CALL, payload)
     kind, answer = solver.receive()
     if kind == wire.LOAD_FAILED:
@@ -194,7 +194,7 @@ def _judge_checked(sources: Sequence[str], solver: _Party, checker: _Party, tall
         tally.fail(failure, f"{_line(source)}: {_raised(payload)[1]}")
     if not asked and tally.passed:
         tally.passed = 0
-        raise _Stop(Outcome.INFRA_ERROR, "the tests never call the program, so they can tell nothing")
+        raise _Stop(Outcome.INFRA_ERROR, "the tests never call the program, so they prove nothing")
 
 
 def _try(worker: Worker, job: Job, limits: Limits, plan: Plan, tally: _Tally, children: list[Child]) -> None:
@@ -216,12 +216,12 @@ def try_program(worker: Worker, job: Job, limits: Limits) -> Verdict:
     """Try one program on one worker.
 
     Args:
-        worker: a worker that nobody else uses meanwhile.
-        job: the program and its tests.
-        limits: what it may use.
+        worker: A worker used by this trial alone.
+        job: The program and its tests.
+        limits: Its resource limits.
 
     Raises:
-        WorkerFailed: the worker failed; nothing was learnt about the program.
+        WorkerFailed: The worker failed; this says nothing about the program.
     """
     start = time.monotonic()
     tally = _Tally(len(job.tests))

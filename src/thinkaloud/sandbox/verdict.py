@@ -1,4 +1,4 @@
-"""The records of the sandbox: what is asked (`Job`, `Limits`) and what is answered (`Verdict`, `Outcome`, `Level`)."""
+"""The records of the sandbox: requests (`Job`, `Limits`) and results (`Verdict`, `Outcome`, `Level`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of one program. Only `PASS` is worth a reward; `INFRA_ERROR` is no verdict on the program at all."""
+    """The outcome of one program. Only `PASS` earns reward; `INFRA_ERROR` says nothing about the program."""
 
     PASS = "pass"
     WRONG = "wrong"
@@ -24,8 +24,8 @@ class Outcome(StrEnum):
 class Level(StrEnum):
     """How well this machine contains a program, measured by probes (`thinkaloud.sandbox.selftest`).
 
-    `STANDARD`: every probe was blocked, by seccomp and resource limits. `STRONG`: and the file system stays shut with
-    seccomp left out (Landlock or bubblewrap), and the program is never uid 0. `NONE`: some probe got through.
+    `STANDARD`: seccomp and resource limits block every probe. `STRONG`: the file system is also closed without seccomp
+    (by Landlock or bubblewrap), and the program never runs as uid 0. `NONE`: some probe got through.
     """
 
     STRONG = "strong"
@@ -35,13 +35,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one program may use, its tests included.
+    """Resource limits of one program, tests included.
 
     Args:
-        cpu_seconds: processor time. This is the limit that is meant to bind.
-        wall_seconds: elapsed time; five times the processor time when None, because on a loaded machine a tight wall
-            limit fails good programs.
-        memory_mb: address space in MiB beyond what the bare interpreter holds.
+        cpu_seconds: Processor time. This is the main limit.
+        wall_seconds: Elapsed time; five times the processor time when None, because on a loaded machine a tight limit
+            fails correct programs.
+        memory_mb: Address space in MiB beyond that of the bare interpreter.
     """
 
     cpu_seconds: float | int = 2.0
@@ -67,10 +67,10 @@ class Job:
     """One program and its tests, for `Sandbox.run_batch`.
 
     Args:
-        code: the program, as the model wrote it (hostile).
-        tests: test statements, most often `assert f(1) == 2` (from the data set, trusted not to be hostile).
-        setup: code of the data set that runs after the program and before the tests (MBPP's `test_setup_code`).
-        limits: limits for this job alone; the batch's limits when None.
+        code: The program, as the model wrote it (hostile).
+        tests: Test statements, usually `assert f(1) == 2` (from the data set, trusted).
+        setup: Code of the data set that runs after the program and before the tests (MBPP's `test_setup_code`).
+        limits: Limits for this job; those of the batch when None.
     """
 
     code: str
@@ -85,14 +85,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of one program.
+    """The result of one program.
 
     Args:
-        outcome: `PASS` when every test passed, else what stopped the first test that did not.
-        passed: number of tests that passed.
-        total: number of tests.
-        detail: one line for a human; empty on a pass.
-        seconds: elapsed time in the sandbox, waiting for a free worker not counted.
+        outcome: `PASS` if every test passed, else the reason for the first failure.
+        passed: Number of tests that passed.
+        total: Number of tests.
+        detail: One line of explanation; empty on a pass.
+        seconds: Elapsed time in the sandbox, without waiting for a free worker.
     """
 
     outcome: Outcome
@@ -103,9 +103,9 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """True when every test passed."""
+        """Whether every test passed."""
         return self.outcome is Outcome.PASS
 
 
 class SandboxUnavailable(RuntimeError):
-    """This machine cannot contain a program, and the caller did not allow running one uncontained."""
+    """This machine cannot contain a program, and the caller did not allow running it without containment."""

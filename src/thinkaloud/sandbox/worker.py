@@ -1,6 +1,6 @@
-"""The trainer's handles on a worker process and on its jailed children.
+"""Handles of the trainer for a worker process and its jailed children.
 
-A worker is a fresh interpreter (`Popen`, which uses vfork here: no Python of the trainer runs in the new process, so it
+A worker is a new interpreter (`Popen`, which uses vfork here: no Python of the trainer runs in the new process, so it
 is safe after JAX has started threads). It forks the children; the trainer never does.
 """
 
@@ -25,11 +25,11 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from inside import zygote;
 
 
 _NEEDED = ("LD_LIBRARY_PATH", "PYTHONHOME")
-"""What an interpreter may need to start at all; the worker forgets its environment before it forks."""
+"""Variables that an interpreter may need to start; the worker clears its environment before it forks."""
 
 
 class WorkerFailed(Exception):
-    """The worker process itself failed: nothing was learnt about the program."""
+    """The worker process failed; this says nothing about the program."""
 
 
 class ChildGone(Exception):
@@ -41,19 +41,19 @@ class ChildSlow(Exception):
 
 
 class BadFrame(Exception):
-    """The child wrote what is not a frame."""
+    """The child wrote something that is not a frame."""
 
 
 def _socketpair() -> tuple[socket.socket, socket.socket]:
     try:
         return socket.socketpair()
-    except OSError as error:  # most often: this process has no descriptors left
+    except OSError as error:  # usually because this process has no descriptors left
         raise WorkerFailed(f"no channel: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a child ended: its wait status, the processor seconds it used, whether its worker had to kill it."""
+    """How a child ended: wait status, processor seconds used, and whether its worker had to kill it."""
 
     status: int
     cpu_seconds: float
@@ -72,7 +72,7 @@ class Death:
 
 
 class Child:
-    """A jailed child: frames to it and from it, each with a deadline (`time.monotonic` seconds)."""
+    """A jailed child: sends and receives frames, each with a deadline (`time.monotonic` seconds)."""
 
     def __init__(self, worker: Worker, pid: int, channel: socket.socket) -> None:
         self.worker = worker
@@ -82,10 +82,10 @@ class Child:
         self._ended = False
 
     def send(self, kind: bytes, payload: bytes, deadline: float) -> None:
-        """Send one frame. A child that is gone already shows when its answer is read.
+        """Send one frame. If the child has already ended, reading its answer reports that.
 
         Raises:
-            ChildSlow: it did not read in time.
+            ChildSlow: It did not read in time.
         """
         self._set_timeout(deadline)
         try:
@@ -99,7 +99,7 @@ class Child:
         """The next frame: kind and payload.
 
         Raises:
-            ChildGone, ChildSlow, BadFrame: there is none.
+            ChildGone, ChildSlow, BadFrame: There is none.
         """
         size = wire.HEADER.size
         self._fill(size, deadline)
@@ -131,14 +131,14 @@ class Child:
             self._buffer += part
 
     def end(self) -> None:
-        """Kill it, unless that is done; nobody asks how it died. Raises WorkerFailed."""
+        """Kill it, unless it has ended. Raises WorkerFailed."""
         self._channel.close()
         if not self._ended:
             self._ended = True
             self.worker.order(END, self.pid)
 
     def end_and_tell(self) -> Death:
-        """Kill it if it still runs, and tell how it died. Once only. Raises WorkerFailed."""
+        """Kill it if it still runs, and return how it ended. Call once. Raises WorkerFailed."""
         self._ended = True
         self.worker.order(END_AND_TELL, self.pid)
         pid, death = self.worker.answer()
@@ -151,15 +151,15 @@ class Worker:
     """One worker process.
 
     Args:
-        layers: names from `inside.LAYERS`.
-        wrap: command that runs the interpreter inside it (bubblewrap), or empty.
-        patience_seconds: how long it may take to start, to fork or to reap before it counts as failed.
+        layers: Names from `inside.LAYERS`.
+        wrap: Command that wraps the interpreter (bubblewrap), or empty.
+        patience_seconds: Time limit to start, fork or reap.
 
     Attributes:
-        missing: layers that this machine would not give, with the reason.
+        missing: Layers that are not available, with the reason.
 
     Raises:
-        WorkerFailed: it did not start.
+        WorkerFailed: It did not start.
     """
 
     def __init__(self, layers: Sequence[str], wrap: Sequence[str] = (), patience_seconds: float = 60.0) -> None:

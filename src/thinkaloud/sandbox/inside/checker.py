@@ -1,7 +1,7 @@
-"""The child that runs tests which are more than `call == literal`. It never runs the program.
+"""The child that runs tests beyond `call == literal`. It never runs the program.
 
-Names that the tests leave open are the program's functions: calls go by way of the trainer to the solver, and come
-back as plain data of exact built-in types. Arguments are copied, so what the program does to them is not seen here.
+Unbound names in the tests are functions of the program: calls go through the trainer to the solver, and values come
+back as plain data of exact built-in types. Arguments are copied, so changes that the program makes are not visible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import codec, wire
 
 
 class SolutionError(Exception):
-    """A call of the program raised an exception that is not a built-in one, or returned what is not plain data."""
+    """A call of the program raised an exception that is not built in, or returned something other than plain data."""
 
 
 class SolutionFunction:
@@ -36,7 +36,7 @@ class SolutionFunction:
         if isinstance(error, type) and issubclass(error, Exception):
             try:
                 raised = error(message)
-            except Exception:  # UnicodeDecodeError and its like want more arguments
+            except Exception:  # UnicodeDecodeError and others need more arguments
                 raise SolutionError(f"{type_name}: {message}") from None
             raise raised
         raise SolutionError(f"{type_name}: {message}")

@@ -1,7 +1,7 @@
-"""Plain Python values as bytes, by exact type, and back under guard.
+"""Encode plain Python values by exact type, and decode hostile bytes safely.
 
 The solver encodes what the program returned; the trainer decodes it. Only exact built-in types pass: an `int` subclass
-with an obliging `__eq__` has no encoding, so comparisons in the trainer only ever meet types that cannot lie.
+with a manipulated `__eq__` has no encoding, so the trainer only compares values of trustworthy types.
 `decode` takes hostile bytes: it either returns a value or raises `CodecError`, in time linear in the input. Guards:
 size, depth, nodes, integer bits (a Fraction's gcd and a Decimal's conversion are quadratic), and equal hashes within
 one set or dict (a set of n multiples of 2**61 - 1 takes n**2 comparisons to build).

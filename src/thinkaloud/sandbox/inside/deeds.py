@@ -1,8 +1,7 @@
-"""What must not be possible, as functions that try it. Their source is run as a program, as a model's would be.
+"""Forbidden actions, as functions that try them. Their source is run as a program, like that of a model.
 
-Every deed is arranged so that it *would* succeed on an open machine (the file is there, the port has a listener), and
-so that it does no harm where it does: signals are sent as number 0, which only asks for permission, and the mount's
-file system does not exist. A deed ends with an exception where it was blocked.
+Every action *would* succeed on an open machine (the file exists, the port has a listener) without doing harm: signal
+number 0 only checks for permission, and the file system to mount does not exist. A blocked action raises.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def mount() -> None:
     try:
         _c_call("mount", b"none", b"/", b"no such file system", 0, None)
     except OSError as error:
-        if error.errno != errno.ENODEV:  # ENODEV: the right was there, only the file system was not
+        if error.errno != errno.ENODEV:  # ENODEV: permitted, but the file system does not exist
             raise
 
 
@@ -193,7 +192,7 @@ def processor_time() -> None:
 
 
 def attempt(name: str, scene: dict[str, Any]) -> str:
-    """Try one deed: `blocked`, or that it was done."""
+    """Try one action: `blocked`, or a note that it succeeded."""
     SCENE.update(scene)
     try:
         globals()[name]()

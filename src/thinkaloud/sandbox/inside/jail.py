@@ -1,4 +1,4 @@
-"""What shuts a worker and its children in, layer by layer.
+"""The jail of a worker and its children, layer by layer.
 
 `shut_zygote` runs once in a worker, after its imports; `shut_child` in every child, just before the program. Each layer
 is asked for by name, so that the self-test can measure one layer without the others.
@@ -51,7 +51,7 @@ def _drop_uid() -> None:
 
 
 def virtual_bytes() -> int:
-    """The address space of this process in bytes; 0 where the system does not tell."""
+    """The address space of this process in bytes; 0 if unknown."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[0]) * resource.getpagesize()
@@ -60,13 +60,13 @@ def virtual_bytes() -> int:
 
 
 class Jail:
-    """The layers of one worker. Made in the zygote; `shut_zygote` once, then `shut_child` in every child.
+    """The layers of one worker. Created in the zygote: `shut_zygote` once, then `shut_child` in every child.
 
     Args:
-        layers: names from `inside.LAYERS`. A layer that this machine does not have is left out and noted in `missing`.
+        layers: Names from `inside.LAYERS`. A layer that is not available is skipped and recorded in `missing`.
 
     Attributes:
-        missing: layer to the reason why it could not be had.
+        missing: The reason why a layer is not available, by layer.
     """
 
     def __init__(self, layers: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ class Jail:
         self.missing[layer] = str(error)
 
     def shut_zygote(self) -> None:
-        """Shut the worker in: what every child can inherit instead of paying for it itself."""
+        """Apply the restrictions that every child inherits."""
         self._base_bytes = virtual_bytes()
         resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_WORKER_DESCRIPTORS, _MAX_WORKER_DESCRIPTORS))
         if self.layers & {"seccomp", "landlock", "process"}:
@@ -102,13 +102,13 @@ class Jail:
                 except OSError as error:
                     self._give_up(layer, error)
         if "process" in self.layers:
-            _prctl(_PR_SET_DUMPABLE, 0)  # after the change of uid, which sets it anew
+            _prctl(_PR_SET_DUMPABLE, 0)  # after the change of uid, which resets it
 
     def shut_child(self, cpu_seconds: float, memory_bytes: int) -> None:
-        """Shut a freshly forked child in, for good. Its channel must be descriptor `CHANNEL` already.
+        """Restrict a newly forked child permanently. Its channel must be descriptor `CHANNEL` already.
 
         Raises:
-            OSError: a layer that the worker counts on failed; the child must not go on.
+            OSError: A layer that the worker relies on failed; the child must end.
         """
         os.closerange(CHANNEL + 1, _MAX_WORKER_DESCRIPTORS)
         if "process" in self.layers:
@@ -134,5 +134,5 @@ class Jail:
         _, hard = resource.getrlimit(resource.RLIMIT_STACK)
         with contextlib.suppress(ValueError):  # a lower hard limit is kept
             resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, _STACK_BYTES))
-        # RLIMIT_CPU counts whole seconds; this timer is exact, and the limit stands behind it should its signal be held
+        # RLIMIT_CPU counts whole seconds; this timer is exact; the limit is the fallback if its signal is blocked
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)

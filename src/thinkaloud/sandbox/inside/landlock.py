@@ -1,8 +1,8 @@
-"""Landlock with no rules at all: opening files, making or listing them, TCP, and signals to the outside are denied.
+"""Landlock without rules: opening, creating or listing files, TCP, and signals to the outside are denied.
 
-The zygote shuts itself in once; every child inherits it. What Landlock does not cover (`stat`, sockets other than TCP)
-is left to seccomp. Source: Linux Documentation/userspace-api/landlock.rst; a kernel is asked for its version of
-the interface, never guessed from its release.
+The zygote restricts itself once; every child inherits it. What Landlock does not cover (`stat`, sockets other than TCP)
+is left to seccomp. Source: Linux Documentation/userspace-api/landlock.rst; the version of
+the interface is queried from the kernel, not derived from its release.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _RulesetAttributes(ctypes.Structure):
 
 
 def deny_all() -> int:
-    """Deny the calling process everything that Landlock covers, for good. Needs no_new_privs.
+    """Deny the calling process everything that Landlock covers, permanently. Needs no_new_privs.
 
     Returns:
         The version of the kernel's interface.

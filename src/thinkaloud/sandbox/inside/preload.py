@@ -1,4 +1,4 @@
-"""The standard modules that a worker imports before it shuts itself in: a program can import nothing else.
+"""The standard modules that a worker imports before it restricts itself: a program can import nothing else.
 
 Most of what solutions to small tasks import, and what those modules import lazily (a jailed child cannot open a file).
 """
@@ -27,11 +27,11 @@ MODULES = tuple(_NAMES.split())
 
 
 def preload() -> None:
-    """Import them all, and bring lazy parts in by using them once.
+    """Import all modules, and use their lazy parts once.
 
-    Hooks that modules would have run in every forked child are left out. They mend locks for parents that have threads
-    (a worker has none) and seed `random` anew (here it stays at seed 0: a program that guesses guesses the same every
-    time); running them touched 180 pages a fork, a third of its cost.
+    Fork hooks of modules are not registered. They repair locks for parents with threads (a worker has none) and reseed
+    `random` (here the seed stays 0, so that a guessing program guesses the same every time). Running them touched 180
+    pages per fork, a third of its cost.
     """
     warnings.simplefilter("ignore")
     register = os.register_at_fork

@@ -1,8 +1,8 @@
 """A system-call allowlist as a classic BPF program, for x86-64 and aarch64, installed through ctypes.
 
-What is not listed answers EPERM: no open, socket, clone, fork, exec, kill, ioctl. A call from another architecture
-(32-bit x86, x32) kills the process. `clone3` answers ENOSYS, so that the C library falls back to `clone`, which is
-refused. Four calls are let through by their arguments only: `mmap` and `mprotect` without PROT_EXEC, `prlimit64`
+Calls that are not listed return EPERM: no open, socket, clone, fork, exec, kill, ioctl. A call of another architecture
+(32-bit x86, x32) kills the process. `clone3` returns ENOSYS, so that the C library falls back to `clone`, which is
+denied. Four calls are allowed with certain arguments only: `mmap` and `mprotect` without PROT_EXEC, `prlimit64`
 that only reads, `rt_sigaction` for other signals than those of the CPU limit.
 
 Numbers: Linux arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h. Instruction encoding:
@@ -185,7 +185,7 @@ class Filter:
         )
 
     def install(self) -> None:
-        """Shut the calling process in, for good. Needs no_new_privs.
+        """Restrict the calling process permanently. Needs no_new_privs.
 
         Raises:
             OSError: the kernel would not install it.

@@ -1,4 +1,4 @@
-"""The child that runs the program. It is asked to make calls, and answers with what they return, as plain data.
+"""The child that runs the program. It makes the requested calls and returns their values as plain data.
 
 It knows the arguments of the calls and nothing of what is expected of them; whatever a program does to this process,
 it can only choose what values, or what nonsense, come back.
@@ -50,7 +50,7 @@ def _call(namespace: dict[str, Any], payload: bytes) -> Any:
 
 
 def solve(channel: int, job: bytes) -> None:
-    """Load the program and answer: the calls of the job first, then single calls until the trainer hangs up.
+    """Load the program and answer: the calls of the job first, then single calls until the trainer disconnects.
 
     Args:
         channel: descriptor of the channel.

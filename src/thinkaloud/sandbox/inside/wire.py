@@ -1,4 +1,4 @@
-"""What goes between the trainer and the other side: frames to and from a child, orders to a worker and its answers.
+"""The wire format: frames to and from a child, orders to a worker and its answers.
 
 A frame is one kind byte, four length bytes, the payload. Of the kinds that a child sends the trainer believes only
 what cannot be turned to profit: `READY` is written before any of the program's code runs; the others carry values that
@@ -39,7 +39,7 @@ def write_frame(fd: int, kind: bytes, payload: bytes = b"") -> None:
 
 
 def read_exactly(fd: int, count: int) -> bytes:
-    """Read `count` bytes from a blocking descriptor; EOFError when the other end is gone."""
+    """Read `count` bytes from a blocking descriptor; EOFError when the other end has closed."""
     parts = []
     while count:
         part = os.read(fd, min(count, 1 << 16))

@@ -1,4 +1,4 @@
-"""A worker: a small interpreter, its modules imported, that forks one child a program and never runs a program itself.
+"""A worker: a small interpreter with preloaded modules that forks one child per program and runs none itself.
 
 It takes orders on its control socket: fork a child (the child's end of a channel comes along as a descriptor by
 SCM_RIGHTS, so this process never holds a byte of a job that a later child could find), end a child, end a child and
@@ -39,7 +39,7 @@ def _fork(jail: Jail, order: bytes, channel: int, cpu_seconds: float, memory_byt
     try:
         _child(jail, order, channel, cpu_seconds, memory_bytes)
         os._exit(0)
-    finally:  # whatever happened: no frame of the worker's own code may run on in a child
+    finally:  # the worker's own code must never continue in a child
         os._exit(1)
 
 
@@ -94,7 +94,7 @@ def _serve(control: socket.socket, jail: Jail) -> None:
 
 
 def main(descriptor: str, layers: str) -> None:
-    """Serve until the trainer hangs up.
+    """Serve until the trainer disconnects.
 
     Args:
         descriptor: descriptor of the control socket (a connected AF_UNIX stream).
