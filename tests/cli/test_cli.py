@@ -403,7 +403,7 @@ class TestStopped:
         assert printed.rstrip("\n").isprintable()
         assert json.loads(printed)["text"] == cut.text
         assert "expected step, reward or length" in run("rollouts", "a", "--sort", "best").mistake
-        assert run("rollouts", "a", "--domain", "logic").err == "no completion is like that\n"
+        assert "no completions match" in run("rollouts", "a", "--domain", "logic").err
 
     def test_allowing_changes_is_for_runs_that_go_on(self, run: Run) -> None:
         assert "use it with --resume" in run("train", TINY, "--allow-change", "seed").mistake
