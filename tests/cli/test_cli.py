@@ -388,7 +388,7 @@ class TestStopped:
         assert "is not a deadline" in run("train", TINY, "--deadline", deadline).mistake
 
     def test_rollouts_are_printed_readably(self, run: Run, tmp_path: Path) -> None:
-        assert "there is no run directory" in run("rollouts", "absent").mistake
+        assert "run directory" in run("rollouts", "absent").mistake
         task = Task(id="t", domain="math", source="s", question="2+2?", answer="4")
         cut = Completion(
             task_id="t", text="x\x1b[2J\ny\x9b2J\u202e", token_ids=(1,), logprobs=(0.0,), finish=Finish.LENGTH

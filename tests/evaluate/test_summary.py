@@ -156,7 +156,7 @@ def test_build_summary_puts_stages_in_order_and_compares_with_the_first() -> Non
     assert formats == stages | {
         "measure": "format",
         "sentence": "Format, base to trained: no change is shown; of 1 paired tasks 0 gained the format and 1 lost it "
-        "(McNemar, exact: p = 1.000); with fewer than six changed tasks no test could show one.",
+        "(McNemar, exact: p = 1.000); fewer than six changed tasks cannot be significant.",
     }
     assert accuracies["measure"] == "accuracy"
     assert summary["split"] == "test"

@@ -94,8 +94,8 @@ def sentence(before: str, after: str, measure: str, *, n: int, gained: int, lost
     if gained + lost == 0:
         return f"{measure.capitalize()}, {stages}: no change is shown; {counts}."
     weak = (
-        "; with fewer than six changed tasks no test could show one"
+        "; fewer than six changed tasks cannot be significant"
         if gained + lost < FEWEST_CHANGED
-        else "; that is no proof that there is none"
+        else "; this does not prove that there is none"
     )
     return f"{measure.capitalize()}, {stages}: no change is shown; {counts} {test}{weak}."

@@ -44,7 +44,7 @@ def reward_fn(
     number = len(completions)
     for name in ("domain", "answer"):
         if name not in columns:
-            raise UserError(f"expected a column {name!r} beside prompts and completions, found {sorted(columns)}")
+            raise UserError(f"expected a column {name!r} besides prompts and completions, found {sorted(columns)}")
     given = {"prompts": prompts} | {name: columns[name] for name in _COLUMNS if columns.get(name) is not None}
     for name, column in given.items():
         if isinstance(column, str) or not hasattr(column, "__len__") or len(column) != number:
