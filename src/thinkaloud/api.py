@@ -24,7 +24,8 @@ from thinkaloud.config import load_recipe as _load_recipe
 from thinkaloud.config.toml import recipe_toml
 from thinkaloud.data import Pool
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.run import Choice, evaluate_run
+from thinkaloud.evaluate.options import EvalOptions
+from thinkaloud.evaluate.run import evaluate_run
 from thinkaloud.export import Exported, export_run
 from thinkaloud.inference.chat import Chat, Reply, open_chat
 from thinkaloud.pipeline.opening import TrainOptions
@@ -156,9 +157,9 @@ def evaluate(
         UserError: no such run, split or stage.
     """
     folder = run.path if isinstance(run, Run) else Path(run)
-    choice = Choice(split=split, stages=tuple(stages), tasks_per_domain=tasks_per_domain)
+    options = EvalOptions(split=split, stages=tuple(stages), tasks_per_domain=tasks_per_domain)
     with Display() as display:
-        done = evaluate_run(folder, choice, allow_contract_mismatch=False, display=display)
+        done = evaluate_run(folder, options, allow_contract_mismatch=False, display=display)
     if done.is_own:
         build_report(folder)
     return done.summary

@@ -27,7 +27,7 @@ def mistake(text: str, *overrides: str) -> str:
 class TestMistakes:
     def test_unknown_key_names_key_section_and_nearest(self) -> None:
         found = mistake(BASE + "[grpo]\nmax_step = 3\n")
-        assert found == "r.toml: unknown key 'max_step' in [grpo] (did you mean 'max_steps'?)"
+        assert all(part in found for part in ("r.toml", "'max_step'", "[grpo]", "'max_steps'"))
 
     def test_unknown_section(self) -> None:
         assert "unknown key 'grop' (did you mean 'grpo'?)" in mistake(BASE + "[grop]\nmax_steps = 3\n")
@@ -39,8 +39,8 @@ class TestMistakes:
         assert "(known: exponent)" in mistake(BASE + "[mixture]\nzzz = 1\n")
 
     def test_missing_keys(self) -> None:
-        assert mistake('model = "tiny"\n') == "r.toml: missing key 'name'; add it"
-        assert mistake('name = "r"\n') == "r.toml: missing key 'model'; add it"
+        assert "r.toml: missing key 'name'" in mistake('model = "tiny"\n')
+        assert "r.toml: missing key 'model'" in mistake('name = "r"\n')
         assert "missing key 'model.source'" in mistake('name = "r"\n[model]\ndtype = "auto"\n')
 
     @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ class TestMistakes:
         assert "expected key=value" in mistake(BASE, override)
 
     def test_an_override_below_a_plain_value(self) -> None:
-        assert mistake(BASE, "name.x=1") == "--set 'name.x=1': 'name' is a value, not a section"
+        assert "'name' is a value" in mistake(BASE, "name.x=1")
 
     def test_an_override_carries_one_key_only(self) -> None:
         assert "expected a whole number" in mistake(BASE, "grpo.max_steps=3\nname = 'other'")

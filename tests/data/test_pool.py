@@ -63,7 +63,7 @@ def test_an_unknown_domain_is_refused_with_its_key(tmp_path: Path) -> None:
 
 
 def test_more_than_the_generator_can_tell_apart(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"generate math: .* ask for \d+ or fewer"):
+    with pytest.raises(UserError, match=r"math.*at most \d+"):
         pool_of(tmp_path / "p", domains=["math"], generated={"math": 100_000})
     assert not (tmp_path / "p").exists()
 
@@ -77,5 +77,5 @@ def test_starter_tasks_have_what_their_domain_needs(domain: str) -> None:
 
 
 def test_no_starter_pool_for_other_domains() -> None:
-    with pytest.raises(UserError, match="the starter pool has no domain 'poetry'"):
+    with pytest.raises(UserError, match="'poetry'"):
         load_starter("poetry")

@@ -108,9 +108,7 @@ def test_mbpp_sanitized_and_refusals() -> None:
     found = mapped("mbpp", **row, prompt="Double it.", test_imports=["import math"])
     assert (found.key, found.setup) == ("Double it.", "import math")
     assert refused("mbpp", **{**MBPP, "test_list": []}) == "no tests"
-    assert refused("mbpp", **{**MBPP, "test_list": ["assert twice(1) == 2"] * 3}) == (
-        "no test beside the one that is shown"
-    )
+    assert refused("mbpp", **{**MBPP, "test_list": ["assert twice(1) == 2"] * 3}) == "no hidden test"
     assert refused("mbpp", **{**MBPP, "code": " "}) == "no answer"
 
 

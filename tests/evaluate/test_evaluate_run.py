@@ -8,7 +8,7 @@ import pytest
 from support.scorers import grouped
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.answer import Decoding, evaluate, held_out
-from thinkaloud.evaluate.parts import Parts
+from thinkaloud.evaluate.partial_results import PartialResults
 from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
@@ -63,11 +63,11 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_rows(tmp_path: Path) -> N
 
     plan = {"tasks": "these"}
     with pytest.raises(KeyboardInterrupt):
-        evaluate(policy, {}, tasks, decoding, score=score, parts=Parts(tmp_path / "parts", plan))
-    resumed = evaluate(policy, {}, tasks, decoding, score=score, parts=Parts(tmp_path / "parts", plan))
+        evaluate(policy, {}, tasks, decoding, score=score, parts=PartialResults(tmp_path / "parts", plan))
+    resumed = evaluate(policy, {}, tasks, decoding, score=score, parts=PartialResults(tmp_path / "parts", plan))
     assert scored == [6, 4, 4], "the first part is not scored again"
     assert [(row.task_id, row.sample) for row in resumed] == [(task.id, n) for task in tasks for n in (0, 1)]
     assert resumed == evaluate(policy, {}, tasks, decoding, score=score)
     assert len({row.explanation for row in resumed}) > 5, "sampled, and each sample for itself"
-    assert Parts(tmp_path / "parts", plan).read(0) is not None
-    assert Parts(tmp_path / "parts", {"tasks": "others"}).read(0) is None, "another plan begins anew"
+    assert PartialResults(tmp_path / "parts", plan).read(0) is not None
+    assert PartialResults(tmp_path / "parts", {"tasks": "others"}).read(0) is None, "another plan begins anew"

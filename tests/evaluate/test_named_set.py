@@ -37,8 +37,8 @@ def test_mistakes_are_the_users(folder: Path) -> None:
         read_set("gsm8k:dev", folder)
     with pytest.raises(UserError, match="expected a folder"):
         read_set("gsm8k", folder / "absent")
-    with pytest.raises(UserError, match=r"expected a folder svamp in .*, found gsm8k; leave --data-dir out"):
+    with pytest.raises(UserError, match=r"svamp.*found gsm8k.*--data-dir"):
         read_set("svamp", folder)
     (folder / "gsm8k" / "test.jsonl").write_text("")
-    with pytest.raises(UserError, match="expected tasks in gsm8k:test"):
+    with pytest.raises(UserError, match="gsm8k:test"):
         read_set("gsm8k:test", folder)

@@ -36,8 +36,14 @@ def test_sentences_say_what_is_shown_and_what_is_not() -> None:
     assert said(gained=0, lost=0) == (
         "Accuracy, base to cold start: no change is shown; of 40 paired tasks 0 gained the right answer and 0 lost it."
     )
-    assert said(gained=5, lost=0).endswith("p = 0.062); with fewer than six changed tasks no test could show one.")
-    assert said(gained=7, lost=2).endswith("that is no proof that there is none.")
+    assert said(gained=5, lost=0).endswith("p = 0.062); fewer than six changed tasks cannot be significant.")
+    assert said(gained=7, lost=2).endswith("this does not prove that there is none.")
+    assert said(gained=5, lost=1).endswith("p = 0.219); this does not prove that there is none."), (
+        "six changed are enough"
+    )
+    assert "no change is shown" in said(gained=3, lost=3)
+    assert "p = 1.000" in said(gained=3, lost=3)
+    assert "p < 0.001" in said(gained=20, lost=0)
 
 
 def compare_p(gained: int, lost: int) -> float:

@@ -93,9 +93,9 @@ def test_changes_say_what_is_and_what_is_not_shown() -> None:
         "Format, base to trained: a gain is shown; of 70 paired tasks 60 gained the format and 1 lost it "
         "(McNemar, exact: p < 0.001).",
         "Accuracy, base to cold start: no change is shown; of 40 paired tasks 3 gained the right answer and 1 lost it "
-        "(McNemar, exact: p = 0.625); with fewer than six changed tasks no test could show one.",
+        "(McNemar, exact: p = 0.625); fewer than six changed tasks cannot be significant.",
         "Accuracy, base to cold start: no change is shown; of 40 paired tasks 2 gained the right answer and 9 lost it "
-        "(McNemar, exact: p = 0.065); that is no proof that there is none.",
+        "(McNemar, exact: p = 0.065); this does not prove that there is none.",
     )
 
 

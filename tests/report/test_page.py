@@ -143,7 +143,7 @@ def test_the_page_states_the_runs_numbers(built: Path, read: Reader) -> None:
     assert "incomplete" not in text
     assert "entropy fell <script>alert('owned')" in text, "health events, as text"
     assert "no step given" in text
-    assert "A loss of format against the matched prompt is shown for: no chat frame at all." in text
+    assert "A loss of format against the matched prompt is shown for: no chat template." in text
     assert "7 (·)(it ends here)" in text
     assert "Words of the reasoning" in text
     assert "starter" in text

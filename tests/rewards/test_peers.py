@@ -79,16 +79,16 @@ def test_what_cannot_be_scored_gets_the_mean_of_its_group() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"answer": ["42"]}, "expected a column 'domain' beside prompts and completions, found \\['answer'\\]"),
-        ({"domain": ["math"]}, "expected a column 'answer'"),
-        ({"domain": "math", "answer": ["42"]}, "expected 1 entries in 'domain', one a completion, found str"),
-        ({"domain": ["math"] * 2, "answer": ["42"]}, "expected 1 entries in 'domain', .* found list of 2"),
+        ({"answer": ["42"]}, "'domain'.*found \\['answer'\\]"),
+        ({"domain": ["math"]}, "'answer'"),
+        ({"domain": "math", "answer": ["42"]}, "'domain'.*found str"),
+        ({"domain": ["math"] * 2, "answer": ["42"]}, "'domain'.*found list of 2"),
         ({"domain": ["maths"], "answer": ["42"]}, "did you mean 'math'"),
-        ({"domain": ["math"], "answer": [None]}, "expected a string, found NoneType"),
-        ({"domain": ["coding"], "answer": ["f"], "tests": [5]}, "expected a list of strings in 'tests', found int"),
+        ({"domain": ["math"], "answer": [None]}, "NoneType"),
+        ({"domain": ["coding"], "answer": ["f"], "tests": [5]}, "'tests', found int"),
         (
             {"domain": ["coding"], "answer": ["f"], "tests": ["[1"]},
-            "expected a list of strings in 'tests', found other",
+            "'tests', found other",
         ),
     ],
 )

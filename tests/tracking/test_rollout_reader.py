@@ -8,7 +8,7 @@ import pytest
 
 from thinkaloud.errors import UserError
 from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task, task_id
-from thinkaloud.tracking.rollout_reader import Wanted, find_rollouts, visible
+from thinkaloud.tracking.rollout_reader import RolloutFilter, find_rollouts, visible
 from thinkaloud.tracking.rollout_writer import write_rollouts
 
 
@@ -39,52 +39,52 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def texts(folder: Path, wanted: Wanted) -> list[int]:
-    return [int(row["text"].split()[1]) for row in find_rollouts(folder, wanted)[0]]
+def texts(folder: Path, criteria: RolloutFilter) -> list[int]:
+    return [int(row["text"].split()[1]) for row in find_rollouts(folder, criteria)[0]]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("criteria", "expected"),
     [
-        (Wanted(limit=3), [1, 2, 3]),
-        (Wanted(limit=3, ascending=True), [12, 11, 10]),
-        (Wanted(domain="math"), [1, 2, 5, 6, 9, 10]),
-        (Wanted(domain="math", status="correct"), [1, 5, 9]),
-        (Wanted(step=2), [5, 6, 7, 8]),
-        (Wanted(step=-1), [9, 10, 11, 12]),
-        (Wanted(sort="reward", limit=2), [12, 11]),
-        (Wanted(sort="reward", ascending=True, limit=2), [1, 2]),
-        (Wanted(sort="length", limit=1), [12]),
-        (Wanted(domain="coding"), []),
+        (RolloutFilter(limit=3), [1, 2, 3]),
+        (RolloutFilter(limit=3, ascending=True), [12, 11, 10]),
+        (RolloutFilter(domain="math"), [1, 2, 5, 6, 9, 10]),
+        (RolloutFilter(domain="math", status="correct"), [1, 5, 9]),
+        (RolloutFilter(step=2), [5, 6, 7, 8]),
+        (RolloutFilter(step=-1), [9, 10, 11, 12]),
+        (RolloutFilter(sort="reward", limit=2), [12, 11]),
+        (RolloutFilter(sort="reward", ascending=True, limit=2), [1, 2]),
+        (RolloutFilter(sort="length", limit=1), [12]),
+        (RolloutFilter(domain="coding"), []),
     ],
 )
-def test_what_is_wanted(folder: Path, wanted: Wanted, expected: list[int]) -> None:
-    assert texts(folder, wanted) == expected
+def test_what_is_criteria(folder: Path, criteria: RolloutFilter, expected: list[int]) -> None:
+    assert texts(folder, criteria) == expected
 
 
 def test_a_row_has_what_a_reader_needs(folder: Path) -> None:
-    (row,), _ = find_rollouts(folder, Wanted(limit=1))
+    (row,), _ = find_rollouts(folder, RolloutFilter(limit=1))
     assert row["question"] == "Q"
     assert (row["gold"], row["status"], row["finish"], row["num_tokens"]) == ("A", "correct", "stop", 1)
     assert "token_ids" not in row
 
 
 def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no rollouts of step 7; there are some of steps 1 to 3"):
-        find_rollouts(folder, Wanted(step=7))
+    with pytest.raises(UserError, match=r"1 to 3, found 7"):
+        find_rollouts(folder, RolloutFilter(step=7))
     with pytest.raises(UserError, match=r"did you mean 'correct'"):
-        find_rollouts(folder, Wanted(status="corect"))
-    with pytest.raises(UserError, match=r"no completion is of domain 'mth' \(did you mean 'math'\?\)"):
-        find_rollouts(folder, Wanted(domain="mth"))
+        find_rollouts(folder, RolloutFilter(status="corect"))
+    with pytest.raises(UserError, match=r"'mth'.*'math'"):
+        find_rollouts(folder, RolloutFilter(domain="mth"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no rollouts"):
-        find_rollouts(tmp_path / "empty", Wanted())
+        find_rollouts(tmp_path / "empty", RolloutFilter())
 
 
 def test_a_damaged_file_is_named_and_left_out(folder: Path) -> None:
     (folder / "step-000002.parquet").write_bytes(b"PAR1 no more")
     (folder / ".step-000004.parquet.9").write_bytes(b"")
-    rows, bad = find_rollouts(folder, Wanted(limit=99))
+    rows, bad = find_rollouts(folder, RolloutFilter(limit=99))
     assert bad == ["step-000002.parquet"]
     assert {row["step"] for row in rows} == {1, 3}
 

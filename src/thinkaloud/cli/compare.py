@@ -1,4 +1,4 @@
-"""`compare`."""
+"""`compare`: runs side by side."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from thinkaloud.errors import UserError
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run directories, the reference first.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page, such as compare.html, too.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page, such as compare.html.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What differs between runs: recipes, results by domain, paired tests on the tasks that both answered.
+    """Compare runs: recipes, results by domain, paired tests on the tasks that both answered.
 
     Example: thinkaloud compare runs/first runs/second --out compare.html
     """

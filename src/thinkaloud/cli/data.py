@@ -1,4 +1,4 @@
-"""`data`: curate the pool of a recipe."""
+"""`data`: build the task pool of a recipe."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from thinkaloud.cli.app import (
 @app.command()
 def data(
     recipe: RecipePath,
-    out: Annotated[Path | None, typer.Option(help="The pool's folder; pools/NAME of the recipe when absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The pool's folder; pools/NAME when absent.")] = None,
     data_dir: DataDir = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Curate the task pool that a recipe names, and print what became of every row.
+    """Build the task pool of a recipe, and print how many rows were kept, or dropped and why.
 
     Sources: starter (in the package), gsm8k, mbpp, sciq, ARC-Easy, ARC-Challenge, strategyqa, writingprompts, dolly15k,
-    longform, no_robots, xsum, cnn_dailymail, and any file of your own with a question and an answer in each row.
+    longform, no_robots, xsum, cnn_dailymail, and any file with a question and an answer in each row.
 
     Example: thinkaloud data recipes/smollm2-135m.toml --data-dir data --out pools/all
     """
@@ -56,6 +56,6 @@ def data(
         print_table(table)
         print()
     for name in summary["missing"]:
-        print(f"left out: {name} (optional, could not be had)")
+        print(f"left out: {name} (optional, not available)")
     print(f"chart: {chart}")
     print(f"pool: {target}")

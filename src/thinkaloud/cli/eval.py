@@ -1,4 +1,4 @@
-"""`eval`: answers to held-out tasks, with rates per domain."""
+"""`eval`: answer held-out tasks, with rates per domain."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunPath,
     split: Annotated[str | None, typer.Option(help="train, validation or test; the recipe's when absent.")] = None,
-    stage: Annotated[list[str] | None, typer.Option(help="Only these: base, cold_start, trained.")] = None,
+    stage: Annotated[list[str] | None, typer.Option(help="Only these stages: base, cold_start, trained.")] = None,
     tasks_per_domain: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
     tasks: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON lines with domain, question, answer; in place of the run's tasks."),
+        typer.Option(metavar="FILE", help="JSON lines with domain, question, answer, instead of the run's tasks."),
     ] = None,
     on: Annotated[
         str | None, typer.Option(metavar="NAME[:SPLIT]", help="A data set by name, such as svamp or gsm8k:test.")
@@ -36,10 +36,12 @@ def evaluate(
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Another model, a Hugging Face directory, on the run's tasks.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Completions of each task: gives pass@k and a majority.")] = 1,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Completions per task; more than one gives pass@k and a majority vote.")
+    ] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     contracts: Annotated[
         bool, typer.Option("--contracts", help="The trained model under its own prompt and under mismatched ones.")
     ] = False,
@@ -56,18 +58,19 @@ def evaluate(
 ) -> None:
     """Answer held-out tasks: rates per domain with intervals, and paired tests between stages.
 
-    Without options the run's own evaluation and report are rewritten; other tasks, models or sampling go to a folder of
-    their own in the run's eval/. One that was killed goes on where it was.
+    Without options the run's own evaluation and report are rewritten. Results for other tasks, models or sampling go to
+    a separate folder in the run's eval/. A killed evaluation continues where it stopped.
 
     Example: thinkaloud eval runs/first --samples 8 --temperature 0.7 --json
     """
     if variant and not contracts:
-        raise UserError("--variant chooses among the prompts of --contracts; add that, or leave it out")
-    from thinkaloud.evaluate.run import Choice, evaluate_run
+        raise UserError("--variant selects prompts of --contracts; add --contracts, or remove --variant")
+    from thinkaloud.evaluate.options import EvalOptions
+    from thinkaloud.evaluate.run import evaluate_run
     from thinkaloud.evaluate.summary import summary_table
     from thinkaloud.report.build import build_report
 
-    choice = Choice(
+    options = EvalOptions(
         split=split,
         tasks_per_domain=tasks_per_domain,
         tasks_file=tasks,
@@ -89,14 +92,14 @@ def evaluate(
 
             summary = contract_experiment(
                 run,
-                choice,
+                options,
                 names=variant or (),
                 allow_contract_mismatch=allow_contract_mismatch,
                 display=display,
             )
             build_report(run)
         else:
-            done = evaluate_run(run, choice, allow_contract_mismatch=allow_contract_mismatch, display=display)
+            done = evaluate_run(run, options, allow_contract_mismatch=allow_contract_mismatch, display=display)
             summary = done.summary
             if done.is_own:
                 build_report(run)
@@ -119,7 +122,7 @@ def _print_sentences(entries: Any) -> None:
 
 
 def _print_samples(summary: dict[str, Any]) -> None:
-    """pass@k and the majority, where tasks were sampled more than once."""
+    """Print pass@k and the majority vote, where tasks have several samples."""
     from thinkaloud.evaluate.rows import STAGE_LABELS
     from thinkaloud.evaluate.summary import percent, percent_range
 
@@ -134,7 +137,7 @@ def _print_samples(summary: dict[str, Any]) -> None:
 
 
 def _print_judge(summary: dict[str, Any]) -> None:
-    """The judge's marks, where it was asked."""
+    """Print the judge's marks, where one was asked."""
     from thinkaloud.evaluate.rows import STAGE_LABELS
 
     for stage, result in summary["stages"].items():

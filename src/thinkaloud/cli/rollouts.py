@@ -1,4 +1,4 @@
-"""`rollouts`."""
+"""`rollouts`: the completions of training."""
 
 from __future__ import annotations
 
@@ -16,31 +16,29 @@ def rollouts(
     domain: Annotated[str | None, typer.Option(help="Only this domain.")] = None,
     status: Annotated[str | None, typer.Option(help="Only this status, such as correct or bad_format.")] = None,
     step: Annotated[int | None, typer.Option(help="Only this step; -1 is the newest.")] = None,
-    sort: Annotated[str, typer.Option(help="step (as they came), reward (best first) or length (longest first).")] = (
+    sort: Annotated[str, typer.Option(help="step (oldest first), reward (best first) or length (longest first).")] = (
         "step"
     ),
-    ascending: Annotated[bool, typer.Option("--ascending", help="Worst, or shortest, first; steps newest first.")] = (
-        False
-    ),
-    limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 10,
+    ascending: Annotated[bool, typer.Option("--ascending", help="Worst, shortest or newest first.")] = (False),
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """What the model wrote in training, with what each completion earned; with --json one object a line.
+    """Show completions of training with their scores; with --json one object per line.
 
     Example: thinkaloud rollouts runs/first --domain math --sort reward --limit 5
     """
     from thinkaloud.errors import UserError
     from thinkaloud.storage.run_directory import RunDir
-    from thinkaloud.tracking.rollout_reader import Wanted, find_rollouts, visible
+    from thinkaloud.tracking.rollout_reader import RolloutFilter, find_rollouts, visible
 
     if sort not in ("step", "reward", "length"):
         raise UserError(f"--sort {sort}: expected step, reward or length")
     if not run.is_dir():
-        raise UserError(f"there is no run directory {run}; name one that `thinkaloud train` made")
-    wanted = Wanted(domain, status, step, sort, ascending, limit)  # type: ignore[arg-type]
-    rows, bad = find_rollouts(RunDir(run).rollouts, wanted)
+        raise UserError(f"expected a run directory made by `thinkaloud train`, found none at {run}")
+    criteria = RolloutFilter(domain, status, step, sort, ascending, limit)  # type: ignore[arg-type]
+    rows, bad = find_rollouts(RunDir(run).rollouts, criteria)
     for name in bad:
-        print(f"{name} is damaged, and left out", file=sys.stderr)
+        print(f"{name} is damaged and skipped", file=sys.stderr)
     for row in rows:
         if as_json:
             print_json(row)
@@ -55,4 +53,4 @@ def rollouts(
                 print("\n".join(f"    {line}" for line in visible(text).split("\n")))
         print()
     if not rows:
-        print("no completion is like that", file=sys.stderr)
+        print("no completions match", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`score`: completions in, rewards out. Starts without JAX."""
+"""`score`: rewards of completions. Starts without JAX."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def score(
         Path | None, typer.Option(metavar="RECIPE", help="Also score the domains that this recipe defines.")
     ] = None,
 ) -> None:
-    """Score completions: JSON lines in, rewards with their breakdown out.
+    """Score completions: reads JSON lines, prints rewards with their breakdown.
 
     A line is {"domain", "question", "answer", "completion"} and, where the task has them, "tests", "setup",
-    "choices". A bad line gives an error object with its number, and exit code 2 at the end.
+    "choices". An invalid line gives an error object with its number, and exit code 2 at the end.
 
     Example: thinkaloud score completions.jsonl > scores.jsonl
     """

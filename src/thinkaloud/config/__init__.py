@@ -1,7 +1,7 @@
-"""A recipe: one TOML file that says everything about a run.
+"""A recipe: one TOML file that configures a run.
 
 `load_recipe(path, overrides)` reads and validates it; `recipe.resolved()` is what a run directory records. The fields,
-their units and their defaults stand in `recipe.py`, `data.py` and `judge.py`; adding one there is all it takes.
+their units and their defaults are in `recipe.py`, `data.py` and `judge.py`. A new field is added there only.
 """
 
 from thinkaloud.config.data import DataConfig, SourceConfig

@@ -12,9 +12,9 @@ from thinkaloud.errors import nearest
 
 
 class SourceConfig(Section):
-    """One source of tasks; an empty table takes everything as its adapter has it.
+    """One source of tasks; an empty table uses the defaults of its adapter.
 
-    A source that is not known by name is the user's own: it says `path`, `domain` and which columns hold what.
+    A source without a known name is the user's own: it sets `path`, `domain` and the columns.
     """
 
     path: str | None = None
@@ -24,9 +24,9 @@ class SourceConfig(Section):
     splits: tuple[str, ...] = ()
     """Which of the source's own splits are read; those of its adapter when absent. Its test rows never train."""
     cap: NotNegative | None = None
-    """Training tasks to keep at most, in each domain of the source; the adapter's when absent, 0 for no cap."""
+    """The most training tasks in each domain of the source; the adapter's when absent, 0 for no cap."""
     optional: bool = False
-    """True: a source that cannot be had is noted and left out; else it fails the build."""
+    """True: a source that is not available is reported and left out. False: it fails the build."""
     domain: str | None = None
     """Own source: the domain of its tasks, one of the seven or a new name."""
     scored_as: str | None = None
@@ -63,7 +63,7 @@ class DataConfig(Section):
     test_share: HeldOutShare = 0.05
     """The same, for the test split."""
     near_duplicates: Share = 0.8
-    """Tasks of one domain whose shingles overlap this much (Jaccard) count as one; 0 looks for exact copies only."""
+    """Tasks of one domain whose words overlap this much (Jaccard) count as copies; 0 finds exact copies only."""
     evaluation_sets: tuple[str, ...] = ()
     """Sets that no training task may share 13 words in a row with: `NAME`, `NAME:SPLIT`, or a file with questions."""
 

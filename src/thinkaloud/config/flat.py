@@ -1,4 +1,4 @@
-"""Nested settings by dotted key, so that two recipes, or what a pool was built from, can be laid side by side."""
+"""Nested settings by dotted key, to compare two recipes, or a recipe with a pool."""
 
 from __future__ import annotations
 

@@ -17,28 +17,28 @@ class JudgeConfig(Section):
     """
 
     base_url: Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9._:\[\]-]+(/[!-\"$->A-~]*)?)?$")] = ""
-    """What stands before /chat/completions, such as https://api.example.com/v1 or http://127.0.0.1:8000/v1."""
+    """The part of the URL before /chat/completions, such as https://api.example.com/v1 or http://127.0.0.1:8000/v1."""
     model: str = ""
-    """The judge's name at the endpoint."""
+    """The model's name at the endpoint."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
-    """The name (in capitals) of an environment variable that holds the key; no key is sent when absent."""
+    """The environment variable (in capitals) that holds the key; no key is sent when absent."""
     reward_share: Share = 0.0
-    """Share of the judge's mark in the domain score of GRPO's rewards, the heuristics have the rest; 0: the judge
+    """Weight of the judge's mark in the domain score of GRPO's rewards; the heuristics have the rest. With 0 the judge
     is asked in evaluation only."""
     timeout_seconds: PositiveFloat = 60.0
-    """Until a reply has come in full."""
+    """Limit for a complete reply."""
     max_retries: NotNegative = 4
-    """After a time-out, a refusal for load (429), a failure of the server (5xx), or a reply that is no mark."""
+    """Retries after a time-out, a rate limit (429), a server error (5xx), or a reply without marks."""
     concurrency: Positive = 4
-    """Requests at once."""
+    """Concurrent requests."""
     max_reply_tokens: Positive = 1024
-    """A reply's limit; a mark takes thirty, a judge that thinks aloud needs more."""
+    """Token limit of a reply; marks take about thirty, a reasoning model needs more."""
     max_calls: Positive | None = None
-    """Requests in the life of a run directory, retries and resumed sessions included; no limit when absent."""
+    """Total requests of a run directory, including retries and resumed sessions; no limit when absent."""
     max_tokens: Positive | None = None
-    """Tokens in the life of a run directory, prompts included, as the endpoint counts them; no limit when absent."""
+    """Total tokens of a run directory, including prompts, as counted by the endpoint; no limit when absent."""
     pause_after: Positive = 5
-    """Requests that fail in a row before the judge is left alone for a while."""
+    """Consecutive failed requests before the judge is paused."""
 
     @property
     def on(self) -> bool:
@@ -50,11 +50,11 @@ class JudgeConfig(Section):
         try:
             _ = urlsplit(self.base_url).port
         except ValueError:
-            raise ValueError("base_url is no address: write it as http://127.0.0.1:8000/v1") from None
+            raise ValueError("base_url is not a URL: write it as http://127.0.0.1:8000/v1") from None
         if self.base_url and not self.model:
-            raise ValueError("base_url is set, but model is empty: name the model that the endpoint is to ask")
+            raise ValueError("base_url is set, but model is empty: set the model's name at the endpoint")
         if self.reward_share and not self.base_url:
             raise ValueError(
-                f"reward_share is {self.reward_share}, but there is no judge: set base_url, or leave reward_share out"
+                f"reward_share is {self.reward_share}, but there is no judge: set base_url, or remove reward_share"
             )
         return self

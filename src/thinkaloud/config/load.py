@@ -1,4 +1,4 @@
-"""TOML text and `--set` overrides to a validated `Recipe`; every mistake is one line that says how to mend it."""
+"""TOML text and `--set` overrides to a validated `Recipe`; every mistake gives one line that says how to fix it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECIPES_HELP = "recipes/tiny.toml is the quickest one to try"
 
 
 MAX_RECIPE_BYTES = 1 << 20
-"""A larger file is no recipe."""
+"""Larger files are rejected."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -37,7 +37,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_recipe_text(path: Path) -> str:
-    """The text of a recipe file, read once (it may be a pipe); raises UserError where it cannot be had."""
+    """The text of a recipe file, read once, because it may be a pipe. Raises UserError where it cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_RECIPE_BYTES + 1)
@@ -85,7 +85,7 @@ def change_recipe(recipe: Recipe, overrides: Sequence[str], where: str = "recipe
 
 
 def _tuples(value: Any) -> Any:
-    """TOML and JSON have lists where the frozen models have tuples."""
+    """`value` with tuples in place of the lists of TOML and JSON, as the frozen models require."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -110,7 +110,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def _read_value(text: str) -> Any:
-    """A TOML value, or else plain text."""
+    """A TOML value, or plain text where it is not TOML."""
     try:
         found = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -119,7 +119,7 @@ def _read_value(text: str) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first mistake in one line: key, what was expected, what was found, the nearest known key."""
+    """The first mistake in one line: key, expected, found, and the nearest known key."""
     errors = error.errors()
     first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     path = [part for part in first["loc"] if isinstance(part, str)]
@@ -133,15 +133,15 @@ def _explain(error: ValidationError) -> str:
         return f"missing key {key!r}; add it"
     if first["type"] == "value_error":
         return f"{key}: {first['ctx']['error']}"
-    message = first["msg"]
-    wanted = _WANTED.get(key) or _WANTED.get(first["type"]) or re.sub(r"^(Input|String) should (be )?", "", message)
+    message = re.sub(r"^(Input|String) should (be )?", "", first["msg"])
+    expected = _EXPECTED.get(key) or _EXPECTED.get(first["type"]) or message
     if key in _SECRET:
-        return f"{key}: expected {wanted}"
+        return f"{key}: expected {expected}"
     found, kind = repr(first["input"]), type_name(first["input"], "a table")
-    return f"{key}: expected {wanted}, found {found if len(found) <= 80 else found[:80] + '…'} ({kind})"
+    return f"{key}: expected {expected}, found {found if len(found) <= 80 else found[:80] + '…'} ({kind})"
 
 
-_WANTED = {
+_EXPECTED = {
     "tuple_type": "a list",
     "dict_type": "a table",
     "model_type": "a section (a table)",
@@ -152,12 +152,12 @@ _WANTED = {
     "string_too_short": "some text",
     "judge.base_url": "http:// or https://, a host and a path, with no user name, key or query in it",
     "judge.api_key_env": "the name of an environment variable in capitals, as OPENAI_API_KEY, never the key itself",
-    "string_pattern_mismatch": "letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+    "string_pattern_mismatch": "letters, digits, dots, dashes and underscores, starting with a letter or digit",
 }
-"""What a key, or a kind of mistake by pydantic's name of it, calls for; other messages of pydantic are plain enough."""
+"""What is expected, by key or by pydantic's error type; for other types pydantic's own message is used."""
 
 _SECRET = ("judge.base_url", "judge.api_key_env")
-"""Keys where somebody may have put a secret: what was found is not said."""
+"""Keys that may hold a secret by mistake: their value is not shown."""
 
 
 def _fields(path: list[str]) -> list[str]:

@@ -1,18 +1,18 @@
-"""A mesh of devices as the command line has it: `data=2,fsdp=4`."""
+"""A mesh of devices as written on the command line: `data=2,fsdp=4`."""
 
 from __future__ import annotations
 
 from thinkaloud.errors import UserError, nearest
 
 AXES = ("data", "fsdp", "tensor")
-"""Of a mesh, in their order; the fields of the recipe's section `mesh`."""
+"""The axes of a mesh, in order: the fields of the recipe's section `mesh`."""
 
 
 def parse_mesh(text: str) -> dict[str, int]:
     """`data=2,fsdp=4` to sizes by axis.
 
     Raises:
-        UserError: It names another axis, one twice, or no number of devices.
+        UserError: An axis is unknown or repeated, or its size is not a positive integer.
     """
     sizes: dict[str, int] = {}
     for part in text.split(","):

@@ -1,7 +1,7 @@
 """The fields of a recipe: units in the names, defaults from the original write-up (design, section 6).
 
-Every section is frozen and refuses unknown keys. Cross-field rules are validators that name the conflict, the reason
-and the alternative. The sections with rules of their own stand beside this file: `data.py` and `judge.py`.
+Every section is frozen and rejects unknown keys. Rules across fields are validators that name the conflict, the reason
+and the alternative. The larger sections have their own modules: `data.py` and `judge.py`.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ class ModelSource(Section):
     source: str = Field(min_length=1)
     """A known name (`smollm2-135m`, `gemma3-270m`, `gemma3-1b`, `tiny`), a directory, a .gguf file, `hub:org/name`."""
     adapter: Annotated[str, Field(min_length=1)] | None = None
-    """A LoRA adapter that `peft` wrote (a folder, or `hub:org/name`), merged into the base before anything else."""
+    """A LoRA adapter in PEFT's format (a folder, or `hub:org/name`), merged into the base first."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32. On processors
-    with AVX-512 BF16 or AMX bfloat16 is faster, and sampler and trainer agree less."""
+    """Dtype of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32. On CPUs
+    with AVX-512 BF16 or AMX bfloat16 is faster, but sampler and trainer agree less closely."""
     frame: Literal["auto", "gemma", "gemma_base", "smollm2", "chatml"] = "auto"
-    """The chat frame of the prompt contract; `auto` takes the model's own, `gemma_base` ends replies on `<eos>`."""
+    """The chat template of the prompt contract; `auto` is the model's own, `gemma_base` ends replies with `<eos>`."""
 
 
 class PromptConfig(Section):
     """The prompt contract (design, section 3)."""
 
     variant: Literal["default", "original"] = "default"
-    """`original`: the original write-up's prompt verbatim, without the line feed after the model's turn begins."""
+    """`original`: the original write-up's prompt verbatim, without the line feed at the start of the model's turn."""
     outside_text: Literal["reject", "allow"] = "reject"
     """Whether a completion with text before, between or after the tags is well-formed."""
 
@@ -74,70 +74,70 @@ class LoraConfig(Section):
 
 
 class ColdStartConfig(Section):
-    """A short supervised stage on rationales in the contract's format; `max_steps = 0` leaves it out."""
+    """A short supervised stage on rationales in the contract's format; `max_steps = 0` skips it."""
 
     max_steps: NotNegative = 0
-    """Optimizer updates at most; a satisfied probe ends the stage earlier."""
+    """Maximum number of optimizer updates; a probe may end the stage earlier."""
     batch_size: Positive = 8
-    """Rationales an update."""
+    """Rationales per update."""
     learning_rate: PositiveFloat = 1e-3
     """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1)."""
     warmup_steps: NotNegative = 2
     """Updates over which the learning rate rises to its value."""
     stop_at_format_rate: Rate = 0.7
-    """Stop as soon as the sampled format rate of a probe reaches this; too far, and groups have no signal left."""
+    """Stop when the sampled format rate of a probe reaches this. If it is too high, groups have no signal left."""
     probe_every: Positive = 4
     """Steps between probes."""
     probe_from: Positive = 4
     """The first step after which a probe is taken."""
     probe_tasks: Positive = 28
-    """Training tasks a probe samples one completion of."""
+    """Training tasks per probe, with one sampled completion each."""
 
 
 class RolloutConfig(Section):
     """How groups of completions are sampled."""
 
     prompts_per_step: Positive = 4
-    """Groups a step."""
+    """Groups per step."""
     group_size: Annotated[int, Field(ge=2)] = 4
-    """Completions a prompt."""
+    """Completions per prompt."""
     max_prompt_tokens: Positive = 1024
-    """Tasks with a longer prompt, frame included, are dropped whole."""
+    """Tasks with a longer prompt, chat template included, are dropped."""
     max_new_tokens: Positive = 512
-    """Tokens a completion, the end-of-turn token included; one that gets no further is truncated."""
+    """Tokens per completion, the end-of-turn token included; longer completions are truncated."""
     temperature: PositiveFloat = 0.7
-    """Divides the logits, in sampling and in the ratio alike."""
+    """Divides the logits, both in sampling and in the ratio."""
     top_p: Rate = 0.95
-    """Share of probability that is sampled from, of what top-k left; 1 keeps every token."""
+    """Nucleus sampling, applied after top-k; 1 keeps every token."""
     top_k: NotNegative = 50
     """0 keeps every token."""
 
 
 class RewardConfig(Section):
-    """How completions are paid (design, section 4)."""
+    """How completions are scored (design, section 4)."""
 
     truncated: Literal["penalize", "mask"] = "penalize"
-    """A completion cut at the token limit earns 0, or is left out of the loss."""
+    """Whether a completion cut off at the token limit earns 0 or is masked out of the loss."""
     creative: Literal["guarded", "original"] = "guarded"
-    """How the graded domains are measured: guarded against text made for the measure, or by the original's plain
-    formulas, for comparison (`thinkaloud audit --rewards` shows which hacks beat those)."""
+    """How the heuristic domains are scored: with guards against reward hacking, or by the original's plain formulas for
+    comparison (`thinkaloud audit --rewards` shows the hacks that beat those)."""
     allow_unsandboxed: bool = False
-    """Run model-written code even where the machine cannot contain it."""
+    """Run model-written code even where the sandbox is not available."""
     sandbox_workers: NotNegative = 0
-    """Processes that run code; 0: as many as cores."""
+    """Processes that run code; 0: one per core."""
 
 
 class GrpoConfig(Section):
     """GRPO (arXiv 2402.03300) and its named variants."""
 
     max_steps: NotNegative = 100
-    """Rollouts; 0 leaves the stage out."""
+    """GRPO steps; 0 skips the stage."""
     inner_iterations: Positive = 4
     """Passes over the completions of a step."""
     minibatches: Positive = 1
-    """Into how many updates a step's prompts are split, each inner iteration."""
+    """Updates per inner iteration, each on a part of the step's prompts."""
     beta: NotNegativeFloat = 0.04
-    """Weight of the KL penalty (k3) towards the policy as GRPO begins; 0 leaves out its pass altogether."""
+    """Weight of the KL penalty (k3) towards the policy at the start of GRPO; 0 skips the reference pass."""
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)] = 0.2
     """The ratio is clipped to 1 - epsilon ... 1 + epsilon."""
     epsilon_high: PositiveFloat | None = None
@@ -145,38 +145,38 @@ class GrpoConfig(Section):
     ratio: Literal["token", "sequence"] = "token"
     """`sequence`: the length-normalised sequence ratio of GSPO (arXiv 2507.18071)."""
     loss: Literal["sequence_mean", "token_mean", "constant_length"] = "sequence_mean"
-    """How token losses are added up: mean of the means of completions (the paper), of all tokens (DAPO), or sums over
-    max_new_tokens (Dr. GRPO)."""
+    """How token losses are aggregated: the mean over completions of their token means (the paper), the mean over all
+    tokens (DAPO), or sums divided by max_new_tokens (Dr. GRPO)."""
     scale_by_std: bool = True
-    """False leaves out the division by the group's deviation (Dr. GRPO, arXiv 2503.20783)."""
+    """False skips the division by the group's standard deviation (Dr. GRPO, arXiv 2503.20783)."""
     learning_rate: PositiveFloat = 3e-6
-    """Of the adapter, at its peak."""
+    """Peak learning rate of the adapter."""
     warmup_fraction: Share = 0.1
     """Share of all updates over which the learning rate rises to its peak."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """After the warm-up: decay to nearly 0 over the rest, or none."""
+    """After the warm-up: cosine decay to nearly 0, or constant."""
     adam_b1: Decay = 0.9
-    """AdamW's decay of the mean gradient."""
+    """AdamW's decay rate of the first moment."""
     adam_b2: Decay = 0.99
-    """AdamW's decay of the mean squared gradient."""
+    """AdamW's decay rate of the second moment."""
     weight_decay: NotNegativeFloat = 0.1
-    """Decoupled, times the learning rate."""
+    """Decoupled weight decay, multiplied by the learning rate."""
     max_grad_norm: PositiveFloat = 0.1
-    """Global norm that gradients are clipped to."""
+    """Gradients are clipped to this global norm."""
     not_finite: Literal["restore", "stop"] = "restore"
-    """After three steps in a row whose gradient was not finite: go back to the last good checkpoint at half the
-    learning rate (three times at most), or stop."""
+    """After three consecutive steps with a non-finite gradient: return to the last good checkpoint with half the
+    learning rate (at most three times), or stop."""
     dead_step_limit: Positive = 200
-    """So many steps in a row without any signal end the run with an error."""
+    """The run fails after this many consecutive steps without signal."""
 
 
 class EvaluateConfig(Section):
     """Greedy decoding on held-out tasks."""
 
     split: Literal["validation", "test", "train"] = "test"
-    """Tasks of which split."""
+    """The split of the tasks."""
     tasks_per_domain: Positive = 10
-    """The first so many of each domain; all where there are fewer."""
+    """The first tasks of each domain, up to this number."""
     max_new_tokens: Positive | None = None
     """The rollout's limit when absent."""
     batch_size: Positive = 32
@@ -192,30 +192,30 @@ class EvaluateConfig(Section):
 
 
 class MeshConfig(Section):
-    """Devices along each axis; with all three at 1, as by default, one device does everything."""
+    """Devices along each axis; with all three at 1 (the default) one device is used."""
 
     data: Positive = 1
-    """Copies of the weights, each with its share of the prompts; spread over processes first."""
+    """Data parallelism: copies of the weights, each with its share of the prompts; spread over processes first."""
     fsdp: Positive = 1
-    """Devices that share one copy of the weights, and its prompts."""
+    """Devices that share one copy of the weights and its prompts."""
     tensor: Positive = 1
-    """Devices that share heads and the MLP's width."""
+    """Tensor parallelism: devices that share the attention heads and the MLP's width."""
 
     def sizes(self) -> dict[str, int]:
-        """Devices by axis; {} where there is one."""
+        """Devices by axis; {} for a single device."""
         sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
         return sizes if max(sizes.values()) > 1 else {}
 
 
 class TunixConfig(Section):
-    """How Tunix is set up where it is the engine (`docs/tunix.md`)."""
+    """Settings of the engine Tunix (`docs/tunix.md`)."""
 
     rollout: Literal["vanilla", "vllm", "sglang_jax"] = "vanilla"
-    """Tunix's own sampler, or one of the engines it drives."""
+    """Tunix's own sampler, or one of its other rollout engines."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of Tunix's `RolloutConfig`, such as `rollout_vllm_hbm_utilization`; passed on as they are."""
+    """Further fields of Tunix's `RolloutConfig`, such as `rollout_vllm_hbm_utilization`; passed on unchanged."""
     micro_batch_prompts: NotNegative = 0
-    """Prompts whose completions go through the update at once; 0 for all of a mini-batch."""
+    """Prompts per micro-batch of the update; 0 for all of a mini-batch."""
 
 
 class CheckpointConfig(Section):
@@ -224,19 +224,19 @@ class CheckpointConfig(Section):
     every_steps: Positive = 10
     """Steps between checkpoints; the last step of a stage is always saved."""
     keep: Positive = 2
-    """So many of the newest checkpoints of each stage stay, and the best by validation."""
+    """How many of the newest checkpoints of each stage are kept, besides the best by validation."""
     validate_every: NotNegative = 0
-    """GRPO steps between validations (greedy, and a checkpoint each); 0 for none."""
+    """GRPO steps between validations (greedy, each with a checkpoint); 0 for none."""
     validate_tasks: Positive = 2
-    """The first so many validation tasks of each domain."""
+    """Validation tasks per domain."""
     use: Literal["newest", "best"] = "newest"
-    """Which of GRPO's checkpoints is the trained model: the last step's, or the best by validation."""
+    """Which GRPO checkpoint is the trained model: the newest, or the best by validation."""
 
     @model_validator(mode="after")
     def _best_is_known(self) -> CheckpointConfig:
         if self.use == "best" and not self.validate_every:
             raise ValueError(
-                'checkpoint.use is "best", but nothing is validated; set checkpoint.validate_every, or use = "newest"'
+                'checkpoint.use is "best", but there is no validation; set checkpoint.validate_every, or use = "newest"'
             )
         return self
 
@@ -245,11 +245,11 @@ class Recipe(Section):
     """One run: model, data, prompt, cold start, GRPO, evaluation."""
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """Of the run directory, runs/NAME, unless --out names another."""
+    """Name of the run directory, runs/NAME, unless --out names another."""
     seed: NotNegative = 0
-    """All other seeds are hashed from it."""
+    """All other seeds are derived from it."""
     engine: Literal["thinkaloud", "tunix"] = "thinkaloud"
-    """What samples and updates in GRPO: this package, or Tunix's `GRPOLearner` (an extra of that name)."""
+    """What runs GRPO: this package, or Tunix's `GRPOLearner` (needs the extra `tunix`)."""
     model: ModelSource
     """Where the weights come from; a plain string is its `source`."""
     data: DataConfig = DataConfig()
@@ -281,17 +281,15 @@ class Recipe(Section):
         if self.grpo.minibatches > self.rollout.prompts_per_step:
             raise ValueError(
                 f"grpo.minibatches is {self.grpo.minibatches}, but a step has only rollout.prompts_per_step = "
-                f"{self.rollout.prompts_per_step} prompts, and a group is never split; lower the one or raise the other"
+                f"{self.rollout.prompts_per_step} prompts and groups are never split; change one of them"
             )
         if self.tunix != TunixConfig() and self.engine != "tunix":
-            raise ValueError(
-                '[tunix] is set, but the engine is this package\'s own; set engine = "tunix" or leave it out'
-            )
+            raise ValueError('[tunix] is set, but engine is "thinkaloud"; set engine = "tunix" or remove [tunix]')
         parts = self.mesh.data * self.mesh.fsdp
         if self.rollout.prompts_per_step % parts:
             raise ValueError(
                 f"rollout.prompts_per_step is {self.rollout.prompts_per_step}, which mesh.data * mesh.fsdp = {parts} "
-                "does not divide: each device takes as many prompts as the others; change one of them"
+                "does not divide: all devices take the same number of prompts; change one of them"
             )
         return self
 

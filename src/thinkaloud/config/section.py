@@ -1,4 +1,4 @@
-"""What every section of a recipe is made of: its base, and numbers with their bounds."""
+"""The base class of a recipe's sections, and number types with bounds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys and silently converted types are refused."""
+    """Frozen; unknown keys and values of other types are rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -23,5 +23,5 @@ KNOWN_SOURCES: dict[str, tuple[str, ...]] = {
     "humaneval": ("coding",),
     "boolq": ("logic",),
 }
-"""By name, in the order of tables; the names are those of their folders in `data.dir`. The last three are evaluation
-sets: their rows never train."""
+"""By name, in the order of tables; the names are also the folder names in `data.dir`. The last three are evaluation
+sets: their rows are never trained on."""

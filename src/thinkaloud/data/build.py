@@ -128,7 +128,7 @@ def place_pool(
     if changed:
         raise UserError(
             f"the pool at {given} was built from other settings ({', '.join(changed)}); build it again with "
-            "`thinkaloud data`, or leave --pool out"
+            "`thinkaloud data`, or remove --pool"
         )
     link_pool(given, place)
     return open_pool(place)
@@ -266,7 +266,7 @@ def _sandbox(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[CodeRunner | Non
         ).start()
     except SandboxUnavailable as error:
         raise UserError(
-            f"{error}; or leave coding out of data.domains, or set rewards.allow_unsandboxed = true"
+            f"{error}; or remove coding from data.domains, or set rewards.allow_unsandboxed = true"
         ) from error
     try:
         yield sandbox

@@ -1,4 +1,4 @@
-"""Cleaning of texts as sources have them. Nothing here shortens a text: one that is too long is left out, elsewhere."""
+"""Cleans the texts of sources. Nothing here shortens a text: `curate` drops tasks that are too long."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
     "\ufff9-\ufffb\ud800-\udfff]"
 )
-"""Control characters, soft hyphens, marks of width zero or of direction, lone surrogates. Joiners stay: emoji and
-several scripts need them."""
+"""Control characters, soft hyphens, zero-width and direction marks, lone surrogates. Joiners stay: emoji and several
+scripts need them."""
 _SPACES = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
@@ -37,12 +37,11 @@ _DETACHED = (
     ((" ",), re.compile(r"([“‘(\[$£€])[ \t]"), r"\1"),
     ((" ", "\t"), re.compile(r"(?<=\S)[ \t]([”)\],;:!?%]|\.+(?!\w))"), r"\1"),
 )
-"""In this order: what shows that a tokeniser pulled something apart (quick to look for), where, and how it reads
-together."""
+"""In this order: substrings that show a tokenizer's split (quick to search), the pattern, and its replacement."""
 
 
 def clean_text(text: str) -> str:
-    """Prose: NFC, unseen characters out, one space between words, lines stripped, at most one blank line in a row.
+    """Prose: NFC, no invisible characters, one space between words, lines stripped, at most one blank line in a row.
 
     >>> clean_text("One\\u00a0 line \\r\\n\\r\\n\\r\\n\\r\\nand\\x00 another ")
     'One line\\n\\nand another'
@@ -53,12 +52,12 @@ def clean_text(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """`clean_text` on one line: an option, a short answer."""
+    """`clean_text` joined into one line, for options and short answers."""
     return " ".join(clean_text(text).split())
 
 
 def clean_code(text: str) -> str:
-    """Code: as prose, but indentation and inner spaces stay; white space at the ends of lines goes."""
+    """Code: as prose, but indentation and inner spaces stay; trailing white space is removed."""
     lines = [line.rstrip() for line in _without_unseen(text).split("\n")]
     return unicodedata.normalize("NFC", "\n".join(lines).strip("\n"))
 
@@ -68,7 +67,7 @@ def _without_unseen(text: str) -> str:
 
 
 def join_tokens(text: str) -> str:
-    """Undoes the spacing of a tokeniser (Penn Treebank's, as in WritingPrompts), quotes made straight.
+    """Undoes a tokenizer's spacing (Penn Treebank's, as in WritingPrompts); quotes become straight quotes.
 
     >>> join_tokens("`` I did n't , '' she said .")
     '"I didn\\'t," she said.'
@@ -80,7 +79,7 @@ def join_tokens(text: str) -> str:
 
 
 def split_prompt_tags(prompt: str) -> tuple[frozenset[str], str]:
-    """The forum's tags at either end of a writing prompt, in capitals, and the prompt without them.
+    """The forum's tags at either end of a writing prompt, in upper case, and the prompt without them.
 
     >>> split_prompt_tags("[ WP ] A door that hums .")
     (frozenset({'WP'}), 'A door that hums .')
@@ -98,21 +97,21 @@ def split_prompt_tags(prompt: str) -> tuple[frozenset[str], str]:
 
 
 def _known_tags(text: str) -> set[str]:
-    """The tags in a bracket, if it holds nothing else."""
+    """The tags in a bracket that contains nothing else; otherwise none."""
     named = {part.upper() for part in re.findall(r"[A-Za-z]+", text)}
     return named if named <= _PROMPT_TAGS else set()
 
 
 def without_calculations(text: str) -> str:
-    """GSM8K's marks for a calculator, such as `<<48/2=24>>`, taken out."""
+    """`text` without GSM8K's calculator annotations, such as `<<48/2=24>>`."""
     return _CALCULATION.sub("", text)
 
 
 def without_citations(text: str) -> str:
-    """Wikipedia's reference numbers, such as `[12]` after a word, taken out."""
+    """`text` without Wikipedia's reference numbers, such as `[12]` after a word."""
     return _CITATION.sub("", text)
 
 
 def rationale_of(text: str) -> str:
-    """A cleaned rationale, or nothing where it holds tags of the format, which would break a completion."""
+    """A cleaned rationale; empty where it contains tags of the format, which would break a completion."""
     return "" if _FORMAT_TAG.search(text) else clean_text(text)

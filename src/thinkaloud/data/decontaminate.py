@@ -1,11 +1,11 @@
-"""Which tasks stand in an evaluation set: 13 words in a row in common (GPT-3, arXiv 2005.14165, appendix C).
+"""Finds tasks of an evaluation set: they share 13 words in a row (GPT-3, arXiv 2005.14165, appendix C).
 
-Evaluation texts of fewer than 13 words are looked for whole, anywhere in a task's text; those of fewer than
-`MIN_EMBEDDED` words ("Is ice cold?") must be the whole text.
+An evaluation text of fewer than 13 words must appear as a whole within a task's text; one of fewer than `MIN_EMBEDDED`
+words ("Is ice cold?") must equal it.
 
-Differs from the paper: a run of 13 words that stands in many evaluation texts is boilerplate ("Answer the following
-question with yes or no ...") and proves nothing; of an evaluation text that holds nothing else, only an equal text is
-a copy. (The paper drops runs that are frequent in the training data.)
+Differs from the paper: a run of 13 words that appears in many evaluation texts is boilerplate ("Answer the following
+question with yes or no ...") and is ignored; an evaluation text of boilerplate alone matches only an equal text. (The
+paper drops runs that are frequent in the training data.)
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from jaxtyping import UInt64
 from thinkaloud.data.words import words_of
 
 GRAM = 13
-"""Words in a row that two texts do not share by chance."""
+"""Two texts do not share this many words in a row by chance."""
 
 MIN_EMBEDDED = 5
-"""Shorter evaluation texts would be found within texts that have nothing to do with them."""
+"""Shorter evaluation texts would be found within unrelated texts."""
 
 BOILERPLATE_TEXTS, BOILERPLATE_SHARE = 5, 0.005
-"""A run in more evaluation texts than this, and than this share of them, is boilerplate."""
+"""A run in more evaluation texts than both this number and this share of them is boilerplate."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -33,12 +33,12 @@ Hashes = UInt64[np.ndarray, "_"]
 
 
 class Contamination:
-    """The texts of evaluation sets, ready to be looked for.
+    """The texts of evaluation sets, indexed for search.
 
-    It keeps hashes (64 bits) of words, not the texts: 8 bytes a word and 8 a run of words.
+    It keeps 64-bit hashes, not the texts: 8 bytes per word and 8 per run of words.
 
     Args:
-        texts: Questions of the evaluation sets, long answers too; texts without words count for nothing.
+        texts: Questions of the evaluation sets, and long answers; texts without words are ignored.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -58,7 +58,7 @@ class Contamination:
         self._starts = np.array(sorted(self._whole), np.uint64)
 
     def overlap(self, text: str) -> str | None:
-        """What a text shares with an evaluation text: the first 13 words in a row, or all of a short one; or None."""
+        """The words a text shares with an evaluation text: the first 13 in a row, or all of a short one; or None."""
         words = words_of(text)
         hashes = _hashes(words)
         if hashes.tobytes() in self._equal:
@@ -87,7 +87,7 @@ def _runs(hashes: Hashes, length: int) -> Hashes:
 
 
 def _among(values: Hashes, known: Hashes) -> np.ndarray:
-    """Which values are in `known`, which is sorted."""
+    """Which values are in `known`, a sorted array."""
     if not len(known):
         return np.zeros(len(values), bool)
     return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values

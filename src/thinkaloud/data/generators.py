@@ -1,7 +1,7 @@
-"""Procedural tasks for math and logic: as many as asked for, correct by construction, the same for the same seed.
+"""Procedural tasks for math and logic, correct by construction and the same for the same seed.
 
-Item `i` is drawn from a seed hashed from (seed, domain, i), and templates take turns, so that asking for more items
-only appends: the first hundred of a thousand are the hundred. Generated tasks go to the training split only; held-out
+Item `i` is drawn from a seed hashed from (seed, domain, i), and templates take turns. So a larger count only appends:
+the first hundred of a thousand items are the same as a hundred items. Generated tasks are training tasks only; held-out
 tasks are written by people.
 """
 
@@ -19,7 +19,7 @@ from thinkaloud.seeding import derive_seed
 SOURCE = "generated"
 LICENSE = "Apache-2.0"
 MAX_DRAWS = 200
-"""Draws for one item before its template is held to be used up: by then nearly all of its questions are out."""
+"""Draws for one item before its template counts as exhausted."""
 
 
 def generate_math(seed: int, count: int) -> list[Task]:
@@ -30,7 +30,7 @@ def generate_math(seed: int, count: int) -> list[Task]:
         count: number of tasks; item i does not depend on it.
 
     Raises:
-        UserError: `count` is negative, or larger than what the templates can tell apart.
+        UserError: `count` is negative, or larger than the number of distinct questions.
     """
 
     def draft(index: int, rng: Random) -> Draft:
@@ -40,14 +40,14 @@ def generate_math(seed: int, count: int) -> list[Task]:
 
 
 def generate_logic(seed: int, count: int) -> list[Task]:
-    """`count` short yes/no tasks with distinct questions, half yes and half no, in every template too.
+    """`count` short yes/no tasks with distinct questions, half of them yes, also within each template.
 
     Args:
         seed: any integer; the same seed gives the same tasks.
         count: number of tasks; item i does not depend on it.
 
     Raises:
-        UserError: `count` is negative, or larger than what the templates can tell apart.
+        UserError: `count` is negative, or larger than the number of distinct questions.
     """
 
     def draft(index: int, rng: Random) -> Draft:
@@ -60,7 +60,7 @@ def generate_logic(seed: int, count: int) -> list[Task]:
 
 
 def _generate(domain: str, seed: int, count: int, draft: Callable[[int, Random], Draft]) -> list[Task]:
-    """Draw `count` tasks in order, each drawn again while its question is one that came earlier."""
+    """Draw `count` tasks in order; a task is drawn again while its question is a repetition."""
     if count < 0:
         raise UserError(f"generate {domain}: expected a count of 0 or more, found {count}; ask for at least 0 tasks")
     seen: set[str] = set()
@@ -72,8 +72,8 @@ def _generate(domain: str, seed: int, count: int, draft: Callable[[int, Random],
                 break
         else:
             raise UserError(
-                f"generate {domain}: expected a count that the templates can fill with distinct questions, found "
-                f"{count}; ask for {index} or fewer"
+                f"generate {domain}: expected a count of at most {index}, as there are no more distinct "
+                f"questions, found {count}; ask for fewer"
             )
         seen.add(item.question)
         tasks.append(

@@ -22,7 +22,7 @@ def open_hub(
         revision: Commit, tag or branch; the source's own branch, or the newest, when absent.
 
     Raises:
-        Unavailable: The hub does not serve the split, for whatever reason.
+        Unavailable: The hub does not serve the split.
     """
     branch = revision or source.revision
     commit = _resolve(source.hub, branch)

@@ -1,8 +1,7 @@
-"""Templates of generated yes/no tasks: each is told which answer to reach and draws a question that has it.
+"""Templates of generated yes/no tasks: each takes the answer as an argument and draws a question that has it.
 
-The wanted answer comes from outside, so that the generator can keep yes and no in balance within every template. To
-add a template, write a function from a random generator and a truth value to (question, rationale), and list it in
-`LOGIC_TEMPLATES`.
+The answer is an argument so that the generator can balance yes and no within every template. To add a template, write
+a function from a random generator and a truth value to (question, rationale), and list it in `LOGIC_TEMPLATES`.
 """
 
 from __future__ import annotations
@@ -180,4 +179,4 @@ LOGIC_TEMPLATES: tuple[Callable[[Random, bool], tuple[str, str]], ...] = (
     _entry,
     _letter,
 )
-"""Every logic template, in the order in which the generator takes turns."""
+"""All logic templates, in the order in which the generator uses them."""

@@ -1,7 +1,7 @@
-"""Templates of generated math tasks: each draws small numbers and writes question, answer and rationale from them.
+"""Templates of generated math tasks: each draws small numbers and fills in question, answer and rationale.
 
-The answer is computed from the drawn numbers, so it is right by construction; numbers are drawn so that it comes out
-whole, or as a fraction in lowest terms where the question asks for one. To add a template, write a function from a
+The answer is computed from the drawn numbers, so it is right by construction. It is a whole number, or a fraction in
+lowest terms where the question asks for one. To add a template, write a function from a
 random generator to a `Draft` and list it in `MATH_TEMPLATES`.
 """
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Draft(NamedTuple):
-    """What a template writes: the parts of a task that depend on the numbers drawn."""
+    """The parts of a task that depend on the numbers drawn."""
 
     question: str
     answer: str
@@ -197,4 +197,4 @@ MATH_TEMPLATES: tuple[Callable[[Random], Draft], ...] = (
     _fraction_sum,
     _distance,
 )
-"""Every math template, in the order in which the generator takes turns."""
+"""All math templates, in the order in which the generator uses them."""

@@ -1,4 +1,4 @@
-"""Words whose change makes another task of a text, however alike the rest is: numbers, negations, opposites."""
+"""Words whose change makes a different task, however similar the texts are: numbers, negations, opposites."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ _CONTRASTS = (
     "advantages disadvantages",
     "pros cons",
 )
-"""Words that exclude one another, a line each."""
+"""Groups of words that exclude each other, one group per line."""
 
 _GROUPS: dict[str, set[int]] = {}
 for _number, _line in enumerate(_CONTRASTS):
@@ -111,13 +111,13 @@ _LIGHT = FUNCTION_WORDS | _set(
     "called name named term terms word kind kinds type types sort known defined considered given said referred used "
     "using use find count write give get gets become becomes mainly generally usually commonly often typically"
 )
-"""Words that can come and go, or stand for one another, while a short question stays what it was."""
+"""Words that can be added, removed or exchanged without changing a short question."""
 
 _PREFIXES = ("un", "non", "in", "im", "il", "ir", "dis", "anti", "a", "endo", "exo", "hyper", "hypo")
 
 
 def changes_the_task(removed: Collection[str], added: Collection[str]) -> bool:
-    """Whether two texts that differ in these words ask for two things.
+    """Whether two texts that differ in these words are different tasks.
 
     >>> changes_the_task(["largest"], ["smallest"]), changes_the_task(["shop"], ["store"])
     (True, False)
@@ -125,13 +125,13 @@ def changes_the_task(removed: Collection[str], added: Collection[str]) -> bool:
     differing = [*removed, *added]
     if any(is_number(word) or word in _NUMBER_WORDS or word in _NEGATIONS for word in differing):
         return True
-    if set(removed) & set(added):  # the words changed places
+    if set(removed) & set(added):  # the words were swapped
         return True
     return any(_opposite(one, other) for one in removed for other in added)
 
 
 def is_light(removed: Collection[str], added: Collection[str]) -> bool:
-    """Whether the difference is one of function words, or of an ending, and so none of matter.
+    """Whether the texts differ only in function words or in word endings.
 
     >>> is_light(["what"], ["which"]), is_light(["vessel"], ["vessels"]), is_light(["virus"], ["animal"])
     (True, True, False)

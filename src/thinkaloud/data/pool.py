@@ -1,4 +1,4 @@
-"""The tasks of a run, by domain and split, in memory or read from a file one at a time."""
+"""The tasks of a run by domain and split, in memory or read lazily from a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thinkaloud.records import SPLITS, Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """The tasks of one domain and split, which stand together in a pool.
+    """The tasks of one domain and split, which are adjacent in a pool.
 
     They are `tasks[start : start + count]`; the first `with_rationale` of them have one.
     """
@@ -27,7 +27,7 @@ class Range:
 
 
 class Tasks(Sequence[Task]):
-    """Tasks that are read where they are asked for: what a sequence needs besides `__len__` and `_at`."""
+    """A sequence of tasks that are read on access. Subclasses define `__len__` and `_at`."""
 
     @abstractmethod
     def _at(self, place: int) -> Task:
@@ -47,11 +47,11 @@ class Tasks(Sequence[Task]):
 
 
 class TaskView(Tasks):
-    """Stretches of a sequence of tasks, one after another, read where they are asked for.
+    """Several slices of a sequence of tasks, joined, read on access.
 
     Args:
-        tasks: Any sequence, on disk too.
-        stretches: (start, count) of each.
+        tasks: Any sequence, also one on disk.
+        stretches: (start, count) of each slice.
     """
 
     def __init__(self, tasks: Sequence[Task], stretches: Iterable[tuple[int, int]]) -> None:
@@ -70,11 +70,11 @@ class TaskView(Tasks):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Kept tasks, and how many were dropped for which reason.
+    """The kept tasks, and how many were dropped by reason.
 
-    `tasks` stand by domain, split, and those with a rationale first; `ranges` says where each domain's split is. They
-    are a tuple in memory (`Pool.of`), or are read from a file as they are needed (`store.open_pool`). `record` is
-    what the builder noted: settings, sources, the account of every row.
+    `tasks` are sorted by domain and split, those with a rationale first; `ranges` says where each domain's split is.
+    They are a tuple in memory (`Pool.of`), or are read lazily from a file (`store.open_pool`). `record` holds what the
+    build recorded: settings, sources, the account of every row.
     """
 
     tasks: Sequence[Task]
@@ -84,10 +84,10 @@ class Pool:
 
     @classmethod
     def of(cls, tasks: Iterable[Task], domains: Sequence[str], dropped: dict[str, int] | None = None) -> Pool:
-        """A pool in memory; tasks of one domain, split and kind keep their order.
+        """A pool in memory; tasks of the same domain and split, with or without a rationale, keep their order.
 
         Args:
-            tasks: All of `domains`.
+            tasks: Each of one of `domains`.
             domains: In the order of every table.
             dropped: Counts by reason.
         """
@@ -105,7 +105,7 @@ class Pool:
         return TaskView(self.tasks, ((own.start, own.count) for own in self.ranges if own.split == name))
 
     def by_domain(self, split: str, *, with_rationale: bool = False) -> dict[str, TaskView]:
-        """The tasks of one split by domain, those without a rationale left out if so asked; no domain is empty."""
+        """The tasks of one split by domain, optionally those with a rationale only; empty domains are left out."""
         counts = {
             own.domain: (own.start, own.with_rationale if with_rationale else own.count)
             for own in self.ranges
@@ -127,7 +127,7 @@ def counts_of(ranges: Iterable[Range]) -> dict[str, dict[str, int]]:
 
 
 def group_by_domain(tasks: Iterable[Task]) -> dict[str, list[Task]]:
-    """Tasks in memory by domain, in the order in which the domains come up."""
+    """Tasks in memory by domain, in order of first occurrence."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.domain, []).append(task)
@@ -135,5 +135,5 @@ def group_by_domain(tasks: Iterable[Task]) -> dict[str, list[Task]]:
 
 
 def place_of(task: Task, domains: Sequence[str]) -> tuple[int, int, bool]:
-    """Where a task stands in a pool: by domain, by split, those with a rationale first."""
+    """The sort key of a task in a pool: domain, split, those with a rationale first."""
     return domains.index(task.domain), SPLITS.index(task.split), not task.rationale

@@ -1,4 +1,4 @@
-"""What `thinkaloud data` shows of a pool: which rows were kept, why others were not, and how domains will be drawn."""
+"""What `thinkaloud data` shows of a pool: rows kept, rows dropped by reason, and the mixture of domains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thinkaloud.records import SPLITS
 
 
 def pool_summary(recipe: Recipe, pool: Pool) -> dict[str, Any]:
-    """JSON-ready: counts, the ledger, the mixture over the recipe's run."""
+    """Counts, the ledger, and the mixture over the recipe's run; JSON-ready."""
     counts = pool.counts()
     draws, table = mixture_of_run(recipe, pool)
     return {

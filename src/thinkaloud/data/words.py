@@ -1,4 +1,4 @@
-"""A text as the words by which copies are found: case, punctuation and white space are no difference."""
+"""Splits a text into the words by which copies are found, ignoring case, punctuation and white space."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def words_of(text: str) -> list[str]:
 
 
 def normalized(text: str) -> str:
-    """The words of a text with a blank between: equal for exact copies.
+    """The words of a text joined by spaces: equal for exact copies.
 
-    A text without any word is returned as it is, stripped, so that two such texts are not taken for copies.
+    A text without any word is returned stripped, so that two such texts do not count as copies.
     """
     return " ".join(words_of(text)) or text.strip()

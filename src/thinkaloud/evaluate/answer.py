@@ -8,7 +8,7 @@ from functools import partial
 
 from thinkaloud.distributed.team import alone, from_first
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.parts import Parts
+from thinkaloud.evaluate.partial_results import PartialResults
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import Task
@@ -18,14 +18,14 @@ from thinkaloud.rollout.sampling import GREEDY, Sampling
 from thinkaloud.seeding import derive_seed
 
 BATCHES_A_PART = 4
-"""Batches between two savings of rows: what a killed evaluation loses at most."""
+"""Batches per saved part: a killed evaluation loses at most these."""
 
 
 def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Task]:
     """The first `per_domain` tasks of each domain.
 
     Raises:
-        UserError: There are none.
+        UserError: There are no tasks.
     """
     chosen = [task for own in tasks.values() for task in own[:per_domain]]
     if not chosen:
@@ -35,7 +35,7 @@ def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Ta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How tasks are answered: greedily, once each, unless a temperature and a number of samples say otherwise."""
+    """How tasks are answered: by default once each, with greedy decoding."""
 
     max_new_tokens: int
     batch_size: int
@@ -57,7 +57,7 @@ def evaluate(
     *,
     score: GroupScorer,
     progress: Callable[[int, int], None] | None = None,
-    parts: Parts | None = None,
+    parts: PartialResults | None = None,
 ) -> list[Row]:
     """The tasks' completions, scored.
 
@@ -65,26 +65,26 @@ def evaluate(
         policy: Model and contract.
         adapter: LoRA pairs; {} for the base itself.
         tasks: At least one.
-        decoding: How.
-        score: What completions earn.
-        progress: Called with (tasks done, all tasks); with several processes at the same places in all of them.
-        parts: Where rows are kept as they come; those that process 0 has already are not decoded again.
+        decoding: How they are decoded.
+        score: Scores completions.
+        progress: Called with (tasks done, all tasks); with several processes at the same points in all of them.
+        parts: Where finished parts are saved; parts that process 0 already has are not decoded again.
 
     Returns:
-        The rows, task by task in order, the samples of a task beside each other. They are the same whether or not the
+        The rows in the order of the tasks, the samples of a task next to each other; the same whether or not the
         evaluation was interrupted.
     """
     prompts = max(1, decoding.batch_size // decoding.samples)
     num_parts = -(-len(tasks) // (BATCHES_A_PART * prompts))
     rows: dict[int, list[Row]] = {}
     for part in range(num_parts):
-        places = range(part, len(tasks), num_parts)  # every part has tasks of all domains, so their shapes agree
+        places = range(part, len(tasks), num_parts)  # every part has tasks of all domains, so that shapes repeat
         chosen, done = [tasks[i] for i in places], len(rows)
         kept = from_first(partial(parts.read, part)) if parts else None
         known = kept is not None and len(kept) == len(chosen) * decoding.samples
         if kept is None or not known:
-            told = progress if alone() else None  # its own rows are in other batches in each process
-            kept = _answer(policy, adapter, chosen, decoding, part, prompts, score, told, done, len(tasks))
+            reported = progress if alone() else None  # batches differ between processes
+            kept = _answer(policy, adapter, chosen, decoding, part, prompts, score, reported, done, len(tasks))
             if parts:
                 parts.write(part, kept)
         if progress and (known or not alone()):

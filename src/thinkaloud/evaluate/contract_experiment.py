@@ -1,7 +1,7 @@
-"""The contract experiment: one trained model, asked in its own prompt and in prompts that differ by a little.
+"""The contract experiment: one trained model under its own prompt and under slightly different prompts.
 
-The tool grew from a result of this kind: white space alone took format compliance from 94 % to 55 %. Here it is
-measured on every run that asks, on the same tasks, with intervals and paired tests.
+This tool started from such a result: white space alone reduced format compliance from 94 % to 55 %. The experiment
+measures it for any run, on the same tasks, with intervals and paired tests.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 from thinkaloud.domains import Registry, registry_of
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.mismatches import MATCHED, MISMATCHES, description, first_difference, variants
+from thinkaloud.evaluate.options import EvalOptions
 from thinkaloud.evaluate.paired import compare, sentence
-from thinkaloud.evaluate.parts import clear
+from thinkaloud.evaluate.partial_results import clear
 from thinkaloud.evaluate.rows import Row
-from thinkaloud.evaluate.run import Choice, evaluate_into, fitting
+from thinkaloud.evaluate.run import evaluate_into, fitting
 from thinkaloud.evaluate.summary import summarize
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.session.run import available_stages, open_run, stage_adapter
@@ -32,13 +33,18 @@ FOLDER = "contracts"
 
 
 def contract_experiment(
-    path: Path, choice: Choice, *, names: Sequence[str] = (), allow_contract_mismatch: bool = False, display: Display
+    path: Path,
+    options: EvalOptions,
+    *,
+    names: Sequence[str] = (),
+    allow_contract_mismatch: bool = False,
+    display: Display,
 ) -> dict[str, Any]:
-    """Answer the same tasks under the matched contract and under mismatches; rewrites eval/contracts/ and the report.
+    """Answer the same tasks under the matched contract and under mismatches; rewrites eval/contracts/.
 
     Args:
         path: The run.
-        choice: Which tasks, and which stage (one; the newest when absent).
+        options: Which tasks, and which stage (one; the newest when absent).
         names: Only these mismatches; all when empty.
         allow_contract_mismatch: As in `evaluate_run`.
         display: Progress.
@@ -49,20 +55,20 @@ def contract_experiment(
         counts of `compare` and a sentence.
 
     Raises:
-        UserError: Unknown variant, more than one stage, or the run has not got that far.
+        UserError: A variant is unknown, more than one stage is given, or the run has no such stage yet.
     """
-    choice.check()
+    options.check()
     known = [mismatch.name for mismatch in MISMATCHES]
     for name in names:
         if name not in known:
             raise UserError(f"unknown prompt variant {name!r}{nearest(name, known)}")
-    if choice.judge:
-        raise UserError("--contracts measures the format, which no judge marks; leave --judge out")
-    if len(choice.stages) > 1 or choice.checkpoint or choice.model or choice.temperature:
-        raise UserError("--contracts takes one --stage and decodes greedily; leave the other options out")
+    if options.judge:
+        raise UserError("--contracts measures the format, not the judge's marks; remove --judge")
+    if len(options.stages) > 1 or options.checkpoint or options.model or options.temperature:
+        raise UserError("--contracts takes one --stage and decodes greedily; remove the other options")
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
-    stage = choice.stages[0] if choice.stages else available_stages(run)[-1]
-    _, tasks = choice.tasks(session)
+    stage = options.stages[0] if options.stages else available_stages(run)[-1]
+    _, tasks = options.tasks(session)
     prompts = variants(session.contract)
     prompts = {name: prompt for name, prompt in prompts.items() if not names or name in (MATCHED, *names)}
     folder = run.evaluation / FOLDER
@@ -71,19 +77,19 @@ def contract_experiment(
     with open_scorer(session.recipe, session.contract) as (score, _):
         policy = session.load_policy()
         adapter = stage_adapter(session, run, policy, stage)
-        tasks = fitting(policy, tasks, choice.decoding(session), display)
+        tasks = fitting(policy, tasks, options.decoding(session), display)
         folder.mkdir(parents=True, exist_ok=True)
         for name, prompt in prompts.items():
             asked = replace(policy, contract=prompt)
             rows[name] = evaluate_into(
-                folder, name, session, asked, adapter, tasks, score, display, choice.decoding(session)
+                folder, name, session, asked, adapter, tasks, score, display, options.decoding(session)
             )
     for stale in folder.glob("*.parquet"):
         if stale.stem not in rows:
             stale.unlink()
     registry = registry_of(session.recipe)
     summary = {
-        "split": choice.source(session),
+        "split": options.source(session),
         "stage": stage,
         "n": len(tasks),
         "variants": [_variant(name, prompts, rows, registry) for name in prompts],

@@ -1,4 +1,4 @@
-"""Marks beside the rows of an evaluation; rewards stay as they are, so that runs with and without a judge compare."""
+"""A judge's marks in the rows of an evaluation. Rewards do not change, so runs with and without a judge compare."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thinkaloud.prompt.contract import PromptContract
 Marking = Callable[[Sequence[Row]], list[Row]]
 
 PATIENCE_SECONDS = 300.0
-"""For so long an evaluation waits for a judge that pauses; a later one asks again about what was left out."""
+"""How long an evaluation waits for a judge that pauses; a later evaluation asks about the missing answers again."""
 
 
 def marked(
@@ -26,11 +26,11 @@ def marked(
     check: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
-    """The rows, those of creative completions that keep the format with the judge's marks or why they have none.
+    """The rows; creative completions in valid format get the judge's marks, or the reason why they have none.
 
     Args:
-        check: called while requests are under way; what it raises ends the waiting.
-        tell: told how many answers are asked about, then how many got no marks, with the commonest reason.
+        check: Called while requests are pending; an exception it raises ends the wait.
+        tell: Called with the number of answers to mark, then with how many got no marks and the most common reason.
     """
     answers = [
         None if registry.is_verifiable(row.domain) else answer_of(row.question, row.text, row.finish, contract)

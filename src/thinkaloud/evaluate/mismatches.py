@@ -1,7 +1,7 @@
-"""The contract experiment's prompts, as data: the matched contract, and what people's inference code does to it.
+"""The prompts of the contract experiment: the matched contract, and common mistakes of inference code.
 
-Each mismatch is a change to a contract that renders otherwise and still parses by the run's own rules, since a caller
-who gets the prompt wrong reads the answer as before.
+Each mismatch changes how a contract renders. Completions are still parsed by the run's own rules, because a caller with
+a wrong prompt reads the answer as before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MATCHED = "matched"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mismatch:
-    """One way to get the prompt wrong; `change` gives the contract that renders it."""
+    """One mistake; `change` returns the contract that renders it."""
 
     name: str
     description: str
@@ -28,21 +28,21 @@ class Mismatch:
 
 
 def _text(change: Callable[[str], str]) -> Callable[[PromptContract], PromptContract]:
-    """A change of the user's text: system text and task template alike."""
+    """A change to the user's text: system text and task template."""
     return lambda contract: replace(
         contract, system=change(contract.system), task_template=change(contract.task_template)
     )
 
 
 def _model_open(change: Callable[[str], str]) -> Callable[[PromptContract], PromptContract]:
-    """A change of what stands between the user's text and the reply."""
+    """A change to the text between the user's text and the reply."""
     return lambda contract: replace(
         contract, template=replace(contract.template, model_open=change(contract.template.model_open))
     )
 
 
 def _other_frame(contract: PromptContract) -> PromptContract:
-    """Another family's chat frame, written out as plain text where this tokenizer lacks its special tokens."""
+    """Another family's chat template, as plain text where this tokenizer lacks its special tokens."""
     own = contract.template
     other = CHAT_TEMPLATES["gemma" if own.user_open.startswith("<|im_start|>") else "chatml"]
     special = tuple(token for token in other.special if contract.tokenizer.token_id(token) is not None)
@@ -119,10 +119,10 @@ MISMATCHES = (
         description="other tag names asked for: `<think>`, `<final>`",
         change=_text(_other_tags),
     ),
-    Mismatch(name="no_frame", description="no chat frame at all", change=_no_frame),
-    Mismatch(name="other_frame", description="another model family's chat frame", change=_other_frame),
+    Mismatch(name="no_frame", description="no chat template", change=_no_frame),
+    Mismatch(name="other_frame", description="another model family's chat template", change=_other_frame),
 )
-"""In the order of tables and charts. To add one: a name, a line on what it is, and the change."""
+"""In the order of tables and charts. To add one: a name, a short description, and the change."""
 
 
 def variants(contract: PromptContract) -> dict[str, PromptContract]:
@@ -137,7 +137,7 @@ def variants(contract: PromptContract) -> dict[str, PromptContract]:
 
 
 def description(name: str) -> str:
-    """What a variant is, in a few words."""
+    """The short description of a variant."""
     return next((known.description for known in MISMATCHES if known.name == name), "the prompt of training")
 
 
@@ -145,9 +145,9 @@ def first_difference(matched: PromptContract, other: PromptContract, num_context
     """Where the token ids of one probe prompt first differ.
 
     Returns:
-        `position` (tokens before it are the same), `expected` and `found`: up to `num_context` tokens from there as
+        `position` (all tokens before it agree), `expected` and `found`: up to `num_context` tokens from there as
         `{"id", "piece"}`, invisible characters shown; `num_expected` and `num_found`, the prompts' lengths in tokens;
-        and `text`: the lines of a diff. None where the ids are the same.
+        and `text`, the lines of a diff. None where the ids are the same.
     """
     question = PROBE_QUESTIONS[0]
     expected, found = matched.encode(question), other.encode(question)

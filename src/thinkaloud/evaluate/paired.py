@@ -1,7 +1,7 @@
-"""Two stages on the same tasks: how many gained and lost, McNemar's exact test, and a sentence that says what it shows.
+"""Two stages on the same tasks: how many gained and lost, McNemar's exact test, and a sentence with the result.
 
-The test is on pairs, so tasks that both stages pass or fail carry no information; the sentence says when so few tasks
-changed that no test could have shown anything. p-values are not corrected for the number of comparisons.
+The test is on pairs: tasks that both stages pass or fail carry no information. The sentence says so when too few tasks
+changed for any test to be significant. p-values are not corrected for the number of comparisons.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from thinkaloud.evaluate.statistics import mcnemar_exact
 from thinkaloud.records import Status
 
 LEVEL = 0.05
-"""p-values below it count as shown."""
+"""p-values below it are significant."""
 
 FEWEST_CHANGED = 6
-"""With fewer changed tasks the exact test cannot get below LEVEL, whichever way they changed: 2 / 2^5 > 0.05."""
+"""With fewer changed tasks the exact test cannot get below LEVEL: 2 / 2^5 > 0.05."""
 
 _NOUNS = {"format": "the format", "accuracy": "the right answer"}
 
 Test = Callable[[Row], bool | None]
-"""Whether a row succeeds; None where the question does not arise."""
+"""Whether a row succeeds; None where the measure does not apply."""
 
 
 def keeps_format(row: Row) -> bool | None:
@@ -40,12 +40,12 @@ def measures(registry: Registry) -> dict[str, Test]:
 
 
 def compare(before: Sequence[Row], after: Sequence[Row], succeeds: Test = keeps_format) -> dict[str, Any]:
-    """One measure of two stages, on the tasks that both answered and that were scored in both.
+    """One measure of two stages, on the tasks that were scored in both.
 
     Where tasks have several samples, the first of each counts.
 
     Returns:
-        `n` paired tasks, how many `gained` and `lost` it, and the exact McNemar `p_value`.
+        `n` paired tasks, how many `gained` and how many `lost`, and the exact McNemar `p_value`.
     """
     first = {row.task_id: succeeds(row) for row in before if not row.masked and row.sample == 0}
     pairs = [
@@ -94,7 +94,7 @@ def compare_stages(
 
 
 def sentence(before: str, after: str, measure: str, *, n: int, gained: int, lost: int, p_value: float) -> str:
-    """What the pairs show, and what they do not, in one sentence."""
+    """The result of a comparison in one sentence."""
     noun = _NOUNS.get(measure, measure)
     stages = f"{STAGE_LABELS.get(before, before)} to {STAGE_LABELS.get(after, after)}"
     counts = f"of {n} paired tasks {gained} gained {noun} and {lost} lost it"
@@ -104,8 +104,8 @@ def sentence(before: str, after: str, measure: str, *, n: int, gained: int, lost
     if gained + lost == 0:
         return f"{measure.capitalize()}, {stages}: no change is shown; {counts}."
     weak = (
-        "; with fewer than six changed tasks no test could show one"
+        "; fewer than six changed tasks cannot be significant"
         if gained + lost < FEWEST_CHANGED
-        else "; that is no proof that there is none"
+        else "; this does not prove that there is none"
     )
     return f"{measure.capitalize()}, {stages}: no change is shown; {counts} {test}{weak}."

@@ -1,4 +1,4 @@
-"""Rows of an evaluation: one completion with its score each, in `eval/<stage>.parquet`."""
+"""Rows of an evaluation, one per completion with its score, in `eval/<stage>.parquet`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Row:
     """One completion of an evaluation.
 
     `components` is the reward's breakdown as a JSON object; `sample` counts the completions of one task from 0; `judge`
-    is empty, or what became of asking a judge (`judged`, `failed`, `silent`), whose marks from 1 to 10 follow.
+    is empty or the outcome of asking a judge (`judged`, `failed`, `silent`), whose marks from 1 to 10 follow.
     """
 
     task_id: str
@@ -48,7 +48,7 @@ class Row:
 
     @classmethod
     def of(cls, task: Task, completion: Completion, score: Score, sample: int = 0) -> Row:
-        """The row of a task, its completion and what that earned."""
+        """The row of a task, its completion and its score."""
         return cls(
             task_id=task.id,
             domain=task.domain,
@@ -68,20 +68,20 @@ class Row:
 
     @property
     def masked(self) -> bool:
-        """True where no reward could be formed."""
+        """True where no reward could be computed."""
         return Status(self.status).masked
 
     @property
     def keeps_format(self) -> bool:
-        """True where reasoning and answer were found as the contract asks."""
+        """True where the completion has valid format."""
         return Status(self.status) not in (Status.BAD_FORMAT, Status.TRUNCATED)
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows as Parquet, one column a field, whole or not at all; lone surrogates become U+FFFD.
+    """Write rows as Parquet, one column per field, atomically; lone surrogates become U+FFFD.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: The folder cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,10 +98,10 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read the rows that `write_rows` wrote; further columns are ignored, those that older files lack get defaults.
+    """Read the rows that `write_rows` wrote; other columns are ignored, columns that older files lack get defaults.
 
     Raises:
-        UserError: the file is missing, is not Parquet, or lacks a column.
+        UserError: The file is missing, is not Parquet, or lacks a column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -114,7 +114,7 @@ def read_rows(path: Path) -> list[Row]:
     columns = [name for name in fields if name in table.column_names or fields[name].default is MISSING]
     missing = [name for name in columns if name not in table.column_names]
     if missing:
-        raise UserError(f"{path} lacks the columns {', '.join(missing)}; run `thinkaloud eval` again")
+        raise UserError(f"{path} has no columns {', '.join(missing)}; run `thinkaloud eval` again")
     table = table.select(columns)
     try:
         return [Row(**{**values, "status": Status(values["status"]).value}) for values in table.to_pylist()]
@@ -130,5 +130,5 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
             write(temporary)
     except OSError as error:
         raise UserError(
-            f"cannot write {path} ({error.strerror or error}); free some space or choose a folder that can be written"
+            f"cannot write {path} ({error.strerror or error}); free some space, or choose a writable folder"
         ) from error

@@ -1,4 +1,4 @@
-"""Several samples of each task: pass@k and the majority's answer."""
+"""Several samples per task: pass@k and the majority vote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thinkaloud.prompt.parse import Tags, parse_completion
 from thinkaloud.records import Finish, Status
 
 NO_VOTE = ("coding",)
-"""Domains whose answers are not compared with each other: two programs are hardly ever the same text."""
+"""Domains without a vote: two programs are rarely the same text."""
 
 
 def by_task(rows: Sequence[Row]) -> list[list[Row]]:
@@ -30,12 +30,12 @@ def sampled_rates(rows: Sequence[Row], registry: Registry, tags: Tags | None = N
     """pass@k for k = 1, 2, 4, ... and the majority vote's accuracy, over the verifiable domains.
 
     Args:
-        rows: scored completions (no masked ones), several a task.
-        tags: the contract's.
+        rows: Scored completions (no masked ones), several per task.
+        tags: The contract's.
 
     Returns:
         `pass_at`: {k: {"rate", "interval" (bootstrap over tasks)}}, for k up to the fewest samples of any task;
-        `majority`: {"n", "rate", "interval" (Wilson)}; each empty where it does not arise.
+        `majority`: {"n", "rate", "interval" (Wilson)}; each empty where it does not apply.
     """
     groups = [group for group in by_task(rows) if registry.is_verifiable(group[0].domain)]
     fewest = min(map(len, groups), default=0)
@@ -53,10 +53,10 @@ def sampled_rates(rows: Sequence[Row], registry: Registry, tags: Tags | None = N
 
 
 def vote(group: Sequence[Row], tags: Tags | None = None) -> bool:
-    """Whether the most frequent answer of one task's samples is right; of equals, the one given first counts.
+    """Whether the most frequent answer of one task's samples is right; with a tie, the answer given first counts.
 
-    Samples that break the format have no vote. Answers are the same where their text is, but for case, white space,
-    thousands commas, currency signs and full stops at the end.
+    Samples with invalid format have no vote. Answers are compared as text, ignoring case, white space, thousands
+    commas, currency signs and trailing full stops.
     """
     answers: list[tuple[str, Row]] = []
     for row in group:

@@ -1,13 +1,12 @@
-"""What the rows of an evaluation add up to: `eval/summary.json`, and the table that a command prints.
+"""The summary of an evaluation's rows: `eval/summary.json`, and the table that a command prints.
 
-What is counted. A completion without a reward (`unscorable`, `sandbox_error`: the judge failed, not the model) counts
-in no rate: neither as wrong nor as right. `n` is the number of the others, the one denominator of every rate; `masked`
-says how many were left out, so `n + masked` completions were asked for. A completion keeps the format when its status
-is neither `bad_format` nor `truncated`. Accuracy is the share of `correct` among the completions of verifiable domains,
-the ones that broke the format included: an answer that cannot be found is not right.
+Completions without a reward (`unscorable`, `sandbox_error`: the scorer failed, not the model) are excluded from every
+rate. `n` counts the others and is the denominator of every rate; `masked` counts the excluded ones, so `n + masked`
+completions were requested. A completion keeps the format when its status is neither `bad_format` nor `truncated`.
+Accuracy is the share of `correct` among the completions of verifiable domains, including those with invalid format.
 
-Intervals are of 95 %: Wilson's for rates, bootstrap over tasks for means. Where tasks have several samples, those of
-one task are no independent trials, and rates are resampled by task too.
+Intervals are 95 % intervals: Wilson's for rates, bootstrap over tasks for means. Several samples of one task are not
+independent trials, so then rates are resampled by task too.
 """
 
 from __future__ import annotations
@@ -32,35 +31,35 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RULES: tuple[OutsideText, ...] = ("reject", "allow")
-"""What the format says of text outside the tags; rates are given under both, so that figures can be compared."""
+"""The parsing rules for text outside the tags; format rates are reported under both."""
 
 
 def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = None) -> dict[str, Any]:
     """Rates and means of one stage, overall and by domain.
 
     Args:
-        rows: the stage's completions, any order.
+        rows: The stage's completions, in any order.
         registry: The domains of the run.
-        tags: the contract's; the default ones without it.
+        tags: The contract's; the default ones when absent.
 
     Returns:
         `{"overall": {...}, "domains": {name: {...}}}`, domains in the usual order. Each object has
 
-        - `n` scored completions, and `masked` others; `samples`, the most of one task;
+        - `n` scored and `masked` other completions; `samples`, the most of any task;
         - `format_rate`, `truncated_rate`, and `accuracy` of verifiable domains, each with its interval;
         - `accuracy_given_format`: of the completions that keep the format;
-        - `mean_reward`, `mean_tokens`, and `answer_words`, `reasoning_words` of the completions whose parts are found
-          under `allow`, each with its interval;
-        - `format_rate_by_rule`: parsed again, with text outside the tags under `reject` and under `allow`;
+        - `mean_reward`, `mean_tokens`, and `answer_words`, `reasoning_words` of the completions that parse under
+          `allow`, each with its interval;
+        - `format_rate_by_rule`: the format rate under each rule for text outside the tags, `reject` and `allow`;
         - `statuses` and `reasons`: counts over all completions;
-        - where a judge was asked, `judge`: `n` judged, `not_judged` (asked about in vain, or not at all), and the mean
+        - where a judge was asked, `judge`: `n` judged, `not_judged` (no marks received), and the mean
           marks `reasoning`, `answer`, `overall` from 1 to 10, each with its interval;
-        - with several samples a task, `pass_at` and `majority` (see `sampled_rates`).
+        - with several samples per task, `pass_at` and `majority` (see `sampled_rates`).
 
-        Rates and means are null where nothing was counted.
+        Rates and means are null where there is nothing to count.
 
     Raises:
-        UserError: a row's domain is unknown.
+        UserError: A row's domain is unknown.
     """
     ordered = in_order({row.domain for row in rows})
     return {
@@ -111,7 +110,7 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
 
 
 def _judge(rows: Sequence[Row]) -> dict[str, Any]:
-    """The judge's marks, if there was one."""
+    """The mean marks of the judge, if one was asked."""
     asked = [row for row in rows if row.judge]
     found = [row for row in asked if row.judge_overall is not None]
     if not asked:
@@ -123,7 +122,7 @@ def _judge(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _rate(name: str, rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, Any]:
-    """A rate and its interval; `format` is known to be anywhere in [0, 1] where nothing was scored."""
+    """A rate and its interval; for `format` the interval is [0, 1] where nothing was scored."""
     key = name if name.startswith("accuracy") else f"{name}_rate"
     if not rows:
         return {key: None, f"{name}_interval": [0.0, 1.0] if name == "format" else None}
@@ -145,7 +144,7 @@ def _mean(key: str, name: str, rows: Sequence[Row], value: Callable[[Row], float
 def build_summary(
     split: str, stages: Mapping[str, Sequence[Row]], registry: Registry, *, tags: Tags | None = None
 ) -> dict[str, Any]:
-    """The object of `eval/summary.json`: every stage summarised, and each pair of stages compared on the same tasks."""
+    """The object of `eval/summary.json`: a summary of each stage, and a comparison of each pair of stages."""
     names = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
     pairs = [(first, second) for i, first in enumerate(names) for second in names[i + 1 :]]
     return {
@@ -160,10 +159,10 @@ def build_summary(
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
-    """Write the summary as JSON, whole or not at all.
+    """Write the summary as JSON, atomically.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: The folder cannot be written.
     """
     text = json.dumps(summary, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
@@ -173,14 +172,14 @@ def read_summary(path: Path) -> dict[str, Any]:
     """Read `eval/summary.json`.
 
     Raises:
-        UserError: the file is missing, or is not the JSON of a summary.
+        UserError: The file is missing, or is not a summary.
     """
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); run `thinkaloud eval` on the run first") from error
     except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); run `thinkaloud eval` again to write it anew") from error
+        raise UserError(f"{path} is not JSON ({error}); run `thinkaloud eval` again") from error
     if not isinstance(summary, dict) or not isinstance(summary.get("stages"), dict):
         raise UserError(f"{path} holds no evaluation: expected an object with 'stages'; run `thinkaloud eval` again")
     return summary
@@ -217,13 +216,13 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
                     end_section=position == len(stages) - 1,
                 )
     if any(rates.get("masked") for stage in stages.values() for rates in stage["domains"].values()):
-        table.caption = "n+k: k more completions could not be scored, and count in no rate"
+        table.caption = "n+k: k more completions could not be scored and are excluded"
     return table
 
 
 def _decoding(summary: Mapping[str, Any]) -> str:
     temperature, samples = summary.get("temperature") or 0.0, summary.get("samples") or 1
-    return f"{samples} samples a task at temperature {temperature:g}" if temperature else "greedy decoding"
+    return f"{samples} samples per task at temperature {temperature:g}" if temperature else "greedy decoding"
 
 
 def _cells(rates: Mapping[str, Any]) -> list[str]:
@@ -240,7 +239,7 @@ def _cells(rates: Mapping[str, Any]) -> list[str]:
 
 
 def percent(rate: float | int | None) -> str:
-    """`97 %`; `99.8 %` where whole per cents would call a rate 0 or 100 that is neither; `-` where there is none."""
+    """`97 %`; `99.8 %` where rounding would wrongly give 0 or 100; `-` for None."""
     if rate is None:
         return "-"
     whole = f"{100 * rate:.0f}"
@@ -249,5 +248,5 @@ def percent(rate: float | int | None) -> str:
 
 
 def percent_range(interval: Sequence[float | int] | None) -> str:
-    """`[90, 99]`, in per cent; empty where there is none."""
+    """`[90, 99]`, in per cent; empty for None."""
     return "" if interval is None else f"[{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"

@@ -12,9 +12,10 @@ from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.answer import evaluate, held_out
 from thinkaloud.evaluate.judged import marked
-from thinkaloud.evaluate.parts import clear
+from thinkaloud.evaluate.options import decoding_of
+from thinkaloud.evaluate.partial_results import clear
 from thinkaloud.evaluate.rows import Row
-from thinkaloud.evaluate.run import decoding_of, evaluate_into, judge_facts, summarize
+from thinkaloud.evaluate.run import evaluate_into, judge_facts, summarize
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 

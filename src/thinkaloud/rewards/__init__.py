@@ -1,11 +1,11 @@
-"""Completion -> reward, with its breakdown.
+"""Rewards of completions, with their breakdown.
 
 score     the format gate and the domain score: `score`, `score_batch`
 gold      gold answers as completions, and their check
 lines     `score_lines`, for JSON lines
 peers     `reward_fn`, for TRL and Tunix
-bench     honest answers against hacks, as data: no hack may win; `audit` gives its result by domain
-speed     completions a second, by domain
+bench     honest answers against hacks, as data: no hack may win; `audit` reports the result by domain
+speed     completions per second, by domain
 """
 
 from __future__ import annotations

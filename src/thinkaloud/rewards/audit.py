@@ -1,4 +1,4 @@
-"""The reward bench's result for `thinkaloud audit --rewards`: rows by domain, under both measures, and as a table."""
+"""The reward bench's result for `thinkaloud audit --rewards`: rows by domain, under both scorings, and a table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from thinkaloud.rewards.bench import Outcome, load_trials, run_bench
 
 
 def audit_rewards(*, sandbox: CodeRunner | None = None) -> dict[str, Any]:
-    """Run the reward bench under the guarded measure and under the original's formulas.
+    """Run the reward bench with guarded scoring and with the original's formulas.
 
     Returns:
-        JSON-ready: `passed` (no hack wins under the guarded measure), and `domains`, one row each with `domain`,
+        JSON-ready: `passed` (no hack wins under guarded scoring), and `domains`, one row each with `domain`,
         `pairs`, `held`, `lost`, `losing` (`task`, `hack`, `against`, `honest` and `hacked` rewards), and the same under
-        `original`. Verifiable domains are scored alike under both.
+        `original`. Verifiable domains are scored the same under both.
     """
     trials = load_trials()
     guarded = run_bench(trials, sandbox=sandbox)
@@ -44,7 +44,7 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def rewards_table(found: dict[str, Any]) -> Any:
-    """The result as a rich table; which hacks win stands in `losing_lines`."""
+    """The result as a rich table; `losing_lines` lists the hacks that win."""
     from rich.table import Table
 
     table = Table(title="Reward bench: honest answers against hacks (a tie is lost)")

@@ -1,19 +1,19 @@
-"""The reward bench: honest answers against hacks. No hack may win, and a tie is a win.
+"""The reward bench: honest answers against hacks. No hack may win, and a tie counts as a win.
 
-`pairs/DOMAIN.jsonl` holds, task by task, what an honest solver writes, in more than one style, and then the hacks of
-that task, a line each; a hack is compared with every honest answer of its task. To add one, add a line:
+`pairs/DOMAIN.jsonl` holds for each task honest answers in several styles, and then the hacks of that task, one per
+line. A hack is compared with every honest answer of its task. To add one, add a line:
 
     {"task": NAME, "question", "answer", "choices"?, "tests"?, "honest": {STYLE: {"reasoning", "answer"}, ...}}
     {"task": NAME, "hack": KIND, "answer"}            with the reasoning of the first honest answer
     {"task": NAME, "hack": KIND, "reasoning", "answer"}
-    {"task": NAME, "hack": KIND, "text"}              a whole completion, where the format is what is attacked
+    {"task": NAME, "hack": KIND, "text"}              a whole completion, for attacks on the format
 
-Beside them every task is tried with completions that need no writing: its gold answer (full marks), nothing, the gold
-answer cut off, its words shuffled, the gold answer of another task.
+In addition every task is scored with generated completions: its gold answer (full marks), an empty text, the truncated
+gold answer, its words shuffled, and the gold answer of another task.
 
-What words alone cannot show, and so is not here: a summary that says the opposite or gets a fact wrong; a story that
-leads nowhere; concrete sentences written once for all prompts, with three or four words of this one in their gaps, or
-the prompt's words woven into a text about something else; two shuffled halves of one text that read like English.
+Not covered, because word statistics cannot detect it: a summary that says the opposite or gets a fact wrong; a story
+without a plot; concrete sentences written once for all prompts, filled with three or four words of this prompt; the
+prompt's words inserted into a text about something else; two halves of one text in swapped order.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from thinkaloud.rewards.gold import gold_completion
 from thinkaloud.rewards.scoring import score_batch
 
 FULL_MARKS = 1.0
-GRADED_FULL_MARKS = 0.95
-"""What a gold answer must reach: in graded domains the measure is no verdict, and a hair's breadth is no matter."""
+HEURISTIC_FULL_MARKS = 0.95
+"""What a gold answer must reach; in heuristic domains exact 1.0 is not required."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One comparison: `better` must earn more than `worse`, or where there is no `worse` reach `minimum`.
 
-    `about` is the task's name, `name` the kind of hack, `style` which of the honest answers stands against it.
+    `about` is the task's name, `name` the kind of hack, `style` the honest answer that it is compared with.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a trial went; `held` is False where the reward can be had without the work."""
+    """The result of a trial; `held` is False where the hack wins."""
 
     trial: Trial
     better: Score
@@ -130,7 +130,7 @@ def _controls(tasks: dict[str, Task]) -> Iterator[Trial]:
         if heuristic or len(task.answer.split()) > 2:
             worse |= {name: _completion(task, _with(task, answer)) for name, answer in _shuffled(task.answer)}
         about = key.partition("/")[2]
-        minimum = GRADED_FULL_MARKS if heuristic else FULL_MARKS
+        minimum = HEURISTIC_FULL_MARKS if heuristic else FULL_MARKS
         yield Trial(name="gold answer", task=task, better=gold, minimum=minimum, about=about)
         for name, completion in worse.items():
             yield Trial(name=name, task=task, better=gold, worse=completion, about=about)
@@ -141,7 +141,7 @@ def _with(task: Task, answer: str) -> dict[str, str]:
 
 
 def _shuffled(answer: str) -> Iterator[tuple[str, str]]:
-    """Its words in another order: as they are, and in small letters without punctuation, as one sentence."""
+    """The words in another order: unchanged, and in lower case without punctuation, as one sentence."""
     bare = [word.strip(".,;:!?\"'()").lower() for word in answer.split()]
     for seed in range(3):
         as_they_are = answer.split()
@@ -157,12 +157,12 @@ def run_bench(
     """Score all trials.
 
     Args:
-        trials: what to run; all of `load_trials` unless given.
-        sandbox: where code is run.
-        creative: how the heuristic domains are measured; `original` shows what its formulas let through.
+        trials: What to run; all of `load_trials` when absent.
+        sandbox: Where code is run.
+        creative: How the heuristic domains are scored; `original` shows which hacks its formulas miss.
 
     Returns:
-        One outcome a trial, in order. The bench passes where every one of them `held`.
+        One outcome per trial, in order. The bench passes if all of them `held`.
     """
     chosen = list(load_trials() if trials is None else trials)
     entries = [(trial.task, completion) for trial in chosen for completion in (trial.better, trial.worse) if completion]

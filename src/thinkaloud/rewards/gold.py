@@ -12,14 +12,14 @@ from thinkaloud.records import Completion, Score, Task
 from thinkaloud.rewards.scoring import score_batch
 
 NO_RATIONALE = "The task gives all that is needed, and the answer follows from it."
-"""The reasoning of a gold completion whose task comes without a rationale."""
+"""The reasoning of a gold completion whose task has no rationale."""
 
 _TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldCheck:
-    """Whether a task's own answer passes; `reason` names the failure, for the count of dropped tasks."""
+    """Whether a task's gold answer passes; `reason` names the failure, by which dropped tasks are counted."""
 
     passed: bool
     score: Score
@@ -41,7 +41,7 @@ def check_gold(
     minimum: float | None = None,
     registry: Registry = BUILTIN,
 ) -> GoldCheck:
-    """Whether a task's gold answer earns what it should; see `check_golds`."""
+    """Check one task; see `check_golds`."""
     return check_golds([task], contract=contract, sandbox=sandbox, minimum=minimum, registry=registry)[0]
 
 
@@ -53,27 +53,28 @@ def check_golds(
     minimum: float | None = None,
     registry: Registry = BUILTIN,
 ) -> list[GoldCheck]:
-    """Whether the gold answers of tasks earn what they should.
+    """Check whether gold answers earn the reward that they should.
 
     Args:
-        tasks: what to check; coding tasks run as one batch.
-        contract: whose tags and rule for outside text to parse by.
-        sandbox: where reference code is run.
-        minimum: the reward to reach; unless given, 1 in verifiable domains, and in graded ones any valid format,
-            because there a gold answer is an example and not a truth.
+        tasks: What to check; coding tasks run as one batch.
+        contract: Its tags and its rule for outside text are used for parsing.
+        sandbox: Where reference code is run.
+        minimum: The reward to reach; when absent, 1 in verifiable domains, and any valid format in heuristic ones,
+            because there a gold answer is only an example.
 
     Returns:
-        One check each; the reason of a failure is the score's status (`wrong`, `bad_format`, ...) or `below_minimum`.
+        One check per task; the reason of a failure is the score's status (`wrong`, `bad_format`, ...) or
+        `below_minimum`.
     """
     scores = score_batch(
         tasks, [gold_completion(task) for task in tasks], contract=contract, sandbox=sandbox, registry=registry
     )
     checks = []
     for task, score in zip(tasks, scores, strict=True):
-        wanted = minimum if minimum is not None else 1.0 if registry.is_verifiable(task.domain) else 0.0
+        needed = minimum if minimum is not None else 1.0 if registry.is_verifiable(task.domain) else 0.0
         if score.status.masked or score.reason is not None:
             reason: str | None = str(score.status)
-        elif score.reward < wanted - _TOLERANCE:
+        elif score.reward < needed - _TOLERANCE:
             reason = "below_minimum" if score.status == "graded" else str(score.status)
         else:
             reason = None

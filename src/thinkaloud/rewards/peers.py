@@ -1,7 +1,7 @@
 """The rewards as one function with the signature that TRL and Tunix expect.
 
-Both call `reward_fn(prompts=..., completions=..., **columns)` with one entry a completion in every column. Columns may
-be lists, tuples or NumPy arrays (Tunix), prompts and completions strings or chat messages (TRL).
+Both call `reward_fn(prompts=..., completions=..., **columns)` with one entry per completion in every column. Columns
+may be lists, tuples or NumPy arrays (Tunix), prompts and completions strings or chat messages (TRL).
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ def reward_fn(
     registry: Registry = BUILTIN,
     **columns: Any,
 ) -> list[float]:
-    """Rewards in [0, 1], one a completion.
+    """Rewards in [0, 1], one per completion.
 
     Args:
-        prompts: prompt texts, or lists of chat messages; the question is taken from them unless a column `question`
-            gives it.
-        completions: completion texts, or lists of chat messages of which the last counts.
-        creative: how the heuristic domains are measured; bind it with `functools.partial`.
-        registry: the domains; for those of a recipe bind `registry_of(recipe)` in the same way.
+        prompts: Prompt texts, or lists of chat messages; the question is taken from them where there is no column
+            `question`.
+        completions: Completion texts, or lists of chat messages of which the last is scored.
+        creative: How the heuristic domains are scored; bind it with `functools.partial`.
+        registry: The domains; for those of a recipe bind `registry_of(recipe)` in the same way.
         **columns: `domain` and `answer` always; `question`, `tests`, `setup` and `choices` where the domain needs
             them; others are ignored. A list column may also hold JSON text.
 
     Returns:
-        The rewards. Where none could be formed (a sandbox failure, a task that cannot be checked), the mean of the
-        other completions of the same prompt: group-relative methods then give that completion no gradient, which is
-        the nearest that this interface comes to masking it.
+        The rewards. Where a completion has none (a sandbox failure, a task that cannot be checked), the mean reward of
+        the other completions of its prompt: its group-relative advantage is then zero, which is as close to masking
+        as this interface allows.
 
     Raises:
-        UserError: a needed column is missing, or a column's length or content is wrong.
+        UserError: A required column is missing, or a column's length or content is wrong.
     """
     number = len(completions)
     for name in ("domain", "answer"):
         if name not in columns:
-            raise UserError(f"expected a column {name!r} beside prompts and completions, found {sorted(columns)}")
+            raise UserError(f"expected a column {name!r} besides prompts and completions, found {sorted(columns)}")
     given = {"prompts": prompts} | {name: columns[name] for name in _COLUMNS if columns.get(name) is not None}
     for name, column in given.items():
         if isinstance(column, str) or not hasattr(column, "__len__") or len(column) != number:
-            raise UserError(f"expected {number} entries in {name!r}, one a completion, found {_what(column)}")
+            raise UserError(f"expected {number} entries in {name!r}, one per completion, found {_what(column)}")
     rows = [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
     tasks = [_task(row) for row in rows]
     texts = [Completion(text=_text(completion)) for completion in completions]
@@ -88,7 +88,7 @@ def _task(row: Mapping[str, Any]) -> Task:
 
 
 def question_of(prompt: str) -> str:
-    """The question inside a prompt that the default task template made, or the whole prompt where another did."""
+    """The question in a prompt made by the default task template; the whole prompt for other templates."""
     _, found, question = prompt.rpartition(_BEFORE_QUESTION)
     if not found:
         return prompt
@@ -100,7 +100,7 @@ def question_of(prompt: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A string, or the content of the last of a list of chat messages."""
+    """A string, or the content of the last chat message of a list."""
     value = _plain(value)
     if isinstance(value, list) and value:
         value = value[-1]

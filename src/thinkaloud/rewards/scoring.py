@@ -1,6 +1,6 @@
-"""Completion -> score: the format gate, then the domain.
+"""Scores completions: first the format gate, then the domain.
 
-reward = 0                     where the format is invalid, or the completion was cut off
+reward = 0                     where the format is invalid, or the completion is truncated
 reward = 0.2 + domain score    otherwise, the domain score in [0, 0.8]
 """
 
@@ -17,7 +17,7 @@ from thinkaloud.prompt.parse import OutsideText, Parsed, Reason, parse_completio
 from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
 
 FORMAT = 0.2
-"""The reward of a valid format, whatever it holds."""
+"""The reward of a valid format, whatever the answer."""
 
 
 GroupScorer = Callable[[Sequence[RolloutGroup]], list[RolloutGroup]]
@@ -71,23 +71,23 @@ def score_batch(
     creative: Creative = "guarded",
     registry: Registry = BUILTIN,
 ) -> list[Score]:
-    """Scores of completions, in order; those of coding run as one batch in the sandbox.
+    """Scores of completions, in order; coding completions run as one batch in the sandbox.
 
     Args:
-        tasks: the task of each completion (a group repeats its task).
-        completions: what the model wrote; `finish` tells whether it was cut off.
-        contract: whose tags and rule for outside text to parse by; the default ones without it.
-        outside_text: a rule that goes before the contract's, for reporting rates under both.
-        sandbox: where code is run; without one, a sandbox of this process is started when code has to be run.
-        creative: how the heuristic domains are measured; `original` is there for comparison.
-        registry: the domains; those of a recipe are `registry_of(recipe)`.
+        tasks: The task of each completion (a group repeats its task).
+        completions: Model output; `finish` says whether it was truncated.
+        contract: Its tags and its rule for outside text are used for parsing; the defaults when absent.
+        outside_text: Overrides the contract's rule, to report rates under both.
+        sandbox: Where code is run; when absent, a sandbox of this process is started if needed.
+        creative: How the heuristic domains are scored; `original` is for comparison.
+        registry: The domains; those of a recipe are `registry_of(recipe)`.
 
     Returns:
-        One score each. Its components sum to its reward.
+        One score per completion. Its components sum to its reward.
 
     Raises:
-        UserError: a task's domain is unknown.
-        ValueError: the lengths differ.
+        UserError: A task's domain is unknown.
+        ValueError: The lengths differ.
     """
     if len(tasks) != len(completions):
         raise ValueError(f"expected as many completions as tasks, found {len(completions)} and {len(tasks)}")

@@ -1,8 +1,8 @@
-"""Completions a second on one core, by domain, beside math-verify alone on the same math answers.
+"""Completions per second on one core, by domain, compared with math-verify alone on the same math answers.
 
-The completions are made from the honest answers of the reward bench: reasoning of 100 to 300 words put together from
-their sentences, so that no two are alike; math answers as numbers, as LaTeX, and one in twenty as an expression that
-only math-verify can compare. Coding is left out: it runs programs, and `thinkaloud bench sandbox` measures those.
+The completions are made from the honest answers of the reward bench. Their reasoning is 100 to 300 words of randomly
+chosen sentences, so that no two are the same. Math answers are numbers, LaTeX, and one in twenty an expression that
+only math-verify can compare. Coding is left out: it runs programs, which `thinkaloud bench sandbox` measures.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _MATH = (
 
 
 def run_speed(completions: int = 300, *, repeats: int = 3, seed: int = 0) -> dict[str, Any]:
-    """Score made-up completions in this process, after one pass to warm up.
+    """Score generated completions in this process, after one warm-up pass.
 
     Args:
-        completions: how many a domain.
-        repeats: passes over them; the fastest counts, since other work can only slow one down.
-        seed: of the texts.
+        completions: Completions per domain.
+        repeats: Passes over them; the fastest is reported, as other load only slows them down.
+        seed: Seed of the texts.
 
     Returns:
-        JSON-ready: `completions` a domain, `mean_words` of a completion, `per_second` by domain, `mix_per_second` over
-        all six, `math_verify_per_second` (parse both, then verify, on the same math answers) and `math_ratio`;
-        and rates per second of this process's own processor time, which other work on the machine does not stretch
-        (the helper process that runs math-verify for expressions is not in it).
+        JSON-ready: `completions` per domain, `mean_words` of a completion, `per_second` by domain, `mix_per_second`
+        over all six, `math_verify_per_second` (parse both, then verify, on the same math answers) and `math_ratio`;
+        and rates per second of this process's CPU time, which other load does not affect (the helper process that
+        runs math-verify for expressions is not included).
     """
     batches = {name: _completions(name, completions, random.Random(f"{seed} {name}")) for name in MEASURED}
     seconds, processor = {}, {}
@@ -72,7 +72,7 @@ def speed_lines(found: dict[str, Any]) -> list[str]:
         for label, key in (("all six", "mix"), ("math-verify alone", "math_verify"))
     ]
     return [
-        f"{found['completions']} completions a domain, {found['mean_words']} words each, one process",
+        f"{found['completions']} completions per domain, {found['mean_words']} words each, one process",
         *(f"{name:<18} {rate:>9,.0f} a second {own:>9,.0f} a processor second" for name, rate, own in rates),
         f"math, ratio to math-verify alone: {found['math_ratio']}",
     ]
@@ -107,7 +107,7 @@ def _math_verify(rows: Sequence[tuple[Task, Completion]]) -> None:
 
     from math_verify import parse, verify
 
-    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns at every call without a time limit
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns at every call without a timeout
 
     for task, completion in rows:
         answer = completion.text.partition("<answer>")[2].partition("</answer>")[0]
@@ -117,7 +117,7 @@ def _math_verify(rows: Sequence[tuple[Task, Completion]]) -> None:
 
 
 def _fastest(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Seconds of wall time and of this process's processor time, each of its fastest pass, the first not counted."""
+    """Wall time and CPU time of this process in seconds, each of its fastest pass; the first pass is not counted."""
     work()
     taken = []
     for _ in range(repeats):

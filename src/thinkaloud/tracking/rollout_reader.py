@@ -1,4 +1,4 @@
-"""Reading back what was sampled: the rows of a run's Parquet files, chosen and ordered."""
+"""Reads the completions of a run from its Parquet files, filtered and sorted."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _COLUMNS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which completions.
+class RolloutFilter:
+    """Which completions to read, and in which order.
 
     Attributes:
-        step: 1-based; negative ones count from the newest step there is.
-        sort: `reward`: best first; `length`: longest first; `step`: as they came.
-        ascending: The other way round.
+        step: 1-based; negative numbers count from the newest step.
+        sort: `reward`: best first; `length`: longest first; `step`: oldest first.
+        ascending: The opposite order.
     """
 
     domain: str | None = None
@@ -39,42 +39,42 @@ class Wanted:
     limit: int = 10
 
 
-def find_rollouts(directory: Path, wanted: Wanted) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows that are wanted, and the names of files that cannot be read.
+def find_rollouts(directory: Path, criteria: RolloutFilter) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows that match, and the names of files that cannot be read.
 
     Files are read one at a time; no more than `limit` rows are kept.
 
     Raises:
         UserError: There are no files, no such step, or the status or the domain is unknown.
     """
-    if wanted.status is not None and wanted.status not in {status.value for status in Status}:
-        raise UserError(f"unknown status {wanted.status!r}{nearest(wanted.status, [s.value for s in Status])}")
+    if criteria.status is not None and criteria.status not in {status.value for status in Status}:
+        raise UserError(f"unknown status {criteria.status!r}{nearest(criteria.status, [s.value for s in Status])}")
     files = sorted(directory.glob("step-*.parquet"))
     if not files:
-        raise UserError(f"{directory} holds no rollouts; `thinkaloud train` writes them, one file a step of GRPO")
-    if wanted.step is not None:
-        files = [_file_of(files, wanted.step)]
+        raise UserError(f"{directory} holds no rollouts; `thinkaloud train` writes one file per GRPO step")
+    if criteria.step is not None:
+        files = [_file_of(files, criteria.step)]
     bad: list[str] = []
     seen: set[str] = set()
-    found = _chosen(_rows(files, wanted, bad, seen), wanted)
-    if wanted.domain is not None and not found and wanted.domain not in seen.union(BUILTIN):
-        raise UserError(f"no completion is of domain {wanted.domain!r}{nearest(wanted.domain, seen)}")
+    found = _chosen(_rows(files, criteria, bad, seen), criteria)
+    if criteria.domain is not None and not found and criteria.domain not in seen.union(BUILTIN):
+        raise UserError(f"no completion has the domain {criteria.domain!r}{nearest(criteria.domain, seen)}")
     return found, bad
 
 
-def _chosen(rows: Iterator[dict[str, Any]], wanted: Wanted) -> list[dict[str, Any]]:
-    """As many as are wanted, in the order that is wanted."""
-    if wanted.sort == "step":
-        if wanted.ascending:
-            return list(deque(rows, maxlen=wanted.limit))[::-1]
-        return list(islice(rows, wanted.limit))
-    sign = 1 if wanted.ascending else -1
+def _chosen(rows: Iterator[dict[str, Any]], criteria: RolloutFilter) -> list[dict[str, Any]]:
+    """At most `limit` rows, in the order of `criteria`."""
+    if criteria.sort == "step":
+        if criteria.ascending:
+            return list(deque(rows, maxlen=criteria.limit))[::-1]
+        return list(islice(rows, criteria.limit))
+    sign = 1 if criteria.ascending else -1
 
     def key(row: dict[str, Any]) -> tuple[float, int, int]:
-        value = row["reward"] if wanted.sort == "reward" else row["num_tokens"]
+        value = row["reward"] if criteria.sort == "reward" else row["num_tokens"]
         return float(sign * value), row["step"], row["member"]
 
-    return heapq.nsmallest(wanted.limit, rows, key=key)
+    return heapq.nsmallest(criteria.limit, rows, key=key)
 
 
 def _file_of(files: list[Path], step: int) -> Path:
@@ -84,11 +84,11 @@ def _file_of(files: list[Path], step: int) -> Path:
     if step < 0 and -step <= len(files):
         return files[step]
     first, last = (int(file.stem.removeprefix("step-")) for file in (files[0], files[-1]))
-    raise UserError(f"there are no rollouts of step {step}; there are some of steps {first} to {last}")
+    raise UserError(f"expected a step from {first} to {last}, found {step}")
 
 
-def _rows(files: list[Path], wanted: Wanted, bad: list[str], seen: set[str]) -> Iterator[dict[str, Any]]:
-    """The rows that are wanted, file by file; `bad` is told of files that cannot be read, `seen` of the domains."""
+def _rows(files: list[Path], criteria: RolloutFilter, bad: list[str], seen: set[str]) -> Iterator[dict[str, Any]]:
+    """The rows that match, file by file. Adds the names of unreadable files to `bad`, and all domains to `seen`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -100,11 +100,11 @@ def _rows(files: list[Path], wanted: Wanted, bad: list[str], seen: set[str]) -> 
             continue
         for row in table:
             seen.add(row["domain"])
-            if wanted.domain in (None, row["domain"]) and wanted.status in (None, row["status"]):
+            if criteria.domain in (None, row["domain"]) and criteria.status in (None, row["status"]):
                 row["num_tokens"] = len(row.pop("token_ids"))
                 yield row
 
 
 def visible(text: str) -> str:
-    """Text that a model wrote, safe for a terminal: line feeds and tabs stay, other control characters are escaped."""
+    """Model output made safe for a terminal: line feeds and tabs stay, other control characters are escaped."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -20,7 +20,7 @@ def mbpp(row: Values) -> Task:
     if not tests:
         raise InvalidRow("no tests")
     if len(set(tests)) < 2:
-        raise InvalidRow("no test beside the one that is shown")
+        raise InvalidRow("no hidden test")
     imports = row.get("test_imports") or ()
     return new_task(
         domain="coding",

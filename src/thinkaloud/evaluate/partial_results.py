@@ -1,4 +1,4 @@
-"""An evaluation under way: rows are kept batch by batch, so that one that was killed goes on where it was."""
+"""Rows of an unfinished evaluation, saved part by part, so that a killed evaluation continues where it stopped."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from thinkaloud.evaluate.rows import Row, read_rows, write_rows
 from thinkaloud.storage.atomic import write_text
 
 FOLDER = ".unfinished"
-"""Beside the results; gone once they are whole."""
+"""Beside the results; removed once they are complete."""
 
 
-class Parts:
-    """The parts of one stage's rows, in a folder of their own.
+class PartialResults:
+    """The rows of one stage by part, in their own folder.
 
     Args:
-        folder: where; it is emptied unless it holds parts of the same plan.
-        plan: everything that decides the rows, JSON-ready: tasks, model, adapter, contract, decoding.
+        folder: Emptied unless it holds parts of the same plan.
+        plan: Everything that determines the rows, JSON-ready: tasks, model, adapter, contract, decoding.
     """
 
     def __init__(self, folder: Path, plan: Mapping[str, Any]) -> None:
@@ -39,7 +39,7 @@ class Parts:
             write_text(file, text)
 
     def read(self, index: int) -> list[Row] | None:
-        """The rows of a part, or None where it is not whole."""
+        """The rows of a part, or None where it is missing or damaged."""
         path = self._path(index)
         if not path.exists():
             return None
@@ -56,12 +56,12 @@ class Parts:
 
 
 def clear(results: Path) -> None:
-    """Forget what was kept beside a folder of whole results."""
+    """Remove the partial results beside a folder of complete results."""
     shutil.rmtree(results / FOLDER, ignore_errors=True)
 
 
 def digest(*values: bytes | str) -> str:
-    """SHA-256 of several values, in hex; their borders count."""
+    """SHA-256 of several values, in hex; their lengths are hashed too."""
     found = hashlib.sha256()
     for value in values:
         data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
