@@ -42,6 +42,7 @@ def test_supported_fields() -> None:
         ({"messages": [*MESSAGES, {"role": "assistant", "content": "4"}, *MESSAGES]}, "messages", "single questions"),
         ({"messages": ["hi"]}, "messages", "'hi'"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "text parts"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 3}]}]}, "messages", "text parts"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages", "text as content"),
         ({"temperature": -1}, "temperature", "greater than or equal to 0"),
         ({"temperature": "hot"}, "temperature", "hot"),

@@ -1,7 +1,8 @@
 """OpenAI's chat completions as JSON: validates requests and builds responses. No JAX.
 
 Fields that would change the result but are not supported are rejected by name; fields that only inform (`user`,
-`metadata`, ...) are ignored. `reasoning_content` stands beside `content`, as in vLLM and DeepSeek.
+`metadata`, ...) are ignored. Reasoning is returned as `reasoning_content` beside `content`, as in vLLM
+and DeepSeek.
 
 Source: OpenAI's API reference, "Create chat completion" and "Error codes".
 """
@@ -53,9 +54,10 @@ def _question(messages: Any) -> str:
         raise ValueError(f"expected one message of role user (the model answers single questions), found {roles}"[:200])
     content = messages[0].get("content")
     if isinstance(content, list):
-        if not all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        if len(texts) < len(content) or not all(isinstance(text, str) for text in texts):
             raise ValueError("expected only text parts in content")
-        content = "".join(str(part.get("text", "")) for part in content)
+        content = "".join(map(str, texts))
     if not isinstance(content, str) or not content.strip():
         raise ValueError("expected text as content")
     return content.encode("utf-8", "replace").decode()  # a lone surrogate has no token
@@ -135,7 +137,7 @@ def parse_request(body: bytes, *, model: str, max_new_tokens: int) -> ChatReques
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What all parts of one response have in common."""
+    """Builds the parts of one response."""
 
     model: str
     prompt_tokens: int

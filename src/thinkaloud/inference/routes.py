@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -154,7 +154,8 @@ class Guard:
         elif error := self._refusal(Request(scope)):
             await error_response(error)(scope, receive, send)
         else:
-            await self._app(scope, receive, send_in_time)
+            with suppress(TimeoutError):  # uvicorn closes the connection
+                await self._app(scope, receive, send_in_time)
 
     def _refusal(self, request: Request) -> ApiError | None:
         host = request.headers.get("Host", "")
@@ -205,7 +206,7 @@ def build_app(chat: ChatCompletions, *, host: str) -> Starlette:
         yield
         decoding.cancel()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/health", health),
             Route("/v1/models", models),
@@ -222,3 +223,5 @@ def build_app(chat: ChatCompletions, *, host: str) -> Starlette:
         exception_handlers={ApiError: on_error, HTTPException: on_error, ClientDisconnect: on_disconnect},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import Any
 
@@ -55,6 +56,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=round(limits.timeout_seconds),
         )
         super().__init__(config)
+        logging.getLogger("uvicorn.error").addFilter(self._should_log)
         self.chat, self._listener = chat, listener
         self.port: int = listener.getsockname()[1]
 
@@ -63,9 +65,13 @@ class Server(uvicorn.Server):
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
+        logging.getLogger("uvicorn.error").removeFilter(self._should_log)
+
+    def _should_log(self, record: logging.LogRecord) -> bool:
+        return not self.force_exit  # a second Ctrl-C cancels all tasks; their tracebacks are of no use
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve. Ctrl-C finishes the requests being decoded, fails the queued ones and raises KeyboardInterrupt."""
+        """Serve. Ctrl-C raises KeyboardInterrupt once the requests being decoded are complete; a second one at once."""
         super().run(sockets or [self._listener])
 
     def stop(self) -> None:
