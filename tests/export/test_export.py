@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from thinkaloud.export.card import data_licenses
 from thinkaloud.export.gguf import write_gguf
 from thinkaloud.fetch.gguf_header import read_gguf_header
 from thinkaloud.fetch.models import ModelFiles, resolve_model
-from thinkaloud.model import weights as checkpoint
+from thinkaloud.model import save_hf
 from thinkaloud.model.merge import merge_in_place
 from thinkaloud.model.weights import load_checkpoint
 from thinkaloud.prompt.contract import PromptContract
@@ -81,7 +82,7 @@ def test_hf_holds_the_merged_weights(tiny_run: Path, tmp_path: Path, dtype: str)
 
 
 def test_shards_with_an_index(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "SHARD_BYTES", 200_000)
+    monkeypatch.setattr(save_hf, "SHARD_BYTES", 200_000)
     done = export_run(tiny_run, "hf", dtype="float32", out=tmp_path / "out")
     named = json.loads((done.path / "model.safetensors.index.json").read_text())["weight_map"]
     assert len(set(named.values())) > 1
@@ -233,4 +234,11 @@ class TestCommand:
         assert "expected float32" in run("export", str(folder), "--format", "peft", "--dtype", "q8_0").mistake
         assert "choose --stage trained" in run("export", str(folder), "--format", "peft", "--stage", "base").mistake
         assert "has no checkpoint" in run("export", str(folder), "--format", "hf", "--stage", "cold_start").mistake
-        assert "no run directory" in run("export", str(tmp_path / "none"), "--format", "hf").mistake
+        assert "not a run directory" in run("export", str(tmp_path / "none"), "--format", "hf").mistake
+
+    def test_tunix_without_orbax(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = make_run(tmp_path / "run", "tiny")
+        real = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "orbax" else real(name))
+        assert "pip install orbax-checkpoint" in run("export", str(folder), "--format", "tunix").mistake
+        assert not (folder / "export" / "tunix-bfloat16").exists()

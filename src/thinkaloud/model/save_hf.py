@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.hf_config import write_hf_config
 from thinkaloud.model.layout import parameters
+from thinkaloud.storage.atomic import write_json
 from thinkaloud.storage.staging import new_folder
 
 SHARD_BYTES = 4 << 30
@@ -74,8 +74,9 @@ def fill_hf(
         stored = next(iter(arrays.values())).dtype.name
         save_file(arrays, folder / name, metadata={"format": "pt"})
     if len(shards) > 1:
-        _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
-    _write_json(folder / "config.json", {**write_hf_config(config), "torch_dtype": stored, **(extra or {})})
+        write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map}, indent=2)
+    fields = {**write_hf_config(config), "torch_dtype": stored, **(extra or {})}
+    write_json(folder / "config.json", fields, indent=2)
     for name, text in tokenizer_files.items():
         (folder / name).write_text(text, "utf-8")
 
@@ -102,7 +103,3 @@ def _shards(config: ModelConfig, params: dict[str, Any], dtype: Any) -> Iterator
 def _stored(array: Any, layer: int | None, transposed: bool, dtype: Any) -> np.ndarray:
     host = np.asarray(array if layer is None else array[layer])
     return (host.T if transposed else host).astype(dtype, copy=False)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
