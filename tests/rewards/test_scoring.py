@@ -58,6 +58,11 @@ def test_an_invalid_format_earns_nothing() -> None:
     )
 
 
+def test_reasoning_without_an_answer_is_an_invalid_format() -> None:
+    found = score(MATH, Completion(task_id="m", text="<reasoning>think</reasoning>"))
+    assert (found.reward, found.status, found.reason) == (0.0, Status.BAD_FORMAT, "missing_answer")
+
+
 def test_a_truncated_completion_earns_nothing_even_when_it_looks_whole() -> None:
     found = score(MATH, completion("42", finish=Finish.LENGTH))
     assert (found.reward, found.status, found.reason) == (0.0, Status.TRUNCATED, "truncated")
@@ -79,6 +84,14 @@ def test_graded_components_sum_to_the_reward() -> None:
         assert found.status == Status.GRADED
         assert set(found.components) == {"format", "length", "diversity", "relevance"}
         assert sum(found.components.values()) == pytest.approx(found.reward)
+
+
+def test_the_original_formulas_score_heuristic_domains_only() -> None:
+    padded = completion("keeper whale lamp " * 40)
+    (math,) = score_batch([MATH], [completion("42")], creative="original")
+    (story,) = score_batch([STORY], [padded], creative="original")
+    assert math.status == Status.CORRECT
+    assert story.reward != score(STORY, padded).reward
 
 
 def test_outside_text_by_contract_or_by_hand() -> None:
@@ -104,7 +117,7 @@ def test_mistakes_of_the_caller() -> None:
     with pytest.raises(ValueError, match="0 and 1"):
         score_batch([MATH], [])
     unknown = Task(id="x", domain="poetry", source="test", question="q", answer="a")
-    with pytest.raises(UserError, match="expected a domain, found 'poetry'"):
+    with pytest.raises(UserError, match="'poetry'"):
         score(unknown, completion("x"))
 
 
