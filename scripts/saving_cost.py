@@ -33,7 +33,7 @@ from thinkaloud.tracking.sinks import TensorBoard
 from thinkaloud.train.schedule import make_optimizer
 
 DOMAINS = tuple(BUILTIN)
-RATES = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated_rate": 0.1, "dead_groups": 0.2}
+RATES = {"n": 8, "reward": 0.5, "format_rate": 0.9, "accuracy": 0.5, "truncated_rate": 0.1, "zero_std_fraction": 0.2}
 NAMES = ("loss", "kl", "ratio", "clip_fraction", "entropy", "grad_norm", "learning_rate")
 ROW = {"stage": "grpo", **RATES, **dict.fromkeys(NAMES, 0.1), "domains": dict.fromkeys(DOMAINS, RATES)}
 

@@ -68,7 +68,7 @@ def test_truncation_at_every_limit_that_is_known() -> None:
 
 def test_groups_without_signal() -> None:
     half = check_signal(recipe(), groups((1, 1), (1, 0)))
-    assert (half.level, half.figures) == (Level.OK, {"dead_groups": 0.5, "groups": 2, "mean_reward": 0.75})
+    assert (half.level, half.figures) == (Level.OK, {"zero_std_fraction": 0.5, "groups": 2, "mean_reward": 0.75})
     assert check_signal(recipe(), groups((1, 1), (0, 0))).level is Level.STOP
     assert check_signal(recipe(cold_start=4), groups((0, 0), (0, 0))).level is Level.OK
 

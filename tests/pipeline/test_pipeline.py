@@ -48,7 +48,7 @@ OVERRIDES = (
     "cold_start.stop_at_format_rate=1.0",
     "rollout.max_new_tokens=8",
     "grpo.max_steps=4",
-    "grpo.dead_step_limit=3",
+    "grpo.zero_std_step_limit=3",
     "checkpoint.every_steps=2",
     "checkpoint.validate_every=3",
     "checkpoint.validate_tasks=1",
@@ -208,7 +208,7 @@ class TestUnbroken:
         assert [row["step"] for row in rows] == [1, 2, 3, 4]
         numbers = {
             *("loss", "kl", "ratio_mean", "ratio_max", "clip_fraction", "entropy", "grad_norm", "learning_rate"),
-            *("reward", "reward_std", "format_rate", "accuracy", "truncated_rate", "dead_groups"),
+            *("reward", "reward_std", "format_rate", "accuracy", "truncated_rate", "zero_std_fraction"),
         }
         for row in rows:
             assert numbers <= row.keys()
@@ -220,7 +220,7 @@ class TestUnbroken:
             assert row["grad_norm"] > 0
             assert row["skipped_updates"] == 0
             for name, domain in row["domains"].items():
-                keys = {"n", "reward", "format_rate", "accuracy", "truncated", "dead_groups"}
+                keys = {"n", "reward", "format_rate", "accuracy", "truncated", "zero_std_fraction"}
                 assert keys <= domain.keys()
                 assert (domain["accuracy"] is None) == (name == "creative_writing")
         assert sum(domain["n"] for row in rows for domain in row["domains"].values()) == 4 * 2 * 4

@@ -167,7 +167,7 @@ def grpo_row(step: int, steps: int, draw: random.Random) -> dict[str, Any]:
             "format_rate": rate,
             "accuracy": accuracy,
             "truncated": 0.1 * (1 - done),
-            "dead_groups": draw.choice([0.0, 0.0, 1.0]),
+            "zero_std_fraction": draw.choice([0.0, 0.0, 1.0]),
         }
     rewards = [entry["reward"] for entry in domains.values()] or [0.3]
     return {
@@ -186,7 +186,7 @@ def grpo_row(step: int, steps: int, draw: random.Random) -> dict[str, Any]:
         "format_rate": min(1.0, 0.62 + 0.33 * done + draw.gauss(0, 0.05)),
         "accuracy": max(0.0, 0.1 + 0.2 * done + draw.gauss(0, 0.04)) if step % 7 else None,
         "truncated_rate": max(0.0, 0.12 * (1 - done)),
-        "dead_groups": draw.choice([0.0, 0.25, 0.5]),
+        "zero_std_fraction": draw.choice([0.0, 0.25, 0.5]),
         "tokens": {"prompt": 2400, "completion": draw.randint(2800, 3600)},
         "seconds": {"rollout": 8.1, "score": 0.2, "update": 3.9, "total": 12.4},
         "domains": domains,

@@ -19,7 +19,7 @@ from thinkaloud.tracking.recorder import Recorder
 
 BAD: dict[str, dict[str, Any]] = {
     "not_finite": {"skipped_updates": 1, "grad_norm": None},
-    "dead_groups": {"dead_groups": 1.0},
+    "zero_std_fraction": {"zero_std_fraction": 1.0},
     "no_format": {"format_rate": 0.0},
     "truncation": {"truncated_rate": 0.4},
     "kl": {"kl": 2.0},

@@ -9,7 +9,7 @@ GOOD: dict[str, Any] = {
     "accuracy": 0.5,
     "format_rate": 0.9,
     "truncated_rate": 0.05,
-    "dead_groups": 0.2,
+    "zero_std_fraction": 0.2,
     "kl": 0.01,
     "entropy": 1.0,
     "skipped_updates": 0,

@@ -25,7 +25,11 @@ def test_a_cold_start_s_rows_lack_most_of_it() -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "dead_groups": ({"dead_groups": 1.0}, {"dead_groups": 0.8}, "in 100% of the groups all rewards are equal"),
+    "zero_std_fraction": (
+        {"zero_std_fraction": 1.0},
+        {"zero_std_fraction": 0.8},
+        "in 100% of the groups all rewards are equal",
+    ),
     "no_format": ({"format_rate": 0.0}, {"format_rate": 0.03}, "100% of the completions break the format"),
     "truncation": ({"truncated_rate": 0.4}, {"truncated_rate": 0.22}, "26% of the completions are cut"),
     "kl": ({"kl": 2.0}, {"kl": 0.3}, "is 0.81 nats a token"),

@@ -144,24 +144,24 @@ def test_equal_rewards_leave_the_adapter_as_it_is(policy: Policy, tasks: list[Ta
     before = jax.tree.map(np.asarray, moved_adapter(policy))
     adapter = moved_adapter(policy)
     result = trainer.step(trainer.start(adapter), tasks)
-    assert result.metrics["dead_groups"] == 1.0
+    assert result.metrics["zero_std_fraction"] == 1.0
     assert result.metrics["grad_norm"] == 0.0
     for new, old in zip(jax.tree.leaves(result.state.adapter), jax.tree.leaves(before), strict=True):
         np.testing.assert_array_equal(new, old)
 
 
-def test_a_dead_group_beside_live_ones_gives_no_gradient_but_counts_in_the_mean(
+def test_a_group_without_signal_gives_no_gradient_but_counts_in_the_mean(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:
-    def first_group_dead(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+    def first_group_equal(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
         equal = tuple(Score(reward=0.0, status=Status.WRONG) for _ in range(4))
         scored = by_token_sum(groups)
         return [replace(group, scores=equal) if group.task.id == tasks[0].id else group for group in scored]
 
-    trainer = GrpoTrainer(policy, {}, make_recipe(), first_group_dead)
+    trainer = GrpoTrainer(policy, {}, make_recipe(), first_group_equal)
     result, gradient = sgd_step(trainer, moved_adapter(policy), tasks)
-    assert result.metrics["dead_groups"] == pytest.approx(1 / 3)
-    lonely = GrpoTrainer(policy, {}, make_recipe(), first_group_dead)
+    assert result.metrics["zero_std_fraction"] == pytest.approx(1 / 3)
+    lonely = GrpoTrainer(policy, {}, make_recipe(), first_group_equal)
     use_sgd(lonely)
     adapter = moved_adapter(policy)
     before = jax.tree.map(np.asarray, adapter)
@@ -279,7 +279,7 @@ def test_metrics_tell_the_states_apart(tasks: list[Task]) -> None:
         scores=tuple(Score(reward=r, status=s) for r, s in zip(rewards, states, strict=True)),
     )
     found = outcome_metrics(with_advantages([group], mask_truncated=False, scale_by_std=True))
-    assert found["dead_groups"] == 0
+    assert found["zero_std_fraction"] == 0
     assert found["tokens"] == {"prompt": 3, "completion": 10}
     assert (found["n"], found["masked"]) == (4, 1)
     assert found["reward"] == pytest.approx(0.3)

@@ -133,7 +133,7 @@ def check_signal(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
         remedy="use a cold start (cold_start.max_steps = 24), or a higher rollout.temperature"
         if level is Level.STOP
         else "",
-        figures={"dead_groups": share, "groups": len(groups), "mean_reward": mean},
+        figures={"zero_std_fraction": share, "groups": len(groups), "mean_reward": mean},
     )
 
 

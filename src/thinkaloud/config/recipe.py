@@ -166,7 +166,7 @@ class GrpoConfig(Section):
     not_finite: Literal["restore", "stop"] = "restore"
     """After three consecutive steps with a non-finite gradient: return to the last good checkpoint with half the
     learning rate (at most three times), or stop."""
-    dead_step_limit: Positive = 200
+    zero_std_step_limit: Positive = 200
     """The run fails after this many consecutive steps without signal."""
 
 

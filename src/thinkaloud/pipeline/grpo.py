@@ -123,7 +123,7 @@ class _GrpoStage:
             if self.health.not_finite >= NOT_FINITE_LIMIT:
                 self._go_back()
                 continue
-            if self.health.idle >= self.config.dead_step_limit:
+            if self.health.idle >= self.config.zero_std_step_limit:
                 raise UserError(
                     f"{self.health.idle} steps in a row had no signal: in every group all rewards were equal (format "
                     f"rate {row['format_rate']}); near 0 %, use a longer cold start, near 100 %, harder tasks or a "

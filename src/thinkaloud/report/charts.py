@@ -35,7 +35,7 @@ _CURVES: tuple[tuple[str, str, str], ...] = (
     ("entropy", "Entropy (nats per token)", "number"),
     ("grad_norm", "Gradient norm", "number"),
     ("learning_rate", "Learning rate", "number"),
-    ("dead_groups", "Groups without signal", "rate"),
+    ("zero_std_fraction", "Groups without signal", "rate"),
 )
 _COLD_CURVES: tuple[tuple[str, str, str], ...] = (
     ("loss", "Cold start: loss", "number"),

@@ -24,7 +24,7 @@ _MEASURES: tuple[tuple[str, str, str], ...] = (
     ("format_rate", "format rate", "rate"),
     ("accuracy", "accuracy, verifiable domains", "rate"),
     ("truncated_rate", "cut at the token limit", "rate"),
-    ("dead_groups", "groups without signal", "rate"),
+    ("zero_std_fraction", "groups without signal", "rate"),
     ("reward_std", "deviation of the reward", "number"),
     ("entropy", "entropy (nats per token)", "number"),
     ("kl", "KL to the start of GRPO", "number"),
@@ -123,7 +123,17 @@ def samples_of(run: Run, domain: str) -> int:
 
 def steps(run: Run) -> Table | None:
     """Every GRPO step, for reading and as the charts' text alternative."""
-    keys = ("reward", "format_rate", "accuracy", "truncated_rate", "dead_groups", "loss", "kl", "entropy", "grad_norm")
+    keys = (
+        "reward",
+        "format_rate",
+        "accuracy",
+        "truncated_rate",
+        "zero_std_fraction",
+        "loss",
+        "kl",
+        "entropy",
+        "grad_norm",
+    )
     rows = [
         (
             f"{number(row, 'step') or 0:.0f}",

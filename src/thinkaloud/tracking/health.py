@@ -98,7 +98,7 @@ class Health:
             self._first.append(row)
         bad = bool(row.get("skipped_updates"))
         self.not_finite = self.not_finite + 1 if bad else 0
-        self.idle = self.idle + 1 if row.get("dead_groups") == 1.0 else 0
+        self.idle = self.idle + 1 if row.get("zero_std_fraction") == 1.0 else 0
         if not bad:
             self.last_good = row["step"]
         rows = list(self._rows)
@@ -203,8 +203,8 @@ CHECKS = (
         "if it happens again: a lower grpo.learning_rate, or a lower grpo.max_grad_norm",
     ),
     Check(
-        "dead_groups",
-        _recent("dead_groups"),
+        "zero_std_fraction",
+        _recent("zero_std_fraction"),
         0.9,
         0.75,
         "in {share} of the groups all rewards are equal: nothing to learn from",

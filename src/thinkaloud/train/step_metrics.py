@@ -21,13 +21,13 @@ def outcome_metrics(groups: Sequence[RolloutGroup], registry: Registry) -> dict[
     for name in dict.fromkeys(group.task.domain for group in groups):
         own = [group for group in groups if group.task.domain == name]
         rates = _rates([(domain_name, score) for domain_name, score in counted if domain_name == name], registry)
-        domains[name] = rates | {"dead_groups": _without_signal(own)}
+        domains[name] = rates | {"zero_std_fraction": _without_signal(own)}
     overall = _rates(counted, registry)
     overall["truncated_rate"] = overall.pop("truncated")
     return {
         **overall,
         "reward_std": float(np.std(rewards)) if rewards else None,
-        "dead_groups": _without_signal(groups),
+        "zero_std_fraction": _without_signal(groups),
         "masked": sum(len(group.completions) for group in groups) - len(counted),
         "domains": domains,
         "tokens": {
