@@ -1,4 +1,4 @@
-"""The fields of a recipe: units in the names, defaults from the original write-up (design, section 6).
+"""The fields of a recipe: units in the names, defaults from the original write-up.
 
 Every section is frozen and rejects unknown keys. Rules across fields are validators that name the conflict, the reason
 and the alternative. The larger sections have their own modules: `data.py` and `judge.py`.
@@ -41,7 +41,7 @@ class ModelSource(Section):
 
 
 class PromptConfig(Section):
-    """The prompt contract (design, section 3)."""
+    """The prompt contract (docs/design.md)."""
 
     variant: Literal["default", "original"] = "default"
     """`original`: the original write-up's prompt verbatim, without the line feed at the start of the model's turn."""
@@ -114,7 +114,7 @@ class RolloutConfig(Section):
 
 
 class RewardConfig(Section):
-    """How completions are scored (design, section 4)."""
+    """How completions are scored (docs/design.md)."""
 
     truncated: Literal["penalize", "mask"] = "penalize"
     """Whether a completion cut off at the token limit earns 0 or is masked out of the loss."""
