@@ -97,6 +97,15 @@ class TestTurns:
             assert mixture.shares[name] == pytest.approx(share, abs=1 / PERIOD)
         assert sum(mixture.shares.values()) == 1.0
 
+    def test_equal_domains_take_turns_in_order(self) -> None:
+        drawn = turns(make({"math": 4, "coding": 4}), 4)
+        assert [task.domain for task in drawn] == ["math", "coding", "math", "coding"]
+
+    def test_a_domain_below_one_part_of_the_period_has_one_part(self) -> None:
+        (math,), (logic,) = tasks_of({"math": 1, "logic": 1}).values()
+        mixture = Mixture({"math": [math] * 200_000, "logic": [logic]}, exponent=1.0, seed=0)
+        assert mixture.shares["logic"] == 1 / PERIOD
+
     def test_the_turns_go_on_after_a_period_as_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("thinkaloud.data.mixture.PERIOD", 64)
         mixture = make({"math": 9, "coding": 4, "logic": 1}, exponent=1.0)
