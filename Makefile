@@ -45,9 +45,10 @@ peers: $(PEERS)/.ready ## install other programs (torch, TRL, Tunix, with npm ll
 test-peers: $(PEERS)/.ready ## run the tests that need other programs (ARGS="-k trl" for some of them)
 	@$(PEERS)/bin/python -m pytest tests/peers $(ARGS)
 
-check: $(VENV)/.dev ## lint, formatting and types (strict, by pyproject.toml)
+check: $(VENV)/.dev ## lint, formatting, spelling and types (strict)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m mypy
 
 bench: $(VENV)/.runtime ## measure the sandbox beside plain subprocesses
