@@ -21,10 +21,13 @@ def domains(
 
     Example: thinkaloud domains --json
     """
-    from thinkaloud.config import load_recipe
     from thinkaloud.domains import BUILTIN, registry_of
 
-    registry = registry_of(load_recipe(recipe)) if recipe else BUILTIN
+    registry = BUILTIN
+    if recipe:
+        from thinkaloud.config import load_recipe
+
+        registry = registry_of(load_recipe(recipe))
     rows = [{"name": d.name, "kind": d.kind, "description": d.description} for d in registry.values()]
     if as_json:
         print_json(rows)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from thinkaloud.config import Recipe, SourceConfig
 from thinkaloud.domains import (
     coding,
     creative_ideation,
@@ -22,6 +22,9 @@ from thinkaloud.domains import (
 from thinkaloud.domains.base import Domain
 from thinkaloud.domains.scorer_file import ScorerFile
 from thinkaloud.errors import UserError, nearest
+
+if TYPE_CHECKING:  # pydantic takes longer to import than all scorers together
+    from thinkaloud.config import Recipe, SourceConfig
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 
