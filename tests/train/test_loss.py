@@ -50,6 +50,11 @@ def test_a_ratio_that_goes_the_wrong_way_is_not_clipped() -> None:
     assert float(sums.clipped) == 0
 
 
+def test_a_token_without_advantage_is_never_clipped() -> None:
+    _, sums = loss_of(np.log([0.75, 0.25]), np.log([0.5, 0.5]), [0.0, 0.0])
+    assert float(sums.clipped) == 0
+
+
 def test_the_upper_clip_has_a_bound_of_its_own() -> None:
     total, _ = loss_of(np.log([0.75]), np.log([0.5]), [1.0], PLAIN._replace(epsilon_high=0.28))
     assert total == pytest.approx(-1.28, rel=1e-5)
