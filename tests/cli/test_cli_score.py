@@ -97,9 +97,18 @@ def test_no_such_file(run: Run, tmp_path: Path, name: str) -> None:
     assert f"cannot read '{name}'" in run("score", name).mistake
 
 
-def test_bytes_that_are_no_text_within_a_completion(run: Run) -> None:
+def test_bytes_that_are_not_utf_8_are_named(run: Run) -> None:
     broken = encoded(line("§")).replace(b"\\u00a7", b"\xff")
-    assert results(run("score", stdin=broken))[0]["status"] == "no_answer"
+    ended = run("score", stdin=broken + encoded(line()))
+    first, second = results(ended)
+    assert first["line"] == 1
+    assert "UTF-8" in first["error"]
+    assert second["status"] == "correct"
+    assert ended.code == 2
+
+
+def test_a_byte_order_mark_is_ignored(run: Run) -> None:
+    assert results(run("score", stdin=b"\xef\xbb\xbf" + encoded(line())))[0]["status"] == "correct"
 
 
 def test_coding_runs_in_the_sandbox(run: Run) -> None:

@@ -97,12 +97,21 @@ class TestGold:
 class TestCopies:
     def drop(self, *found: Task, threshold: float = 0.0) -> tuple[list[str], dict[str, int]]:
         ledger = Ledger()
-        return questions(drop_copies(found, ledger, threshold=threshold, progress=quiet)), ledger.reasons()
+        return questions(
+            drop_copies(found, ledger, threshold=threshold, registry=BUILTIN, progress=quiet)
+        ), ledger.reasons()
 
     def test_what_is_held_out_stays(self) -> None:
         kept, reasons = self.drop(task("How many?"), task("how  MANY", "validation"))
         assert kept == ["how  MANY"]
         assert reasons == {"exact copy": 1}
+
+    def test_another_gold_answer_is_a_conflict_in_verifiable_domains(self) -> None:
+        kept, reasons = self.drop(task("How many?", answer="3"), task("How many?", answer="4"))
+        assert kept == ["How many?"]
+        assert reasons == {"another gold answer to the same question": 1}
+        stories = (task("Write.", domain="creative_writing", answer=text) for text in ("One.", "Two."))
+        assert self.drop(*stories)[1] == {"exact copy": 1}
 
     def test_other_options_make_another_task(self) -> None:
         kept, reasons = self.drop(

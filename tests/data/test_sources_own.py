@@ -62,7 +62,7 @@ def test_columns_by_other_names_and_values_that_are_no_text() -> None:
     assert mapped(config, ask="?", gold=2.5, why=None).answer == "2.5"
     assert mapped(config, ask="?", gold=2, why="</reasoning>").rationale == ""
     assert refused(config, ask="?", gold=float("nan")) == "no answer"
-    assert refused(config, ask="?", gold=["2"]) == "no answer"
+    assert refused(config, ask="?", gold=["2"]) == "column gold: a list instead of text"
     assert refused(config, ask=None, gold=2) == "no question"
 
 
@@ -129,3 +129,37 @@ def test_a_folder_of_the_user_s_splits(tmp_path: Path) -> None:
     ]
     assert tasks(tmp_path, splits=("dev",)) == [("1 + 1 in dev?", "validation")]
     assert tasks(tmp_path / "test.jsonl") == [("1 + 1 in test?", "test")]
+
+
+def test_chat_messages_give_question_and_answer(tmp_path: Path) -> None:
+    turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "1 + 1?"), ("assistant", "2")]
+    row = {"messages": [{"role": role, "content": content} for role, content in turns]}
+    path = tmp_path / "chats.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps({"messages": "none"}) + "\n")
+    task, rejected = read(path)
+    assert isinstance(task, Task)
+    assert (task.question, task.answer) == ("1 + 1?", "2")
+    assert isinstance(rejected, Rejection)
+    assert rejected.reason == "no question"
+
+
+def test_values_of_every_type_are_read_or_named(tmp_path: Path) -> None:
+    import datetime
+    from decimal import Decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def read_one(values: pa.Array) -> list[str]:
+        table = pa.table({"question": pa.array(["How much?"] * len(values)), "answer": values})
+        pq.write_table(table, tmp_path / "rows.parquet")
+        return [row.answer if isinstance(row, Task) else row.reason for row in read(tmp_path / "rows.parquet")]
+
+    assert read_one(pa.array([Decimal("12.50"), Decimal("3.00")], pa.decimal128(10, 2))) == ["12.5", "3"]
+    assert read_one(pa.array([b"42", b"\xff"])) == ["42", "column answer: bytes that are not UTF-8"]
+    assert read_one(pa.array([33.1, 2.0], pa.float32())) == ["33.1", "2"]
+    assert read_one(pa.array([22090603.0, 0.1 + 0.2, 1e-7])) == ["22090603", "0.30000000000000004", "0.0000001"]
+    assert read_one(pa.array([[1, 2]])) == ["column answer: a list instead of text"]
+    assert read_one(pa.array([{"a": 1}])) == ["column answer: an object instead of text"]
+    assert read_one(pa.array([datetime.date(2026, 11, 28)])) == ["2026-11-28"]
+    assert read_one(pa.array([None, "5"])) == ["no answer", "5"]

@@ -36,11 +36,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
         pq.write_table(pa.Table.from_pylist(rows), path)
     elif path.suffix == ".gz":
         path.write_bytes(gzip.compress(lines(rows).encode()))
-    elif path.suffix == ".csv":
+    elif path.suffix in (".csv", ".tsv"):
         import csv
 
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="," if path.suffix == ".csv" else "\t")
             writer.writeheader()
             writer.writerows(rows)
     else:
@@ -178,6 +178,71 @@ def test_malformed_csv_rows_are_one_row_each(tmp_path: Path) -> None:
     assert answers(rows) == ["1", "3"]
     (tmp_path / "train.csv").write_bytes(b'question,answer\n"never closed,#### 1\n')
     assert reasons(read(path=str(tmp_path / "train.csv"))) == ["not CSV"]
+
+
+def sums(count: int) -> list[str]:
+    return [f"What is {n} + 1?,#### {n + 1}\n" for n in range(count)]
+
+
+@pytest.mark.parametrize("stray", ['"What is a quote?,#### 1\n', '"What is a quote?,#### 1"\n'])
+def test_a_stray_quote_costs_its_own_line_alone(stray: str, tmp_path: Path) -> None:
+    good = sums(40)
+    (tmp_path / "train.csv").write_text("".join(["question,answer\n", *good[:5], stray, *good[5:]]))
+    rows = read(path=str(tmp_path / "train.csv"))
+    assert len(answers(rows)) == 40
+    (rejected,) = (row for row in rows if isinstance(row, Rejection))
+    assert rejected.reason in ("unclosed quote", "more or fewer fields than columns")
+    assert "line 7" in rejected.example
+
+
+def test_two_stray_quotes_do_not_swallow_what_is_between(tmp_path: Path) -> None:
+    good = sums(20)
+    text = ["question,answer\n", *good[:5], '"open,#### 1\n', *good[5:15], 'closed,#### 2"\n', *good[15:]]
+    (tmp_path / "train.csv").write_text("".join(text))
+    rows = read(path=str(tmp_path / "train.csv"))
+    assert answers(rows)[:20] == [str(n + 1) for n in range(15)] + ['2"'] + [str(n + 1) for n in range(15, 19)]
+    assert reasons(rows).count("unclosed quote") == 1
+
+
+def test_a_field_may_have_many_lines(tmp_path: Path) -> None:
+    poem = "\n".join(f"line {n}, of a poem" if n % 3 else f"line {n}" for n in range(30))
+    (tmp_path / "train.csv").write_text(f'question,answer\n"{poem}",#### 1\nWhat?,#### 2\n')
+    assert answers(read(path=str(tmp_path / "train.csv"))) == ["1", "2"]
+
+
+def test_many_open_quotes_take_linear_time(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("question,answer\n" + '"open,#### 1\n' * 3_000)
+    assert len(read(path=str(tmp_path / "train.csv"))) == 3_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-16-le"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_encoding_and_delimiter_are_detected_and_reported(encoding: str, delimiter: str, tmp_path: Path) -> None:
+    lines = [["question", "answer"], *([f"What is {n} plus 1, in metres?", f"#### {n + 1}"] for n in range(30))]
+    text = "".join(delimiter.join(f'"{cell}"' for cell in line) + "\n" for line in lines)
+    (tmp_path / "train.csv").write_bytes(text.encode(encoding))
+    notes: list[str] = []
+    source = open_source("gsm8k", SourceConfig(path=str(tmp_path / "train.csv")), note=notes.append)
+    assert answers(list(source.rows())) == [str(n + 1) for n in range(30)]
+    assert any("utf" in note for note in notes) == (encoding != "utf-8-sig")
+    assert any("between fields" in note for note in notes) == (delimiter != ",")
+
+
+def test_a_column_name_given_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("question,answer,answer\nWhat?,#### 1,#### 2\n")
+    with pytest.raises(UserError, match="'answer' twice"):
+        read(path=str(tmp_path / "train.csv"))
+
+
+def test_a_json_array(tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps([*ROWS, 7], indent=1))
+    rows = read(path=str(path))
+    assert answers(rows) == ["1", "2", "3", "4", "5"]
+    assert reasons(rows)[-1] == "not a JSON object"
+    path.write_text("[{")
+    with pytest.raises(Unavailable, match="JSON array"):
+        read(path=str(path))
 
 
 @pytest.mark.parametrize("name", ["train.jsonl.gz", "train.parquet"])

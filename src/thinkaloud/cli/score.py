@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from thinkaloud.cli.app import app, print_json
 from thinkaloud.errors import UserError
+
+if TYPE_CHECKING:
+    from thinkaloud.storage.json_lines import LineReader
 
 
 @app.command()
@@ -46,7 +51,7 @@ def score(
         registry = registry_of(load_recipe(recipe))
     bad = 0
     try:
-        with _open_lines(file) as source:
+        with _opened(file) as source:
             lines = (line for _, line in bounded_lines(source, MAX_LINE_CHARACTERS))
             for result in score_lines(lines, creative=creative, registry=registry):
                 bad += "error" in result
@@ -58,10 +63,17 @@ def score(
         raise UserError(f"{bad} line{'s' if bad > 1 else ''} could not be scored; the error objects say why")
 
 
-def _open_lines(file: Path | None) -> TextIO | io.TextIOBase:
+@contextmanager
+def _opened(file: Path | None) -> Iterator[LineReader[str]]:
+    """A file, or standard input; bytes that are not UTF-8 are kept, so that their lines are reported."""
     if file is None or str(file) == "-":
-        return sys.stdin
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")
+        yield sys.stdin
+        return
     try:
-        return file.open(encoding="utf-8", errors="replace")
+        opened = file.open(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise UserError(f"cannot read {str(file)!r}: {error.strerror}; expected a file of JSON lines") from None
+    with opened:
+        yield opened

@@ -81,7 +81,7 @@ def build_pool(
     )
     with _sandbox(recipe, tasks) as sandbox:
         tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, registry=registry, progress=progress)
-    tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, progress=progress)
+    tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, registry=registry, progress=progress)
     tasks = drop_contaminated(tasks, ledger, _evaluation_sets(config), progress)
     tasks = split_by_hash(tasks, validation_share=config.validation_share, test_share=config.test_share)
     tasks = cap(tasks, ledger, _caps(config, opened))
@@ -159,7 +159,7 @@ def _open(config: DataConfig, note: Callable[[str], None]) -> tuple[dict[str, Op
         if name == "starter":
             continue
         try:
-            opened[name] = open_source(name, source, _data_dir(config))
+            opened[name] = open_source(name, source, _data_dir(config), note)
         except Unavailable as error:
             if not source.optional:
                 raise

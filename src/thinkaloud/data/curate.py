@@ -102,21 +102,29 @@ def check_answers(
     return kept
 
 
-def drop_copies(tasks: Sequence[Task], ledger: Ledger, *, threshold: float, progress: Progress) -> list[Task]:
+def drop_copies(
+    tasks: Sequence[Task], ledger: Ledger, *, threshold: float, registry: Registry, progress: Progress
+) -> list[Task]:
     """One of each task: exact copies after normalisation are dropped, then near copies. Held-out tasks are preferred.
+
+    A copy with another gold answer is counted as a conflict in verifiable domains.
 
     Tasks with options are copies where the options agree too; one without options is a copy of any with its question.
     """
-    seen: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str], str] = {}
     single: dict[str, list[Task]] = defaultdict(list)
     for task in sorted(tasks, key=lambda task: HELD_OUT_FIRST[task.split]):
         question = normalized(question_of(task))
         options = "\x1f".join(sorted(normalized(text) for text in task.choices))
         name = task.domain
-        if (name, f"{question}\x1e{options}") in seen or (not options and (name, question) in seen):
-            ledger.drop(task, "exact copy")
+        keys = [(name, f"{question}\x1e{options}"), (name, question)]
+        gold = next((seen[key] for key in keys[: 1 if options else 2] if key in seen), None)
+        if gold is not None:
+            conflict = registry.is_verifiable(name) and gold != normalized(task.answer)
+            ledger.drop(task, "another gold answer to the same question" if conflict else "exact copy")
             continue
-        seen |= {(name, f"{question}\x1e{options}"), (name, question)}
+        for key in keys:
+            seen.setdefault(key, normalized(task.answer))
         single[name].append(task)
     kept = []
     for name, own in single.items():

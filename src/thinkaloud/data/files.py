@@ -1,28 +1,44 @@
-"""Rows from files, one at a time: JSON lines (plain or gzip), CSV, Parquet.
+"""Rows from files, one at a time: JSON lines (plain or gzip), JSON arrays, CSV, Parquet.
 
 A line that cannot be parsed is one rejected row. A file that cannot be read is the user's error.
 """
 
 from __future__ import annotations
 
-import csv
+import codecs
 import gzip
 import hashlib
+import json
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from thinkaloud.data.csv_rows import Record, read_records, sniff_delimiter
 from thinkaloud.data.rows import RawRow, Rejection
 from thinkaloud.errors import UserError
 from thinkaloud.storage.json_lines import InvalidLine, LineReader, bounded_lines, parse_object
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv")
-"""The files that can be read; `.json` holds JSON lines too."""
+SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv", ".tsv")
+"""The files that can be read; `.json` holds an array of objects, or JSON lines."""
 
 MAX_LINE_BYTES = 32 << 20
 """Longer lines are rejected, so that no row can fill the memory."""
 
+MAX_ARRAY_BYTES = 256 << 20
+"""A JSON array is read whole, so a larger one is rejected."""
+
+Note = Callable[[str], None]
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SNIFFED = 1 << 16
+"""Bytes or characters that encoding and delimiter are detected from."""
 _PARQUET_BATCH = 256
 _SHOWN = 400
 """Bytes or characters of a rejected line that are kept."""
@@ -38,8 +54,11 @@ def suffix_of(path: Path) -> str | None:
     return max(found, key=len, default=None)
 
 
-def read_rows(path: Path, split: str) -> Iterator[RawRow | Rejection]:
+def read_rows(path: Path, split: str, note: Note = lambda text: None) -> Iterator[RawRow | Rejection]:
     """The rows of a file that belongs to `split`, in order, in bounded memory.
+
+    Args:
+        note: Receives one line about a detected encoding or delimiter.
 
     Raises:
         Unavailable: The file cannot be opened, or is damaged as a whole.
@@ -48,8 +67,10 @@ def read_rows(path: Path, split: str) -> Iterator[RawRow | Rejection]:
     try:
         if suffix == ".parquet":
             yield from _parquet(path, split)
-        elif suffix == ".csv":
-            yield from _csv(path, split)
+        elif suffix in (".csv", ".tsv"):
+            yield from _csv(path, split, note)
+        elif suffix == ".json":
+            yield from _json(path, split)
         elif suffix == ".jsonl.gz":
             with gzip.open(path, "rb") as file:
                 yield from _json_lines(file, split)
@@ -58,6 +79,8 @@ def read_rows(path: Path, split: str) -> Iterator[RawRow | Rejection]:
                 yield from _json_lines(file, split)
         else:
             raise UserError(f"expected one of {', '.join(SUFFIXES)}, found {path}")
+    except UnicodeError as error:
+        raise Unavailable(f"expected text in {encoding_of(path)}, found {path}: {error}; save it as UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
         raise Unavailable(f"expected a readable file, found {path}: {error}; download it again") from error
 
@@ -82,39 +105,77 @@ def _json_lines(file: LineReader[bytes], split: str) -> Iterator[RawRow | Reject
                 yield Rejection(RawRow({}, split, number, line[:_SHOWN].decode(errors="replace")), error.reason)
 
 
-def _csv(path: Path, split: str) -> Iterator[RawRow | Rejection]:
-    """CSV with a header line. Bytes that are not UTF-8 are read as surrogates, so that they affect one row only."""
-    csv.field_size_limit(MAX_LINE_BYTES)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        header: list[str] | None = None
-        number = 0
-        while True:
-            try:
-                values = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                number += 1
-                yield Rejection(RawRow({}, split, number, str(error)), "not CSV")
-                continue
-            if header is None:
-                header = values
-            elif values:
-                number += 1
-                yield _from_csv(header, values, split, number)
+def _json(path: Path, split: str) -> Iterator[RawRow | Rejection]:
+    """A `.json` file: an array of objects, or JSON lines."""
+    with path.open("rb") as file:
+        start = file.read(_SHOWN).removeprefix(b"\xef\xbb\xbf").lstrip()
+        file.seek(0)
+        if not start.startswith(b"["):
+            yield from _json_lines(file, split)
+            return
+    if path.stat().st_size > MAX_ARRAY_BYTES:
+        raise UserError(
+            f"expected a JSON array of at most {MAX_ARRAY_BYTES >> 20} MiB, found a larger one in {path}; write one "
+            "object per line instead (.jsonl)"
+        )
+    try:
+        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise Unavailable(f"expected a JSON array, found {path}: {str(error)[:200]}; correct the file") from error
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, dict):
+            yield RawRow(row, split, number)
+        else:
+            yield Rejection(RawRow({}, split, number, str(row)[:_SHOWN]), "not a JSON object")
 
 
-def _from_csv(header: list[str], values: list[str], split: str, number: int) -> RawRow | Rejection:
-    reason = ""
-    if len(values) != len(header):
+def _csv(path: Path, split: str, note: Note) -> Iterator[RawRow | Rejection]:
+    """CSV with a header line; encoding and delimiter are detected. Bytes that do not fit reject one row each."""
+    encoding = encoding_of(path)
+    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+        delimiter = sniff_delimiter(file.read(_SNIFFED))
+    if encoding != "utf-8-sig":
+        note(f"{path.name} is read as {encoding}")
+    if delimiter != ",":
+        note(f"{path.name} is read with {delimiter!r} between fields")
+    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+        records = read_records(file, delimiter)
+        header = next(records, None)
+        if header is None:
+            return
+        twice = [name for name, count in Counter(header.fields).items() if count > 1]
+        if twice:
+            raise UserError(f"expected distinct column names in {path}, found {twice[0]!r} twice; rename one of them")
+        for number, record in enumerate(records, start=1):
+            yield _from_csv(header.fields, record, split, number)
+
+
+def _from_csv(header: list[str], record: Record, split: str, number: int) -> RawRow | Rejection:
+    reason = record.reason
+    if not reason and len(record.fields) != len(header):
         reason = "more or fewer fields than columns"
-    elif any("\udc80" <= char <= "\udcff" for value in values for char in value):
+    elif any("\udc80" <= char <= "\udcff" for value in record.fields for char in value):
         reason = "not UTF-8"
     if reason:
-        text = ",".join(values)[:_SHOWN].encode(errors="replace").decode()
-        return Rejection(RawRow({}, split, number, text), reason)
-    return RawRow(dict(zip(header, values, strict=True)), split, number)
+        text = record.text[:_SHOWN].encode(errors="replace").decode()
+        return Rejection(RawRow({}, split, number, f"line {record.line}: {text}"), reason)
+    return RawRow(dict(zip(header, record.fields, strict=True)), split, number)
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file: by its byte order mark, else UTF-16 if the bytes look like it, else UTF-8."""
+    with path.open("rb") as file:
+        sample = file.read(_SNIFFED)
+    for mark, encoding in _MARKS:
+        if sample.startswith(mark):
+            return encoding
+    if b"\0" in sample:  # no text in UTF-8 has zero bytes
+        from charset_normalizer import from_bytes
+
+        best = from_bytes(sample).best()
+        if best is not None and best.encoding.startswith("utf"):
+            return best.encoding
+    return "utf-8-sig"
 
 
 def _parquet(path: Path, split: str) -> Iterator[RawRow]:
@@ -124,9 +185,17 @@ def _parquet(path: Path, split: str) -> Iterator[RawRow]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
+            short = [field.name for field in file.schema_arrow if field.type in (pa.float16(), pa.float32())]
             for batch in file.iter_batches(batch_size=_PARQUET_BATCH):
                 for row in batch.to_pylist():
                     number += 1
-                    yield RawRow(row, split, number)
+                    yield RawRow({**row, **{name: _shortest(row[name]) for name in short}}, split, number)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise Unavailable(f"expected a Parquet file, found {path}: {error}; download it again") from error
+
+
+def _shortest(value: float | None) -> float | None:
+    """A float32 as the shortest decimal number that rounds to it: 33.1, not 33.099998474121094."""
+    import numpy as np
+
+    return None if value is None else float(str(np.float32(value)))

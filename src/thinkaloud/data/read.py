@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.config import SourceConfig
-from thinkaloud.data.files import SUFFIXES, Unavailable, file_identity, read_rows, suffix_of
+from thinkaloud.data.files import SUFFIXES, Note, Unavailable, file_identity, read_rows, suffix_of
 from thinkaloud.data.hub import open_hub
 from thinkaloud.data.rows import RawRow, Rejection
 from thinkaloud.data.sources import SOURCES, InvalidRow, Source, own_source
@@ -58,7 +58,7 @@ class OpenSource:
             UserError: A column that the recipe names does not exist, or reading fails.
         """
         for split in self.splits:
-            rows = split.rows()
+            rows = (self._reshaped(row) for row in split.rows())
             first = list(islice(rows, _PROBED))
             self._check_columns(split.name, first)
             for row in chain(first, rows):
@@ -67,6 +67,11 @@ class OpenSource:
     def identity(self) -> list[dict[str, Any]]:
         """What is read, by split: name, size and SHA-256 of files; id, configuration and commit of a hub data set."""
         return [{"split": split.name, "role": split.role, **split.identity()} for split in self.splits]
+
+    def _reshaped(self, row: RawRow | Rejection) -> RawRow | Rejection:
+        if self.source.reshape is None or isinstance(row, Rejection):
+            return row
+        return replace(row, values=self.source.reshape(row.values))
 
     def _to_task(self, row: RawRow, role: str) -> Task | Rejection:
         try:
@@ -86,13 +91,16 @@ class OpenSource:
                 )
 
 
-def open_source(name: str, config: SourceConfig, data_dir: Path | None = None) -> OpenSource:
+def open_source(
+    name: str, config: SourceConfig, data_dir: Path | None = None, note: Note = lambda text: None
+) -> OpenSource:
     """Find a source's splits: at `config.path`, else in `data_dir`/NAME, else on the hub.
 
     Args:
         name: A known source other than `starter`, or one of the user's own.
         config: Its table in the recipe; `config.splits` reads these splits and no others.
         data_dir: The folder of all sources (`data.dir`), if there is one.
+        note: Receives one line about a detected encoding or delimiter.
 
     Raises:
         Unavailable: The source cannot be read; the message says how to fix that.
@@ -100,12 +108,12 @@ def open_source(name: str, config: SourceConfig, data_dir: Path | None = None) -
     """
     source = SOURCES[name] if name in SOURCES else own_source(name, config)
     if config.path is not None:
-        return _on_disk(source, config, Path(config.path).expanduser(), f"sources.{name}.path")
+        return _on_disk(source, config, Path(config.path).expanduser(), f"sources.{name}.path", note)
     if data_dir is not None:
         if not data_dir.is_dir():
             raise Unavailable(f"data.dir (--data-dir): expected a folder, found no {data_dir}")
         if (data_dir / name).is_dir():
-            return _on_disk(source, config, data_dir / name, "data.dir")
+            return _on_disk(source, config, data_dir / name, "data.dir", note)
     return _on_hub(source, config, data_dir)
 
 
@@ -123,7 +131,7 @@ def role_of(split: str, source: Source) -> str:
     return "validation" if words & _VALIDATION else "train"
 
 
-def _on_disk(source: Source, config: SourceConfig, path: Path, key: str) -> OpenSource:
+def _on_disk(source: Source, config: SourceConfig, path: Path, key: str, note: Note) -> OpenSource:
     if path.is_file():
         if suffix_of(path) is None:
             raise UserError(f"{key}: expected a file of kind {', '.join(SUFFIXES)}, or a folder; found {path}")
@@ -147,7 +155,7 @@ def _on_disk(source: Source, config: SourceConfig, path: Path, key: str) -> Open
             f"sources.{source.name}: expected splits such as {next(iter(source.splits), 'train')}.jsonl in {path}, "
             f"found {', '.join(found) or 'none'}"
         )
-    return OpenSource(source=source, splits=tuple(_file_split(source, split, found[split]) for split in wanted))
+    return OpenSource(source=source, splits=tuple(_file_split(source, split, found[split], note) for split in wanted))
 
 
 def _usual_order(source: Source, found: dict[str, list[Path]]) -> tuple[str, ...]:
@@ -158,9 +166,9 @@ def _usual_order(source: Source, found: dict[str, list[Path]]) -> tuple[str, ...
     return tuple(sorted(found, key=lambda split: (order.index(role_of(split, source)), split)))
 
 
-def _file_split(source: Source, split: str, paths: list[Path]) -> SourceSplit:
+def _file_split(source: Source, split: str, paths: list[Path], note: Note) -> SourceSplit:
     def rows() -> Iterator[RawRow | Rejection]:
-        return chain.from_iterable(read_rows(path, split) for path in paths)
+        return chain.from_iterable(read_rows(path, split, note) for path in paths)
 
     def identity() -> dict[str, Any]:
         return {"files": [file_identity(path) for path in paths]}

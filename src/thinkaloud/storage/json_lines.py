@@ -61,9 +61,12 @@ def parse_object(line: str | bytes, limit: int) -> dict[str, Any]:
         unit = "characters" if isinstance(line, str) else "bytes"
         raise InvalidLine(f"line over {limit >> 20} MiB", f"a line of more than {limit:,} {unit}")
     try:
-        value = json.loads(line if isinstance(line, str) else line.decode())
-    except UnicodeDecodeError as error:
-        raise InvalidLine("not UTF-8", f"bytes that are not UTF-8 ({error.reason})") from None
+        text = line if isinstance(line, str) else line.decode()
+        text.encode()  # text that was read with surrogateescape may hold other bytes
+        value = json.loads(text.removeprefix("\ufeff"))
+    except UnicodeError as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else "save the file as UTF-8"
+        raise InvalidLine("not UTF-8", f"bytes that are not UTF-8 ({reason})") from None
     except (ValueError, RecursionError) as error:
         raise InvalidLine("not JSON", str(error) or "a value nested too deeply") from None
     if not isinstance(value, dict):

@@ -25,6 +25,7 @@ class Source:
         revision: The hub branch to read, unless the recipe pins another.
         caps: The most training tasks by domain (the mixture of the original write-up); other domains have no cap.
         columns: Columns that the rows must have.
+        reshape: Applied to the values of every row first.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Source:
     caps: Mapping[str, int] = field(default_factory=dict)
     streaming: bool = False
     columns: tuple[str, ...] = ()
+    reshape: Callable[[Values], Values] | None = None
 
 
 def new_task(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 from thinkaloud.config import SourceConfig
@@ -14,8 +16,11 @@ from thinkaloud.data.sources.choice import choice_task
 from thinkaloud.data.sources.yes_no import yes_or_no
 from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.choices import resolve_gold
-from thinkaloud.errors import UserError
+from thinkaloud.errors import UserError, type_name
 from thinkaloud.records import Task
+
+MESSAGES = "messages"
+"""The column of chat messages, read where there is no column with the question."""
 
 
 def own_source(name: str, config: SourceConfig) -> Source:
@@ -45,6 +50,7 @@ def own_source(name: str, config: SourceConfig) -> Source:
         to_task=to_task,
         splits={},
         columns=tuple(dict.fromkeys(column for column in named if column)),
+        reshape=lambda values: _from_messages(values, config),
     )
 
 
@@ -86,12 +92,44 @@ def _choice(
     return choice_task(domain, question, choices, right, rationale)
 
 
+def _from_messages(values: Values, config: SourceConfig) -> Values:
+    """Add question and answer to a row of chat messages: the last user turn and the last assistant turn."""
+    messages = values.get(MESSAGES)
+    if config.question in values or not isinstance(messages, list):
+        return values
+    turns = {
+        str(turn.get("role")): turn.get("content") for turn in messages if isinstance(turn, dict)
+    }  # of equal roles the last one counts
+    return {**values, config.question: turns.get("user"), config.answer: turns.get("assistant")}
+
+
 def _text(row: Values, column: str | None) -> str:
-    """A value as text: whole numbers without `.0`; empty for a missing value or a list."""
+    """A value as text: whole numbers without `.0`, other numbers in full; empty for a missing value.
+
+    Raises:
+        InvalidRow: The value is not text, a number or a date.
+    """
     value = row.get(column) if column else None
-    if isinstance(value, float):
-        value = None if math.isnan(value) else int(value) if value.is_integer() else value
-    return str(value) if isinstance(value, str | int | float) else ""
+    match value:
+        case None | "":
+            return ""
+        case bool() | str():
+            return str(value)
+        case float() if math.isnan(value):
+            return ""
+        case float():
+            return format(Decimal(repr(value)).normalize(), "f") if math.isfinite(value) else str(value)
+        case Decimal():
+            return format(value.normalize(), "f") if value.is_finite() else str(value)
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                raise InvalidRow(f"column {column}: bytes that are not UTF-8") from None
+        case int() | date() | time():
+            return str(value)
+        case _:
+            raise InvalidRow(f"column {column}: {type_name(value)} instead of text")
 
 
 def _texts(row: Values, column: str | None, reason: str) -> list[str]:
