@@ -114,6 +114,14 @@ def test_evaluation_sets_are_kept_out_of_training(tmp_path: Path) -> None:
         build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"), evaluation_sets=["gsm9k:test"])
 
 
+def test_a_file_in_the_place_of_the_pool_is_refused(tmp_path: Path) -> None:
+    rows(tmp_path / "d/gsm8k/train.jsonl", SUMS)
+    (tmp_path / "pool").write_text("not a pool")
+    with pytest.raises(UserError, match="expected a folder"):
+        build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"))
+    assert (tmp_path / "pool").read_text() == "not a pool"
+
+
 def test_a_domain_without_tasks_is_an_error_that_counts_them(tmp_path: Path) -> None:
     rows(tmp_path / "d/gsm8k/train.jsonl", [{"question": "x " * 600, "answer": "#### 3"}])
     with pytest.raises(UserError, match=r"'math' .*1 rows: prompt over 900 tokens .*max_prompt_tokens"):

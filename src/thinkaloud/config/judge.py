@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from thinkaloud.config.section import NotNegative, Positive, PositiveFloat, Section, Share
+from thinkaloud.config.section import Budget, NotNegative, Positive, PositiveFloat, Section, Share
 
 
 class JudgeConfig(Section):
@@ -33,9 +33,9 @@ class JudgeConfig(Section):
     """Concurrent requests."""
     max_reply_tokens: Positive = 1024
     """Token limit of a reply; marks take about thirty, a reasoning model needs more."""
-    max_calls: Positive | None = None
+    max_calls: Budget | None = None
     """Total requests of a run directory, including retries and resumed sessions; no limit when absent."""
-    max_tokens: Positive | None = None
+    max_tokens: Budget | None = None
     """Total tokens of a run directory, including prompts, as counted by the endpoint; no limit when absent."""
     pause_after: Positive = 5
     """Consecutive failed requests before the judge is paused."""

@@ -37,8 +37,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_recipe_text(path: Path) -> str:
-    """The text of a recipe file, read once, because it may be a pipe. Raises UserError where it cannot be read."""
+    """The text of a recipe file. Raises UserError where it cannot be read."""
     try:
+        if not path.is_file() and path.exists():  # reading a pipe could wait for ever
+            raise UserError(f"expected a recipe file, found a folder, pipe or device at {str(path)!r}; name a file")
         with path.open("rb") as file:
             content = file.read(MAX_RECIPE_BYTES + 1)
     except FileNotFoundError:

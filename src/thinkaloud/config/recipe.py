@@ -19,8 +19,10 @@ from thinkaloud.config.section import (
     NotNegativeFloat,
     Positive,
     PositiveFloat,
+    Rank,
     Rate,
     Section,
+    Seed,
     Share,
     Target,
 )
@@ -59,7 +61,7 @@ class MixtureConfig(Section):
 class LoraConfig(Section):
     """LoRA (arXiv 2106.09685): W + (alpha / rank) A B, A normal, B zero; always float32."""
 
-    rank: Positive = 16
+    rank: Rank = 16
     """r: columns of A, rows of B."""
     alpha: PositiveFloat = 32.0
     """Numerator of the scale."""
@@ -99,7 +101,7 @@ class RolloutConfig(Section):
 
     prompts_per_step: Positive = 4
     """Groups per step."""
-    group_size: Annotated[int, Field(ge=2)] = 4
+    group_size: Annotated[int, Field(ge=2, le=65_536)] = 4
     """Completions per prompt."""
     max_prompt_tokens: Positive = 1024
     """Tasks with a longer prompt, chat template included, are dropped."""
@@ -246,7 +248,7 @@ class Recipe(Section):
 
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Name of the run directory, runs/NAME, unless --out names another."""
-    seed: NotNegative = 0
+    seed: Seed = 0
     """All other seeds are derived from it."""
     engine: Literal["thinkaloud", "tunix"] = "thinkaloud"
     """What runs GRPO: this package, or Tunix's `GRPOLearner` (needs the extra `tunix`)."""

@@ -6,13 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0, le=1_000_000)]
+NotNegative = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Budget = Annotated[int, Field(gt=0, le=10**12)]
+Rank = Annotated[int, Field(gt=0, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 HeldOutShare = Annotated[float, Field(ge=0.0, le=0.5, allow_inf_nan=False)]
-NotNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegativeFloat = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Target = Literal["q", "k", "v", "o", "gate", "up", "down"]
 

@@ -67,6 +67,8 @@ def build_pool(
     config, rollout = recipe.data, recipe.rollout
     registry = registry_of(recipe)
     registry.load_scorers()
+    if out.exists() and not out.is_dir():
+        raise UserError(f"expected a folder for the pool, found a file at {out}; choose another with --out")
     ledger = Ledger()
     opened, missing = _open(config, note)
     tasks = _gather(config, opened, derive_seed(recipe.seed, "data"), ledger, progress)
