@@ -190,7 +190,11 @@ def test_ideas_may_be_a_list() -> None:
     relevance_lost = 0.25 / 3  # "gardener" but not "gifts": one stem where one and a half are wanted
     assert value(mixed) == pytest.approx(0.8 - relevance_lost)
     bare = "- Leather gloves\n- Gardener diary\n- Tomato seeds\n- Rubber boots\n- Folding stool"
-    assert value(bare) == pytest.approx(0.8 * (0.8 - relevance_lost))
+    assert value(bare) == pytest.approx(0.4 * (0.8 - relevance_lost))  # two words name an idea, three describe it
+    described = (
+        "- Soft leather gloves\n- New gardener diary\n- Old tomato seeds\n- Tall rubber boots\n- A folding stool"
+    )
+    assert value(described) == pytest.approx(0.8 * (0.8 - relevance_lost))
     assert value(bare.replace("\n- ", ", ")) == 0.0  # keywords in a row
     assert value("\n".join(f"- {word}" for word in bare.split() if word != "-")) == 0.0
 

@@ -6,7 +6,7 @@ from thinkaloud.domains.base import CodeRunner, Domain, DomainScore
 from thinkaloud.domains.heuristic import Graded, score_graded
 from thinkaloud.records import Task
 
-SPEC = Graded(function=(0.02, 0.10), lists=True)
+SPEC = Graded(function=(0.02, 0.10), lists=True, vague=(0.6, 0.4))
 
 
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:

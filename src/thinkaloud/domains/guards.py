@@ -132,8 +132,8 @@ def one_word(text: Text) -> float:
     return ramp(max(Counter(text.stems).values()) / len(text.stems), 0.45, 0.25)
 
 
-def vague(text: Text, known: frozenset[str]) -> float:
-    """1 where at most half of the content words beyond the question's fit every text (`vague`), 0 at three quarters.
+def vague(text: Text, known: frozenset[str], zero: float = 0.75, one: float = 0.5) -> float:
+    """1 where at most a share `one` of the content words beyond the question's fit every text, 0 from `zero` on.
 
     Args:
         text: the answer.
@@ -142,7 +142,7 @@ def vague(text: Text, known: frozenset[str]) -> float:
     own = [stem for stem in text.stems if stem not in known]
     if len(text.words) < MIN_WORDS or len(own) < MIN_WORDS // 2:
         return 1.0
-    return ramp(sum(stem in VAGUE for stem in own) / len(own), 0.75, 0.5)
+    return ramp(sum(stem in VAGUE for stem in own) / len(own), zero, one)
 
 
 def in_step(text: Text, source: str) -> float:

@@ -21,8 +21,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from thinkaloud.domains import guards
+from thinkaloud.domains import discourse, guards
 from thinkaloud.domains.base import DomainScore
+from thinkaloud.domains.discourse import without_comments
 from thinkaloud.domains.guards import ramp
 from thinkaloud.domains.measures import (
     ANSWER_WORDS,
@@ -60,6 +61,9 @@ class Graded:
         shorter: the answer must be shorter than the question: a share of its words at which the guard is 0, and up to
             which it is 1; None where length relative to the question says nothing.
         lists: an answer in three or more list items of two or more words each may do without function words.
+        vague: share of words that fit every text, among the answer's own content words, at which the guard is 0, and up
+            to which it is 1.
+        asks: questions are as good as statements.
         grounded: share of the answer's content stems that must be the question's for full relevance.
     """
 
@@ -70,6 +74,8 @@ class Graded:
     shorter: tuple[float, float] | None = None
     lists: bool = False
     grounded: float = 0.0
+    vague: tuple[float, float] = (0.75, 0.5)
+    asks: bool = True
 
 
 def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> DomainScore:
@@ -84,7 +90,7 @@ def score_graded(spec: Graded, question: str, reasoning: str, answer: str) -> Do
     Returns:
         A value in [0, 0.8] with its components `length`, `diversity` and `relevance`, the guard worked in.
     """
-    thought, said = Text.read(reasoning), Text.read(answer)
+    thought, said = Text.read(without_comments(reasoning)), Text.read(without_comments(answer))
     length = in_range(thought.num_words, *REASONING_WORDS) + in_range(said.num_words, *ANSWER_WORDS)
     measures = {
         "length": LENGTH * length / 2,
@@ -121,12 +127,20 @@ def _answer_guards(spec: Graded, question: str, answer: Text) -> dict[str, float
         "function words": guards.function_words(answer, *spec.function),
         "spelling": guards.spelling(answer),
         "one word": guards.one_word(answer),
-        "fits every prompt": guards.vague(answer, frozenset() if spec.grounded else question_stems(question)),
+        "fits every prompt": guards.vague(
+            answer, frozenset() if spec.grounded else question_stems(question), *spec.vague
+        ),
+        "refusal": discourse.refusal(answer),
+        "one sentence repeated": discourse.same_frame(answer),
+        "about itself": discourse.about_itself(answer, question_stems(question)),
         "copies the prompt": ramp(_copied_from_prompt(answer, question), *spec.copy),
         "copies the prompt in step": ramp(guards.in_step(answer, question), *spec.step),
     }
-    if spec.lists and len(_ITEM.findall(answer.raw)) >= 3:
-        found["function words"] = max(found["function words"], 0.8)
+    if not spec.asks:
+        found["questions"] = discourse.questions(answer)
+    if spec.lists and (items := len(_ITEM.findall(answer.raw))) >= 3:
+        # an item of two words is a label rather than an idea
+        found["function words"] = max(found["function words"], 0.8 * ramp(answer.num_words / items, 1.0, 3.0))
     if spec.novelty is not None and len(answer.words) >= guards.MIN_WORDS:
         found["nothing new"] = ramp(novelty(answer.words, question_stems(question)), *spec.novelty)
     if spec.shorter is not None:

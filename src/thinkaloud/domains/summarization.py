@@ -6,7 +6,7 @@ from thinkaloud.domains.base import CodeRunner, Domain, DomainScore
 from thinkaloud.domains.heuristic import Graded, score_graded
 from thinkaloud.records import Task
 
-SPEC = Graded(copy=(0.8, 0.5), step=(0.9, 0.7), grounded=0.4, novelty=None, shorter=(1.0, 0.75))
+SPEC = Graded(copy=(0.8, 0.5), step=(0.9, 0.7), grounded=0.4, novelty=None, shorter=(1.0, 0.75), asks=False)
 
 
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:

@@ -37,5 +37,8 @@ requirement requirements instruction instructions response reward score marks ma
 write writes writing wrote read reads discuss discusses mention mentions
 """
 
+WRITING = frozenset(stem(word) for word in _WRITING.split())
+"""Stems of words about the writing itself."""
+
 VAGUE = frozenset(stem(word) for word in f"{_NOTHING_IN_PARTICULAR} {_JUDGEMENT} {_WRITING}".split())
 """Stems of all of them."""
