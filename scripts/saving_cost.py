@@ -80,14 +80,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run, health = create(Path(folder) / "run", "", {}), Health()
         recorder = Recorder(run, Display(io.StringIO()), [TensorBoard(run.path)])
-        saver = Saver(run.checkpoints, keep=2, before=recorder.settle)
+        saver = Saver(run.checkpoints, keep=2, before=recorder.flush_to_disk)
         blocked, whole, told = [], [], []
         for step in range(1, options.rounds + 1):
             row = {**ROW, "step": step}
             began = time.perf_counter()
             recorder.rollouts(step, groups)
             recorder.step(row)
-            for event in health.look(row):
+            for event in health.update(row):
                 recorder.event(event, health.raised)
             told.append(time.perf_counter() - began)
             began = time.perf_counter()

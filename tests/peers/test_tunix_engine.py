@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from thinkaloud.train.grpo import Grpo
 
 from thinkaloud import api
 from thinkaloud.config import Recipe, load_recipe, parse_recipe_text
@@ -28,7 +29,6 @@ from thinkaloud.records import Completion, Score, Status, Task
 from thinkaloud.session import session
 from thinkaloud.tracking.display import Display
 from thinkaloud.train.engine import check_engine
-from thinkaloud.train.grpo import Grpo
 
 pytest.importorskip("tunix", reason="google-tunix is not installed; make test-peers has it")
 

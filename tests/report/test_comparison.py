@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic_run import make_run
 
 from support.cli import Run
+from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
 from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, sentences, tables
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from synthetic_run import make_run
 
+from support.synthetic_run import make_run
 from thinkaloud.report.page import page, tight
 from thinkaloud.report.run_data import Run, load_run
 

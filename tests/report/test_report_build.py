@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic_run import make_run
 
+from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
 from thinkaloud.report import build_report
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_run import made_row
 
+from support.synthetic_run import made_row
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable, samples, statuses_of

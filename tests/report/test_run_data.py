@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from synthetic_run import make_run
 
+from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
 from thinkaloud.report.run_data import load_run, lookup, number
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_run import HOSTILE, make_run
 
+from support.synthetic_run import HOSTILE, make_run
 from thinkaloud.report.run_data import Run, load_run
 from thinkaloud.report.tables import Table
 from thinkaloud.report.writeup import cell, fence, markdown_table, writeup

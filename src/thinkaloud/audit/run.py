@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
-from thinkaloud.audit.with_model import check_time, sample_completions, time_steps
+from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
+from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench

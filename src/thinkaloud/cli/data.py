@@ -39,7 +39,7 @@ def data(
     from thinkaloud.data.build import build_pool
     from thinkaloud.data.summary import pool_summary, pool_tables
     from thinkaloud.prompt.from_recipe import open_contract
-    from thinkaloud.report.sampling import save_sampling_chart
+    from thinkaloud.report.mixture_chart import save_mixture_chart
 
     loaded = load_recipe(recipe, with_data_dir(overrides, data_dir))
     target = out or Path("pools") / loaded.name
@@ -48,7 +48,7 @@ def data(
         display.stage("data", total_steps=0)
         pool = build_pool(loaded, contract, target, progress=display.progress, note=display.note)
     summary = pool_summary(loaded, pool)
-    chart = save_sampling_chart(summary["mixture"], summary["exponent"], target / "sampling.png")
+    chart = save_mixture_chart(summary["mixture"], summary["exponent"], target / "sampling.png")
     if as_json:
         print_json({"pool": str(target), "chart": str(chart), **summary})
         return

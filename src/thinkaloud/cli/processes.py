@@ -77,7 +77,7 @@ def _join(
         process_id,
         settings,
         key=os.environ.get(team.KEY_VARIABLE, "").encode(),
-        say=lambda text: print(text, file=sys.stderr),
+        notify=lambda text: print(text, file=sys.stderr),
     )
     team.join(met)
     if team.alone():

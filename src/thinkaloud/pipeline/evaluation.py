@@ -66,7 +66,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         return
     finally:
         if context.planner:
-            context.planner.took("evaluation", session_clock() - began)
+            context.planner.record("evaluation", session_clock() - began)
     rates = summarize(context.run.evaluation, config.split, registry, **judge_facts(context.judge))["stages"][stage][
         "overall"
     ]

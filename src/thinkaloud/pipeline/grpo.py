@@ -118,7 +118,7 @@ class _GrpoStage:
             except _OutOfTime:
                 self._plan()  # which ends the stage here
                 continue
-            for event in self.health.look(row):
+            for event in self.health.update(row):
                 self.context.recorder.event(event, self.health.raised)
             if self.health.not_finite >= NOT_FINITE_LIMIT:
                 self._go_back()
@@ -187,7 +187,7 @@ class _GrpoStage:
 
     def _plan(self) -> None:
         """Adjust the number of steps to the deadline, if there is one."""
-        if self.context.planner and (plan := self.context.planner.look(self.done)):
+        if self.context.planner and (plan := self.context.planner.replan(self.done)):
             self.total = plan.total_steps
             self._fit_learning_rate()
             self.context.recorder.plan(plan)
@@ -211,7 +211,7 @@ class _GrpoStage:
         context.recorder.step(row)
         context.after_step()
         if context.planner:
-            context.planner.step_took(session_clock() - began)
+            context.planner.record_step(session_clock() - began)
             self._plan()
         if validated or self.done % checkpoint.every_steps == 0 or self.done == self.total:
             self._save()

@@ -54,11 +54,11 @@ class Stop:
 
     def __init__(
         self,
-        say: Callable[[str], None] = lambda text: None,
+        notify: Callable[[str], None] = lambda text: None,
         leave: Callable[[int], object] = os._exit,
         agree: Callable[[signal.Signals | None], signal.Signals | None] = lambda asked: asked,
     ) -> None:
-        self._say, self._leave, self._agree = say, leave, agree
+        self._notify, self._leave, self._agree = notify, leave, agree
         self.requested: signal.Signals | None = None
         self._interrupts = 0
         self._before: dict[signal.Signals, Any] = {}
@@ -70,7 +70,7 @@ class Stop:
         agreed = self._agree(self.requested)
         if agreed is not None and self.requested is None:
             self.requested = agreed
-            self._say(f"{agreed.name} came to another process: stopping where nothing is lost, then saving")
+            self._notify(f"{agreed.name} came to another process: stopping where nothing is lost, then saving")
         return agreed
 
     def check(self) -> None:
@@ -113,7 +113,7 @@ class Stop:
         if self.requested is None:
             self.requested = which
             again = "; Ctrl-C again stops at once" if which == signal.SIGINT else ""
-            self._say(f"{which.name}: stopping where nothing is lost, then saving{again}")
+            self._notify(f"{which.name}: stopping where nothing is lost, then saving{again}")
         elif self._interrupts > 1:
             if sys.stderr is not None and sys.stderr.isatty():
                 os.write(2, b"\x1b[?25h\n")  # a live panel hides the cursor

@@ -12,10 +12,10 @@ from typing import Any
 
 from thinkaloud.domains import in_order
 from thinkaloud.evaluate.summary import percent
-from thinkaloud.report.course import WINDOW_NOTE, samples_of, trained_domains, windows
 from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label, plain_text
+from thinkaloud.report.training import WINDOW_NOTE, samples_of, trained_domains, windows
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
 GRAY, ORANGE, BLUE = "#87919d", "#d55e00", "#0072b2"

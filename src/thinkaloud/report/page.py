@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from thinkaloud.report import charts, course
+from thinkaloud.report import charts, training
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
 from thinkaloud.report.run_data import Run
@@ -67,7 +67,7 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
         name=printable(run.name, 80),
         compliance=charts.compliance(run),
         matching_chart=charts.prompt_matching(run),
-        every_step=course.steps(run),
+        every_step=training.steps(run),
         curves=charts.training_curves(run),
         domain_curves=charts.domain_curves(run),
         mixture=charts.mixture(run),

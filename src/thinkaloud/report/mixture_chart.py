@@ -10,7 +10,7 @@ from thinkaloud.report.charts import BLUE, GRAY, GRID, INK, Chart
 from thinkaloud.report.figures import save_chart
 
 
-def save_sampling_chart(rows: Sequence[Mapping[str, Any]], exponent: float, path: Path) -> Path:
+def save_mixture_chart(rows: Sequence[Mapping[str, Any]], exponent: float, path: Path) -> Path:
     """Draw natural against sampled shares.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
-from thinkaloud.audit.judging import check_judge
+from thinkaloud.audit.judge_checks import check_judge
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.mixture import mixture_of_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from thinkaloud.audit.findings import Level
-from thinkaloud.audit.with_model import check_format, check_signal, check_time, check_truncation
+from thinkaloud.audit.model_checks import check_format, check_signal, check_time, check_truncation
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.report.outcome import about, changes, headline, judge, judge_said, reasons, results, statuses, title
+from thinkaloud.report.evaluation import about, changes, headline, judge, judge_note, reasons, results, statuses, title
 from thinkaloud.report.run_data import Run
 
 
@@ -138,5 +138,5 @@ def test_a_judge_s_marks_stand_apart_with_their_numbers() -> None:
         ("creative_writing", "-", "6.2 [5.0, 7.5], 8"),
         ("overall", "-", "6.2 [5.0, 7.5], 8"),
     )
-    assert judge_said(run) == "Judge: unknown. Not judged, though they keep the format: 1 (base), 2 (trained)."
+    assert judge_note(run) == "Judge: unknown. Not judged, though they keep the format: 1 (base), 2 (trained)."
     assert judge(run_of(base={"overall": rates(0.0), "domains": {"math": rates(0.5)}})) == ()

@@ -10,7 +10,6 @@ from thinkaloud.domains import in_order
 from thinkaloud.evaluate.paired import compare_stages, sentence
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
-from thinkaloud.report.course import windows
 from thinkaloud.report.run_data import Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import (
@@ -23,6 +22,7 @@ from thinkaloud.report.tables import (
     rate_text,
     reward_text,
 )
+from thinkaloud.report.training import windows
 
 
 def title(run: Run) -> str:
@@ -150,7 +150,7 @@ def judge(run: Run) -> tuple[Table, ...]:
     return tuple(tables) if domains else ()
 
 
-def judge_said(run: Run) -> str:
+def judge_note(run: Run) -> str:
     """Who judged, and how much of it was left undone."""
     name = printable(str(lookup(run.summary, "judge", "model") or "unknown"), 80)
     left = [(label(stage), number(rates, "overall", "judge", "not_judged")) for stage, rates in run.stages.items()]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Level
-from thinkaloud.audit.judging import check_judge, num_calls, tokens_a_call
+from thinkaloud.audit.judge_checks import check_judge, num_calls, tokens_a_call
+from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.data import Pool
 from thinkaloud.judge.rubric import messages

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from thinkaloud.report.course import cold_start, steps, training, training_by_domain, windows
 from thinkaloud.report.run_data import Run, number
+from thinkaloud.report.training import cold_start, steps, training, training_by_domain, windows
 
 
 def run_of(rows: list[dict[str, Any]], **more: Any) -> Run:
