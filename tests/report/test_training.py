@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from thinkaloud.report.run_data import Run, number
-from thinkaloud.report.training import cold_start, steps, training, training_by_domain, windows
+from thinkaloud.report.training import cold_start, first_and_last_by_domain, first_and_last_steps, steps, windows
 
 
 def run_of(rows: list[dict[str, Any]], **more: Any) -> Run:
@@ -28,17 +28,17 @@ def test_windows_by_hand() -> None:
 
 
 def test_training_puts_first_beside_last() -> None:
-    table = training(run_of([{"reward": 0.1 * k, "format_rate": 0.5, "accuracy": None} for k in range(10)]))
+    table = first_and_last_steps(run_of([{"reward": 0.1 * k, "format_rate": 0.5, "accuracy": None} for k in range(10)]))
     assert table is not None
     assert table.header == ("mean over steps", "first 5", "last 5", "change")
     assert table.rows == (("sampled reward", "0.2", "0.7", "+0.5"), ("format rate", "50 %", "50 %", "+0 points"))
-    assert training(run_of([{"reward": 0.1}])) is None
+    assert first_and_last_steps(run_of([{"reward": 0.1}])) is None
 
 
 def test_domains_count_the_steps_that_drew_them() -> None:
     rows: list[dict[str, Any]] = [{"domains": {"math": {"n": 8, "reward": r, "accuracy": r / 2}}} for r in (0.2, 0.6)]
     rows.insert(1, {"domains": {"summarization": {"n": 4, "reward": 0.5, "accuracy": None}}})
-    table = training_by_domain(run_of([*rows, {"domains": None}, {}]))
+    table = first_and_last_by_domain(run_of([*rows, {"domains": None}, {}]))
     assert table is not None
     assert "mean of the first 1 steps that drew the domain, to that of the last 1" in table.caption
     assert table.rows == (

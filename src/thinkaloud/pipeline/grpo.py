@@ -45,7 +45,7 @@ class _OutOfTime(Exception):
 
 
 class _GrpoStage:
-    """The stage while it runs.
+    """The state of the stage.
 
     Attributes:
         state: The training state; replaced whole by every step, by a resume and by a restart.

@@ -1,4 +1,4 @@
-"""Several runs beside each other: what differs in their recipes, and in their results."""
+"""Compares several runs: differences between their recipes, and between their results."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _MEASURES = ("format", "accuracy", "accuracy_given_format", "reward", "tokens")
 
 
 def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
-    """The runs by a name each: their folder's, with as much of its path as tells them apart.
+    """The runs by name: the folder's name, with as much of its path as needed to be unique.
 
     Raises:
-        UserError: Fewer than two, one of them twice, or no run directory.
+        UserError: Fewer than two runs, the same run twice, or not a run directory.
     """
     if len(paths) < 2:
-        raise UserError("expected two runs or more to compare, found one; name another run directory")
+        raise UserError("expected two or more runs, found one; name another run directory")
     full = [path.absolute().resolve() for path in paths]
     if len(set(full)) < len(full):
-        raise UserError("expected different runs, found one of them twice; name each once")
+        raise UserError("expected different runs, found the same run twice; name each once")
     depth = 1
     while len({path.parts[-depth:] for path in full}) < len(full):
         depth += 1
@@ -36,13 +36,13 @@ def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
 
 
 def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
-    """What differs, JSON-ready.
+    """The differences, JSON-ready.
 
     Returns:
-        `recipe`: {key: {run: value}} for every resolved key that is not the same everywhere; `results`: {run: {stage,
-        overall, domains, steps, seconds, missing}} of each run's last stage; `paired`: the first run against each other
-        one on the tasks that both answered (see `compare_stages`), with the runs' names as `before` and `after`;
-        `unpaired`: the others that answered none of its tasks.
+        `recipe`: {key: {run: value}} for every resolved key that differs; `results`: {run: {stage, overall, domains,
+        steps, seconds, missing}} of each run's last stage; `paired`: the first run against each other run on the tasks
+        that both answered (see `compare_stages`), with the runs' names as `before` and `after`; `unpaired`: the runs
+        that share no task with the first.
     """
     settings = {name: flat(run.resolved) for name, run in runs.items()}
     keys = list(dict.fromkeys(key for values in settings.values() for key in values))
@@ -62,20 +62,20 @@ def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
 
 
 def sentences(found: dict[str, Any]) -> tuple[str, ...]:
-    """What the tasks that two runs both answered show."""
+    """The paired tests in sentences."""
     first = printable(next(iter(found["results"])), 60)
     return (
         *(entry["sentence"] for entry in found["paired"]),
-        *(f"{printable(other, 60)} shares no answered task with {first}: rates only." for other in found["unpaired"]),
+        *(f"{printable(other, 60)} and {first} have no answered task in common." for other in found["unpaired"]),
     )
 
 
 def tables(found: dict[str, Any]) -> tuple[Table, ...]:
-    """The comparison as tables of texts: recipes, then one a measure."""
+    """The comparison as tables: recipes, an overview, then one per measure."""
     names = tuple(found["results"])
     shown = tuple(printable(name, 60) for name in names)
     recipe = Table(
-        caption="Where the recipes differ",
+        caption="Differences between the recipes",
         header=("field", *shown),
         rows=tuple((key, *(_value(values[name]) for name in names)) for key, values in found["recipe"].items()),
     )
@@ -89,7 +89,7 @@ def tables(found: dict[str, Any]) -> tuple[Table, ...]:
             lambda rates: mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True),
         ),
         "reward": ("Mean reward [95 % interval]", reward_text),
-        "tokens": ("Tokens a completion [95 % interval]", lambda r: mean_text(r, "mean_tokens", "tokens_interval")),
+        "tokens": ("Tokens per completion [95 % interval]", lambda r: mean_text(r, "mean_tokens", "tokens_interval")),
     }
     by_measure = []
     for measure in _MEASURES:

@@ -1,10 +1,11 @@
-"""What the evaluation found: rates by domain and stage, what changed, and why completions failed."""
+"""The results of the evaluation: rates by domain and stage, changes between stages, and reasons of failures."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from thinkaloud.domains import in_order
 from thinkaloud.evaluate.paired import compare_stages, sentence
@@ -26,94 +27,81 @@ from thinkaloud.report.training import windows
 
 
 def title(run: Run) -> str:
-    """The result in one line, or the run's name where there is none."""
+    """The result in one line, or the run's name if there is none."""
     found = _overall(run, "format_rate")
     if not found:
         return printable(run.name, 80)
     stage, rates = found[-1]
-    said = f"{percent(number(rates, 'format_rate'))} of held-out answers keep the format"
+    first, first_rates = found[0]
     if len(found) == 1:
-        return f"{said} ({stage} model)"
-    return f"{said}, {percent(number(found[0][1], 'format_rate'))} of the {found[0][0]} model's"
+        return f"Format rate on held-out tasks: {percent(number(rates, 'format_rate'))} ({stage} model)"
+    before, after = (percent(number(own, "format_rate")) for own in (first_rates, rates))
+    return f"Format rate on held-out tasks: {before} ({first}) to {after} ({stage})"
 
 
 def about(run: Run) -> str:
-    """What the run did, for a reader who has not seen one."""
+    """A short description of the run for new readers."""
     model = lookup(run.resolved, "model", "source")
     stages = (("supervised", run.cold_start), ("GRPO", run.grpo))
     done = " and ".join(f"{len(rows)} {name}" for name, rows in stages if rows)
     return (
-        f"{printable(str(model), 80) if model else 'A language model'} is taught"
+        f"{printable(str(model), 80) if model else 'A language model'} was trained"
         f"{f' in {done} steps' if done else ''} to write <reasoning>…</reasoning>, then <answer>…</answer>. "
-        "A text that is just that keeps the format; any other earns nothing."
+        "Only output in exactly this format earns reward."
     )
 
 
 def _overall(run: Run, key: str) -> list[tuple[str, object]]:
-    """The stages that have a rate over all domains, by the name that is shown."""
+    """The overall rates of the stages that have a value for `key`, with the stages' labels."""
     found = [(label(name), stage["overall"]) for name, stage in run.stages.items()]
     return [(name, overall) for name, overall in found if number(overall, key) is not None]
 
 
 def headline(run: Run) -> tuple[str, ...]:
-    """What came out, in at most four sentences."""
+    """The main results, in at most four sentences."""
     sentences = []
     rates = _overall(run, "format_rate")
     if rates:
         parts = ", ".join(f"{name} {rate_text(overall, 'format')}" for name, overall in rates)
         split = run.summary.get("split", "unknown")
         sentences.append(
-            f"Format kept on {count_text(rates[-1][1])} held-out tasks ({split} split, [95 % interval]): {parts}."
+            f"Format rate on {count_text(rates[-1][1])} held-out tasks ({split} split, [95 % interval]): {parts}."
         )
         exact = [(name, overall) for name, overall in rates if number(overall, "accuracy") is not None]
         if exact:
             parts = ", ".join(f"{name} {rate_text(overall, 'accuracy')}" for name, overall in exact)
-            sentences.append(f"Right answers in the verifiable domains: {parts}.")
+            sentences.append(f"Accuracy in the verifiable domains: {parts}.")
     else:
         sentences.append("No evaluation was found in this run directory.")
     change = windows(run.grpo, lambda row: number(row, "reward"))
     if change is not None:
         first, last, k = change
         verb = "rose" if last > first else "fell"
-        course = f"{verb} from {first:.3f} (first {k}) to {last:.3f} (last {k})"
+        trend = f"{verb} from {first:.3f} (first {k}) to {last:.3f} (last {k})"
         if f"{first:.3f}" == f"{last:.3f}":
-            course = f"stayed at {first:.3f} (first {k}, last {k})"
-        sentences.append(f"Over {len(run.grpo)} GRPO steps the mean sampled reward {course}.")
+            trend = f"stayed at {first:.3f} (first {k}, last {k})"
+        sentences.append(f"Over {len(run.grpo)} GRPO steps the mean sampled reward {trend}.")
     else:
         sentences.append("Fewer than two GRPO steps were recorded.")
-    asked = number(run.resolved, "grpo", "max_steps")
-    if asked is not None and len(run.grpo) < asked:
-        sentences.append(f"Of the {asked:.0f} GRPO steps that the recipe asks for, {len(run.grpo)} are recorded.")
+    limit = number(run.resolved, "grpo", "max_steps")
+    if limit is not None and len(run.grpo) < limit:
+        sentences.append(f"{len(run.grpo)} of the recipe's {limit:.0f} GRPO steps are recorded.")
     return tuple(sentences)
 
 
 def results(run: Run) -> tuple[Table, ...]:
-    """Format rate, accuracy, mean reward, and cut completions: domain x stage."""
+    """Format rate, accuracy, mean reward and counts: domain x stage."""
     if not run.stages:
         return ()
-    domains = in_order({name for stage in run.stages.values() for name in stage["domains"]})
-    header = ("domain", *map(label, run.stages))
-
-    def table(caption: str, show: Callable[[object], str]) -> Table:
-        rows = [
-            (
-                name,
-                *(
-                    show(stage["overall"] if name == "overall" else stage["domains"].get(name))
-                    for stage in run.stages.values()
-                ),
-            )
-            for name in [*domains, "overall"]
-        ]
-        return Table(caption=caption, header=header, rows=tuple(rows), bold_last=True)
-
     return (
-        table("Format rate [95 % interval, Wilson]", lambda rates: rate_text(rates, "format")),
-        table("Accuracy [95 % interval, Wilson]; graded domains have none", lambda rates: rate_text(rates, "accuracy")),
-        table("Accuracy of the completions that keep the format [95 % interval, Wilson]", given_format_text),
-        table("Mean reward [95 % interval, bootstrap]", reward_text),
+        _by_domain(run, "Format rate [95 % interval, Wilson]", lambda rates: rate_text(rates, "format")),
+        _by_domain(
+            run, "Accuracy, verifiable domains [95 % interval, Wilson]", lambda rates: rate_text(rates, "accuracy")
+        ),
+        _by_domain(run, "Accuracy given format [95 % interval, Wilson]", given_format_text),
+        _by_domain(run, "Mean reward [95 % interval, bootstrap]", reward_text),
         Table(
-            caption="Format rate, all domains, by what the format says of text outside the tags",
+            caption="Format rate of all domains, by the rule for text outside the tags",
             header=("text outside the tags", *map(label, run.stages)),
             rows=tuple(
                 (
@@ -123,70 +111,66 @@ def results(run: Run) -> tuple[Table, ...]:
                 for rule, name in (("reject", "rejected"), ("allow", "allowed"))
             ),
         ),
-        table("Completions scored (+ those that could not be)", count_text),
+        _by_domain(run, "Completions scored (+ masked)", count_text),
     )
+
+
+def _by_domain(run: Run, caption: str, show: Callable[[object], str], domains: Iterable[str] | None = None) -> Table:
+    """One row per domain and one for all, one column per stage.
+
+    Args:
+        show: The text of a cell, from the rates of a domain; None if there are none.
+        domains: The domains to show; all if None.
+    """
+    stages = run.stages.values()
+    names = in_order({name for stage in stages for name in stage["domains"]} if domains is None else set(domains))
+    rows = [(name, *(show(stage["domains"].get(name)) for stage in stages)) for name in names]
+    rows.append(("overall", *(show(stage["overall"]) for stage in stages)))
+    return Table(caption=caption, header=("domain", *map(label, run.stages)), rows=tuple(rows), bold_last=True)
 
 
 def judge(run: Run) -> tuple[Table, ...]:
-    """A judge's marks: domain x stage; empty where none was asked."""
-    domains = in_order(
-        {name for stage in run.stages.values() for name, rates in stage["domains"].items() if lookup(rates, "judge")}
-    )
-    header = ("domain", *map(label, run.stages))
-    tables = []
-    for part in ("overall", "answer", "reasoning"):
-        rows = [
-            (
-                name,
-                *(
-                    marks_text(stage["overall"] if name == "overall" else stage["domains"].get(name), part)
-                    for stage in run.stages.values()
-                ),
-            )
-            for name in [*domains, "overall"]
-        ]
-        caption = f"Judge, {part}: mean mark from 1 to 10 [95 % interval], and of how many completions"
-        tables.append(Table(caption=caption, header=header, rows=tuple(rows), bold_last=True))
+    """A judge's marks: domain x stage; empty if there was no judge."""
+    domains = {
+        name for stage in run.stages.values() for name, rates in stage["domains"].items() if lookup(rates, "judge")
+    }
+    tables = [
+        _by_domain(
+            run,
+            f"Judge, {part}: mean mark from 1 to 10 [95 % interval], number of completions",
+            partial(marks_text, part=part),
+            domains,
+        )
+        for part in ("overall", "answer", "reasoning")
+    ]
     return tuple(tables) if domains else ()
 
 
 def judge_note(run: Run) -> str:
-    """Who judged, and how much of it was left undone."""
+    """The name of the judge, and the number of completions without marks."""
     name = printable(str(lookup(run.summary, "judge", "model") or "unknown"), 80)
     left = [(label(stage), number(rates, "overall", "judge", "not_judged")) for stage, rates in run.stages.items()]
-    undone = ", ".join(f"{count:.0f} ({stage})" for stage, count in left if count)
-    return f"Judge: {name}." + (f" Not judged, though they keep the format: {undone}." if undone else "")
+    missing = ", ".join(f"{count:.0f} ({stage})" for stage, count in left if count)
+    return f"Judge: {name}." + (f" Valid format but no marks: {missing}." if missing else "")
 
 
 def lengths(run: Run) -> tuple[Table, ...]:
-    """How long completions are, and how many were cut: domain x stage."""
-    domains = in_order({name for stage in run.stages.values() for name in stage["domains"]})
+    """Lengths of completions and the share of truncated ones: domain x stage."""
     measures = (
-        ("Completions cut at the token limit [95 % interval, Wilson]", "truncated_rate", "truncated_interval", True),
-        ("Tokens a completion [95 % interval, bootstrap]", "mean_tokens", "tokens_interval", False),
+        ("Truncated completions [95 % interval, Wilson]", "truncated_rate", "truncated_interval", True),
+        ("Tokens per completion [95 % interval, bootstrap]", "mean_tokens", "tokens_interval", False),
         ("Words of the reasoning [95 % interval, bootstrap]", "reasoning_words", "reasoning_words_interval", False),
         ("Words of the answer [95 % interval, bootstrap]", "answer_words", "answer_words_interval", False),
     )
-    tables = []
-    for caption, mean, bounds, rate in measures:
-        rows = [
-            (
-                name,
-                *(
-                    mean_text(stage["overall"] if name == "overall" else stage["domains"].get(name), mean, bounds, rate)
-                    for stage in run.stages.values()
-                ),
-            )
-            for name in [*domains, "overall"]
-        ]
-        if any(cell != "-" for row in rows for cell in row[1:]):
-            header = ("domain", *map(label, run.stages))
-            tables.append(Table(caption=caption, header=header, rows=tuple(rows), bold_last=True))
-    return tuple(tables)
+    tables = [
+        _by_domain(run, caption, partial(mean_text, key=mean, bounds=bounds, rate=rate))
+        for caption, mean, bounds, rate in measures
+    ]
+    return tuple(table for table in tables if any(cell != "-" for row in table.rows for cell in row[1:]))
 
 
 def changes(run: Run) -> tuple[str, ...]:
-    """What the pairs of stages show on the same tasks, in sentences; counted from the rows where no summary has it."""
+    """Paired comparisons of the stages, in sentences; computed from the rows if the summary has none."""
     found = run.summary.get("comparisons")
     if not isinstance(found, list):
         names = list(run.rows)
@@ -207,23 +191,23 @@ def changes(run: Run) -> tuple[str, ...]:
 
 
 def limits(run: Run) -> tuple[str, ...]:
-    """What the numbers do not say."""
-    said = ["One run with one seed: the intervals cover the choice of tasks, not a second training."]
+    """The limits of the results, in sentences."""
+    sentences = ["One run with one seed: the intervals cover the choice of tasks, not a second training."]
     if run.stages:
-        others = "" if run.contracts.get("variants") else ", nor were other prompts and other white space"
-        said += [
-            "The intervals say how far the held-out tasks carry: read them, not the rates alone.",
-            f"The evaluation decoded greedily; sampling was not evaluated here{others}.",
+        others = "" if run.contracts.get("variants") else ", and neither were other prompts or other white space"
+        sentences += [
+            "The number of held-out tasks is limited: compare intervals, not only rates.",
+            f"Decoding was greedy; sampling was not evaluated{others}.",
             "p-values are not corrected for the number of comparisons.",
         ]
     return (
-        *said,
-        "Graded domains are scored by form (length, diversity, relevance), which is no judgement of quality.",
+        *sentences,
+        "Heuristic domains are scored by form (length, diversity, relevance), not by quality.",
     )
 
 
 def statuses(run: Run) -> Table | None:
-    """What became of the evaluated completions: status x stage."""
+    """The evaluated completions by status: status x stage."""
     counts = {name: _counts(stage, "statuses") for name, stage in run.stages.items()}
     rows = _count_rows(counts, [status.value for status in Status])
     header = ("status", *map(label, counts))
@@ -231,16 +215,16 @@ def statuses(run: Run) -> Table | None:
 
 
 def reasons(run: Run) -> Table | None:
-    """Why the format failed: the first rule that was broken x stage."""
+    """Invalid formats: first broken rule x stage."""
     counts = {name: _counts(stage, "reasons") for name, stage in run.stages.items()}
     total = sum(counts.values(), Counter())
     rows = _count_rows(counts, [name for name, _ in total.most_common()])
     header = ("first broken rule", *map(label, counts))
-    return Table(caption="Why the format failed", header=header, rows=rows) if rows else None
+    return Table(caption="Invalid formats by rule", header=header, rows=rows) if rows else None
 
 
 def reasons_by_domain(run: Run) -> Table | None:
-    """Why the format failed in the last stage: the first rule that was broken x domain."""
+    """Invalid formats of the last stage: first broken rule x domain."""
     if not run.stages:
         return None
     last, stage = list(run.stages.items())[-1]
@@ -251,7 +235,7 @@ def reasons_by_domain(run: Run) -> Table | None:
         (name.replace("_", " "), *(str(found[name]) for found in counts.values())) for name, _ in total.most_common()
     )
     header = ("first broken rule", *(name.replace("_", " ") for name in counts))
-    caption = f"Why the format failed, by domain ({label(last)})"
+    caption = f"Invalid formats by rule and domain ({label(last)})"
     return Table(caption=caption, header=header, rows=rows) if rows else None
 
 

@@ -1,4 +1,4 @@
-"""What the page and the write-up both tell of a run, by the names that their templates use."""
+"""The variables of the templates of both the page and the write-up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from thinkaloud.report.samples import printable
 
 
 def sections(run: Run) -> dict[str, Any]:
-    """Tables and sentences; what a run does not have is None or empty."""
+    """Tables and sentences of a run; missing ones are None or empty."""
     return {
         "run": run,
         "title": evaluation.title(run),
@@ -30,8 +30,8 @@ def sections(run: Run) -> dict[str, Any]:
         "sandbox": run_details.sandbox(run),
         "statuses": evaluation.statuses(run),
         "reasons": evaluation.reasons(run),
-        "training": training.training(run),
-        "by_domain": training.training_by_domain(run),
+        "training": training.first_and_last_steps(run),
+        "by_domain": training.first_and_last_by_domain(run),
         "cold_start": training.cold_start(run),
         "settings": run_details.settings(run),
         "machine": run_details.machine(run),

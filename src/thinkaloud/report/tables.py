@@ -1,4 +1,4 @@
-"""A table of texts, and how numbers read in it: `-` where the files hold no such number."""
+"""Tables of texts, and the formats of numbers in them; a missing number is `-`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thinkaloud.report.run_data import lookup, number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of texts; the first column names the row."""
+    """A table of texts; the first column is the name of the row."""
 
     caption: str
     header: tuple[str, ...]
@@ -21,18 +21,18 @@ class Table:
 
 
 def label(stage: str) -> str:
-    """A stage's name as shown."""
+    """The displayed name of a stage."""
     return STAGE_LABELS.get(stage, stage)
 
 
 def rate_text(rates: object, name: str) -> str:
-    """`97 % [90, 99]` of format or accuracy."""
+    """Format rate or accuracy with its interval: `97 % [90, 99]`."""
     rate = number(rates, "accuracy" if name == "accuracy" else f"{name}_rate")
     return "-" if rate is None else f"{percent(rate)} {percent_range(interval(rates, f'{name}_interval'))}".strip()
 
 
 def given_format_text(rates: object) -> str:
-    """Accuracy of the completions that keep the format."""
+    """Accuracy given format, with its interval."""
     return mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True)
 
 
@@ -54,7 +54,7 @@ def reward_text(rates: object) -> str:
 
 
 def marks_text(rates: object, part: str) -> str:
-    """`6.2 [5.1, 7.3], 20`: a judge's mean mark, its interval, and of how many completions."""
+    """A judge's mean mark, its interval and the number of completions: `6.2 [5.1, 7.3], 20`."""
     mean, bounds = number(rates, "judge", part), interval(lookup(rates, "judge"), f"{part}_interval")
     if mean is None:
         return "-"

@@ -2,8 +2,8 @@
 
 Two modules of Tunix are replaced by subclasses:
 
-- Llama's attention: Tunix 0.1.7 calls `apply_rope` without the configuration's `rope_theta`, so the rotary base is always
-  1,000,000. The subclass runs the same `block` with an `apply_rope` that has the right base bound.
+- Llama's attention: Tunix 0.1.7 calls `apply_rope` without the configuration's `rope_theta`, so the rotary base is
+  always 1,000,000. The subclass runs the same `block` with an `apply_rope` that has the right base bound.
 - Gemma's attention: Tunix has a fixed pattern of five sliding layers and a global one, which not every checkpoint has;
   and its `kv_einsum` shares the adapter's A between keys and values, while our adapters have one for each.
 """
