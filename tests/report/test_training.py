@@ -40,7 +40,7 @@ def test_domains_count_the_steps_that_drew_them() -> None:
     rows.insert(1, {"domains": {"summarization": {"n": 4, "reward": 0.5, "accuracy": None}}})
     table = first_and_last_by_domain(run_of([*rows, {"domains": None}, {}]))
     assert table is not None
-    assert "mean of the first 1 steps that drew the domain, to that of the last 1" in table.caption
+    assert "first 1 and of the last 1 steps" in table.caption
     assert table.rows == (
         ("math", "16", "0.2 to 0.6", "-", "10 % to 30 %"),
         ("summarization", "4", "-", "-", "-"),
@@ -63,7 +63,8 @@ def test_the_cold_start_in_words() -> None:
     assert "2 supervised steps" in sentences[0]
     assert "loss 2.000 at the first and 1.000 at the last" in sentences[0]
     assert "allows 40 steps" in sentences[1]
-    assert sentences[2] == "The last probe, after step 2, found 71 %."
+    assert "after step 2" in sentences[2]
+    assert "71 %" in sentences[2]
     assert probes is not None
     assert probes.rows == (("2", "71 %"),)
 
