@@ -23,15 +23,15 @@ from thinkaloud.cli.app import (
 @app.command()
 def data(
     recipe: RecipePath,
-    out: Annotated[Path | None, typer.Option(help="The pool's folder; pools/NAME when absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The pool's folder; default: pools/NAME.")] = None,
     data_dir: DataDir = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the task pool of a recipe, and print how many rows were kept, or dropped and why.
+    """Build the task pool of a recipe, and print how many rows were kept and dropped, with reasons.
 
     Sources: starter (in the package), gsm8k, mbpp, sciq, ARC-Easy, ARC-Challenge, strategyqa, writingprompts, dolly15k,
-    longform, no_robots, xsum, cnn_dailymail, and any file with a question and an answer in each row.
+    longform, no_robots, xsum, cnn_dailymail, and any file with a question and an answer per row.
 
     Example: thinkaloud data recipes/smollm2-135m.toml --data-dir data --out pools/all
     """
