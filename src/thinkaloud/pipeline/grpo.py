@@ -166,7 +166,9 @@ class _GrpoStage:
             raise UserError(f"{why}{after}; lower grpo.learning_rate or grpo.max_grad_norm and start again with --out")
         context.saver.wait()
         good = [s.step for s in list_saved(directory) if s.stage == "grpo" and s.step < self.health.last_good]
-        forget_after(directory, "grpo", good[-1] if good else 0)  # on the primary process; `_resume` tells the others
+        forget_after(
+            directory, "grpo", good[-1] if good else 0
+        )  # only in the primary process; `_resume` then agrees with the others
         fresh = self.trainer.start(jax.tree.map(jnp.copy, self.trainer.reference))
         self.state = replace(fresh, horizon=Horizon(self.total * self.trainer.updates_per_step))
         self.best = None
@@ -246,7 +248,7 @@ class _GrpoStage:
             return bool(context.saver.unsaved) and session_clock() - began < DISK_PATIENCE_SECONDS
 
         if from_first(missing):
-            context.display.note("retrying the last checkpoint until the disk accepts it; Ctrl-C gives up")
+            context.display.note("retrying the last checkpoint until the disk accepts it; Ctrl-C stops")
         while from_first(missing):
             context.after_step()
             if context.planner and context.planner.must_drop_step():

@@ -45,7 +45,7 @@ from thinkaloud.train.engine import check_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What `thinkaloud train` was asked for.
+    """The options of `thinkaloud train`.
 
     Attributes:
         recipe_text: The recipe as the user wrote it, kept in the run directory.
@@ -251,7 +251,7 @@ def _warn(findings: Sequence[Finding], display: Display) -> None:
     """Show the warnings of the pre-flight checks.
 
     Raises:
-        UserError: A check says that the run would learn nothing.
+        UserError: A check finds that the run would fail.
     """
     for finding in findings:
         if finding.level is Level.STOP:
