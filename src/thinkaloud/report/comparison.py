@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.config.flat import flat
-from thinkaloud.domains import in_order
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.report.run_data import Run, load_run, lookup, number
 from thinkaloud.report.samples import printable
-from thinkaloud.report.tables import Table, count_text, label, mean_text, rate_text, reward_text, seconds_text
+from thinkaloud.report.tables import (
+    Table,
+    by_domain,
+    count_text,
+    given_format_text,
+    has_values,
+    label,
+    mean_text,
+    rate_text,
+    reward_text,
+    seconds_text,
+)
 
-_MEASURES = ("format", "accuracy", "accuracy_given_format", "reward", "tokens")
+_MEASURES: tuple[tuple[str, Callable[[object], str]], ...] = (
+    ("Format rate", partial(rate_text, name="format")),
+    ("Accuracy", partial(rate_text, name="accuracy")),
+    ("Accuracy given format", given_format_text),
+    ("Mean reward", reward_text),
+    ("Tokens per completion", partial(mean_text, key="mean_tokens", bounds="tokens_interval")),
+)
 
 
 def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
@@ -80,24 +97,8 @@ def tables(found: dict[str, Any]) -> tuple[Table, ...]:
         rows=tuple((key, *(_value(values[name]) for name in names)) for key, values in found["recipe"].items()),
     )
     results = found["results"]
-    domains = in_order({domain for result in results.values() for domain in result["domains"]})
-    texts: dict[str, tuple[str, Callable[[object], str]]] = {
-        "format": ("Format rate [95 % interval]", lambda rates: rate_text(rates, "format")),
-        "accuracy": ("Accuracy [95 % interval]", lambda rates: rate_text(rates, "accuracy")),
-        "accuracy_given_format": (
-            "Accuracy given format [95 % interval]",
-            lambda rates: mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True),
-        ),
-        "reward": ("Mean reward [95 % interval]", reward_text),
-        "tokens": ("Tokens per completion [95 % interval]", lambda r: mean_text(r, "mean_tokens", "tokens_interval")),
-    }
-    by_measure = []
-    for measure in _MEASURES:
-        caption, show = texts[measure]
-        rows = [(domain, *(show(results[name]["domains"].get(domain)) for name in names)) for domain in domains]
-        rows.append(("overall", *(show(results[name]["overall"]) for name in names)))
-        if any(cell != "-" for row in rows for cell in row[1:]):
-            by_measure.append(Table(caption=caption, header=("domain", *shown), rows=tuple(rows), bold_last=True))
+    columns = dict(zip(shown, results.values(), strict=True))
+    by_measure = [by_domain(columns, f"{caption} [95 % interval]", show) for caption, show in _MEASURES]
     missing = [[printable(line, 120) for line in results[name]["missing"]] for name in names]
     about = Table(
         caption="What was evaluated",
@@ -111,7 +112,7 @@ def tables(found: dict[str, Any]) -> tuple[Table, ...]:
             *((("incomplete", *("; ".join(lines) or "-" for lines in missing)),) if any(missing) else ()),
         ),
     )
-    return (*((recipe,) if recipe.rows else ()), about, *by_measure)
+    return (*((recipe,) if recipe.rows else ()), about, *filter(has_values, by_measure))
 
 
 def _result(run: Run) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
-from thinkaloud.domains import in_order
 from thinkaloud.evaluate.paired import compare_stages, sentence
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
@@ -15,8 +15,10 @@ from thinkaloud.report.run_data import Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import (
     Table,
+    by_domain,
     count_text,
     given_format_text,
+    has_values,
     label,
     marks_text,
     mean_text,
@@ -53,8 +55,8 @@ def about(run: Run) -> str:
 
 def _overall(run: Run, key: str) -> list[tuple[str, object]]:
     """The overall rates of the stages that have a value for `key`, with the stages' labels."""
-    found = [(label(name), stage["overall"]) for name, stage in run.stages.items()]
-    return [(name, overall) for name, overall in found if number(overall, key) is not None]
+    found = {name: stage["overall"] for name, stage in _labelled(run).items()}
+    return [(name, overall) for name, overall in found.items() if number(overall, key) is not None]
 
 
 def headline(run: Run) -> tuple[str, ...]:
@@ -93,16 +95,15 @@ def results(run: Run) -> tuple[Table, ...]:
     """Format rate, accuracy, mean reward and counts: domain x stage."""
     if not run.stages:
         return ()
+    stages = _labelled(run)
     return (
-        _by_domain(run, "Format rate [95 % interval, Wilson]", lambda rates: rate_text(rates, "format")),
-        _by_domain(
-            run, "Accuracy, verifiable domains [95 % interval, Wilson]", lambda rates: rate_text(rates, "accuracy")
-        ),
-        _by_domain(run, "Accuracy given format [95 % interval, Wilson]", given_format_text),
-        _by_domain(run, "Mean reward [95 % interval, bootstrap]", reward_text),
+        by_domain(stages, "Format rate [95 % interval, Wilson]", partial(rate_text, name="format")),
+        by_domain(stages, "Accuracy, verifiable domains [95 % interval, Wilson]", partial(rate_text, name="accuracy")),
+        by_domain(stages, "Accuracy given format [95 % interval, Wilson]", given_format_text),
+        by_domain(stages, "Mean reward [95 % interval, bootstrap]", reward_text),
         Table(
             caption="Format rate of all domains, by the rule for text outside the tags",
-            header=("text outside the tags", *map(label, run.stages)),
+            header=("text outside the tags", *stages),
             rows=tuple(
                 (
                     name,
@@ -111,22 +112,13 @@ def results(run: Run) -> tuple[Table, ...]:
                 for rule, name in (("reject", "rejected"), ("allow", "allowed"))
             ),
         ),
-        _by_domain(run, "Completions scored (+ masked)", count_text),
+        by_domain(stages, "Completions scored (+ masked)", count_text),
     )
 
 
-def _by_domain(run: Run, caption: str, show: Callable[[object], str], domains: Iterable[str] | None = None) -> Table:
-    """One row per domain and one for all, one column per stage.
-
-    Args:
-        show: The text of a cell, from the rates of a domain; None if there are none.
-        domains: The domains to show; all if None.
-    """
-    stages = run.stages.values()
-    names = in_order({name for stage in stages for name in stage["domains"]} if domains is None else set(domains))
-    rows = [(name, *(show(stage["domains"].get(name)) for stage in stages)) for name in names]
-    rows.append(("overall", *(show(stage["overall"]) for stage in stages)))
-    return Table(caption=caption, header=("domain", *map(label, run.stages)), rows=tuple(rows), bold_last=True)
+def _labelled(run: Run) -> dict[str, dict[str, Any]]:
+    """The evaluated stages by their displayed names."""
+    return {label(name): stage for name, stage in run.stages.items()}
 
 
 def judge(run: Run) -> tuple[Table, ...]:
@@ -135,8 +127,8 @@ def judge(run: Run) -> tuple[Table, ...]:
         name for stage in run.stages.values() for name, rates in stage["domains"].items() if lookup(rates, "judge")
     }
     tables = [
-        _by_domain(
-            run,
+        by_domain(
+            _labelled(run),
             f"Judge, {part}: mean mark from 1 to 10 [95 % interval], number of completions",
             partial(marks_text, part=part),
             domains,
@@ -163,10 +155,10 @@ def lengths(run: Run) -> tuple[Table, ...]:
         ("Words of the answer [95 % interval, bootstrap]", "answer_words", "answer_words_interval", False),
     )
     tables = [
-        _by_domain(run, caption, partial(mean_text, key=mean, bounds=bounds, rate=rate))
+        by_domain(_labelled(run), caption, partial(mean_text, key=mean, bounds=bounds, rate=rate))
         for caption, mean, bounds, rate in measures
     ]
-    return tuple(table for table in tables if any(cell != "-" for row in table.rows for cell in row[1:]))
+    return tuple(filter(has_values, tables))
 
 
 def changes(run: Run) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from thinkaloud.domains import in_order
 from thinkaloud.durations import duration
 from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent, percent_range
@@ -18,6 +21,31 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     bold_last: bool = False
+
+
+def by_domain(
+    columns: Mapping[str, Mapping[str, Any]],
+    caption: str,
+    show: Callable[[object], str],
+    domains: Iterable[str] | None = None,
+) -> Table:
+    """One row per domain and one for all domains; one column per stage or run.
+
+    Args:
+        columns: For each heading, an object with `overall` and `domains`.
+        show: The text of a cell, from the rates of a domain; None if there are none.
+        domains: The domains to show; all if None.
+    """
+    results = columns.values()
+    names = in_order({name for result in results for name in result["domains"]} if domains is None else set(domains))
+    rows = [(name, *(show(result["domains"].get(name)) for result in results)) for name in names]
+    rows.append(("overall", *(show(result["overall"]) for result in results)))
+    return Table(caption=caption, header=("domain", *columns), rows=tuple(rows), bold_last=True)
+
+
+def has_values(table: Table) -> bool:
+    """Whether any cell has a value."""
+    return any(cell != "-" for row in table.rows for cell in row[1:])
 
 
 def label(stage: str) -> str:
