@@ -1,27 +1,27 @@
-# Set-up and daily commands; `make` alone lists them. `make demo` and `make test` each work as the first command on a
-# machine with Python 3.11 or newer, make and a package registry. Everything is installed into .venv, once.
+# Set-up and daily commands; `make` lists them. `make demo` and `make test` each work as the first command on a machine
+# with Python 3.11 or newer, make and a package registry. Everything is installed into .venv, once.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 QUIETLY := --quiet --quiet --disable-pip-version-check --no-input
 INSTALL := $(BIN)/python -m pip install $(QUIETLY)
-LLAMA_CPP := 3.22.1# of node-llama-cpp, whose packages carry llama.cpp built
+LLAMA_CPP := 3.22.1# version of node-llama-cpp, whose packages contain llama.cpp binaries
 PLATFORM = ({linux: "linux-", darwin: "mac-"})[process.platform] + process.arch + (process.platform == "darwin" \
     && process.arch == "arm64" ? "-metal" : "")
 PYTHON ?=
 ARGS ?=
 
-# A virtual environment holds absolute paths: it is sound where it was made, while its interpreter is still there.
-SOUND := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
+# A virtual environment contains absolute paths: it is usable only where it was created, while its interpreter exists.
+USABLE := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test browser peers test-peers check bench clean
 
-help: ## list these commands
+help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
 
-setup: $(VENV)/.dev ## make .venv with the pinned requirements, tests and checks included (PYTHON=python3.12 chooses)
+setup: $(VENV)/.dev ## create .venv with the pinned requirements and development tools (PYTHON=python3.12 selects Python)
 	@echo "ready: . $(BIN)/activate"
 
 demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prints the run directory and the results
@@ -30,47 +30,47 @@ demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prin
 test: $(VENV)/.dev ## run all tests (ARGS="-k loss" for some of them)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-browser: ## as root with apt-get: install Chromium for the tests in a browser, which are skipped without it
+browser: ## as root with apt-get: install Chromium; without it the browser tests are skipped
 	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "installing Chromium for the tests in a browser; once, half a minute" >&2; \
+	    echo "installing Chromium for the browser tests (once, half a minute)" >&2; \
 	    export DEBIAN_FRONTEND=noninteractive; \
 	    { timeout 60 apt-get update && timeout 120 apt-get install --yes --no-install-recommends chromium; } </dev/null >/dev/null 2>&1; \
 	fi; \
-	command -v chromium >/dev/null || echo "no Chromium: the tests in a browser will be skipped" >&2
+	command -v chromium >/dev/null || echo "no Chromium: the browser tests will be skipped" >&2
 
-peers: $(PEERS)/.ready ## install other programs (torch, TRL, Tunix, with npm llama.cpp) into .venv-peers, for `thinkaloud bench`
+peers: $(PEERS)/.ready ## install torch, TRL, Tunix and (with npm) llama.cpp into .venv-peers, for `thinkaloud bench`
 	@echo "ready: thinkaloud bench recipes/bench.toml --peer trl --peer tunix"
 
-test-peers: $(PEERS)/.ready ## run the tests that need other programs (ARGS="-k trl" for some of them)
+test-peers: $(PEERS)/.ready ## run the tests that need these programs (ARGS="-k trl" for some of them)
 	@$(PEERS)/bin/python -m pytest tests/peers $(ARGS)
 
-check: $(VENV)/.dev ## lint, formatting, spelling and types (strict)
+check: $(VENV)/.dev ## check lint, format, spelling and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/.runtime ## measure the sandbox beside plain subprocesses
+bench: $(VENV)/.runtime ## measure the sandbox and plain subprocesses
 	@$(BIN)/thinkaloud bench sandbox $(ARGS)
 
-clean: ## remove build products and caches; runs/ and .venv stay
+clean: ## remove build products and caches, but not runs/ and .venv
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: $(VENV)/.place requirements.txt pyproject.toml
-	@echo "installing the pinned requirements into $(VENV); once, a minute or two" >&2
+	@echo "installing the pinned requirements into $(VENV) (once, one or two minutes)" >&2
 	@$(INSTALL) --requirement requirements.txt </dev/null
 	@$(INSTALL) --no-deps --no-build-isolation --editable . </dev/null
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
-	@echo "installing the tools for tests and checks into $(VENV); once" >&2
+	@echo "installing the development tools into $(VENV) (once)" >&2
 	@$(INSTALL) --requirement requirements-dev.txt </dev/null
 	@touch $@
 
 $(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime
-	@echo "installing the peers into $(PEERS); once, several minutes and 2 GB" >&2
+	@echo "installing the peers into $(PEERS) (once, several minutes, 2 GB)" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(PEERS)
 	@$(BIN)/python -m pip --python $(PEERS) install $(QUIETLY) --requirement requirements-peers.txt </dev/null
 	@$(BIN)/python -m pip --python $(PEERS) install $(QUIETLY) --no-deps --no-build-isolation --editable . </dev/null
@@ -83,13 +83,13 @@ $(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime
 	fi
 	@touch $@
 
-ifneq ($(SOUND),yes)
+ifneq ($(USABLE),yes)
 .PHONY: $(VENV)/.place
 endif
 $(VENV)/.place:
 	@set -e; \
 	if [ ! -e $@ ] && $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    echo "using the $(VENV) that is there" >&2; pwd -P > $@; exit 0; \
+	    echo "using the existing $(VENV)" >&2; pwd -P > $@; exit 0; \
 	fi; \
 	for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11) ""; do \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
@@ -97,10 +97,10 @@ $(VENV)/.place:
 	if [ -z "$$python" ]; then \
 	    found=$$($(if $(PYTHON),"$(PYTHON)",python3) --version 2>&1) || found="none"; \
 	    echo "expected Python 3.11 or newer, found $$found;" \
-	        "install one, or name one: make setup PYTHON=/path/to/python3.12" >&2; \
+	        "install it, or run make setup PYTHON=/path/to/python3.12" >&2; \
 	    exit 1; \
 	fi; \
-	echo "making $(VENV) with $$("$$python" --version)" >&2; \
+	echo "creating $(VENV) with $$("$$python" --version)" >&2; \
 	if "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 	    "$$python" -m venv --clear $(VENV); \
 	elif "$$python" -m pip --version >/dev/null 2>&1; then \
@@ -109,7 +109,7 @@ $(VENV)/.place:
 	    PYTHONPATH=$(VENV)-bootstrap "$$python" -m virtualenv --quiet $(VENV); \
 	    rm -rf $(VENV)-bootstrap; \
 	else \
-	    echo "expected a Python with venv or pip, found $$python with neither;" \
+	    echo "expected a Python with venv or pip, found $$python without both;" \
 	        "install its venv package (Debian, Ubuntu: apt install python3-venv)" >&2; \
 	    exit 1; \
 	fi; \

@@ -1,13 +1,13 @@
 """GRPO with TRL's `GRPOTrainer`: thinkaloud's pool, prompt contract and rewards, TRL's engine.
 
-    pip install . trl torch           # in a clone of the repository; or take the Python of `make peers`
+    pip install . trl torch           # in a clone of the repository; or use the Python of `make peers`
     python examples/trl_grpo.py recipes/starter.toml --model HuggingFaceTB/SmolLM2-135M-Instruct --steps 20
 
-The rewards are `thinkaloud.rewards.reward_fn`, unchanged. The contract goes into the tokenizer's chat template, so that
-the ids are those that thinkaloud trains on, whatever the tokenizer would add to a plain text (Gemma's would add a
-second begin-of-sequence token). Sampling, group size, clipping and KL are the recipe's.
+The rewards are `thinkaloud.rewards.reward_fn`. The contract becomes the tokenizer's chat template, so that the ids are
+those that thinkaloud trains on (with plain text, Gemma's tokenizer would add a second begin-of-sequence token).
+Sampling, group size, clipping and KL are the recipe's.
 
-What TRL does not do: leave a completion out that could not be scored (it gets its group's mean instead).
+TRL cannot leave an unscorable completion out of the loss; it gets the mean of its group instead.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def trainer_of(recipe_path: Path, model: str, *, steps: int, out: Path, override
     """A trainer that is ready to `train()`.
 
     Args:
-        recipe_path: tasks, prompt, and the settings of rollout and GRPO.
-        model: a folder in Hugging Face's layout, or a hub id: the recipe's model, as transformers loads it.
-        steps: optimizer updates.
+        recipe_path: Tasks, prompt, and the settings of rollout and GRPO.
+        model: The recipe's model in Hugging Face's format: a folder or a hub id.
+        steps: Optimizer updates.
         out: TRL's output folder.
-        overrides: fields of the recipe to change.
+        overrides: Fields of the recipe to change.
     """
     recipe = api.load_recipe(recipe_path, *overrides)
     _, contract = open_contract(recipe)

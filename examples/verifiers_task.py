@@ -1,9 +1,9 @@
-"""thinkaloud's rewards in a task of `verifiers` 0.4, where such methods replace the reward functions of its rubrics.
+"""thinkaloud's rewards in a task of `verifiers` 0.4.
 
     pip install . verifiers           # in a clone of the repository
 
-`ThinkaloudTask` is the task of a taskset of yours; its rows are those of `thinkaloud.api.dataset`. Prompt the model
-with `rendered`, or with the bare question where its chat template holds the contract (`thinkaloud export`).
+Use `ThinkaloudTask` as the task of your taskset; its rows are those of `thinkaloud.api.dataset`. Prompt the model with
+`rendered`, or with the bare question if its chat template contains the contract (`thinkaloud export`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class ThinkaloudData(vf.TaskData):
 
 
 class ThinkaloudTask(vf.Task[ThinkaloudData]):
-    """Paid as thinkaloud pays."""
+    """A task with thinkaloud's reward."""
 
     @vf.reward(weight=1.0)
     async def thinkaloud(self, trace: vf.Trace) -> float:
-        """The reward in [0, 1]; where none can be formed the trace gets an error, never 0."""
+        """The reward in [0, 1]; an error, never 0, if no reward can be formed."""
         row = self.data.model_dump(include={"domain", "question", "answer", "tests", "setup", "choices"})
         task = Task(id=task_id(row["domain"], row["question"], row["choices"]), source="verifiers", **row)
         finish = Finish.LENGTH if trace.is_truncated else Finish.STOP

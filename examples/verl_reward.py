@@ -2,8 +2,8 @@
 
     custom_reward_function.path=examples/verl_reward.py custom_reward_function.name=compute_score
 
-In verl's Parquet files, `data_source` holds the domain, `reward_model.ground_truth` the answer, and `extra_info` the
-question and, where the domain needs them, `tests`, `setup` and `choices`: the columns of `thinkaloud.api.dataset`.
+In verl's Parquet files, `data_source` is the domain, `reward_model.ground_truth` the answer, and `extra_info` contains
+the question and, if the domain needs them, `tests`, `setup` and `choices`: the columns of `thinkaloud.api.dataset`.
 """
 
 from __future__ import annotations

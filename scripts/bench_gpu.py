@@ -1,11 +1,11 @@
-"""The engine on an accelerator, in the shape of Gemma 3 1B: rates, shares of the machine's own, memory, the best batch.
+"""Benchmarks the engine on an accelerator in the shape of Gemma 3 1B: speed, share of the roofline, memory, best batch.
 
     python scripts/bench_gpu.py --out gpu.json --peer trl
 
-The weights are random (speed does not depend on them) and written once, 4 GB, below --folder; only the tokenizer is a
-real model's, of the same vocabulary. Each batch is one `thinkaloud bench` of prompts x 8 completions of 512 tokens in
-bfloat16, largest last; the sweep ends where our own engine has no room any more. The peer runs once, on the best batch.
-What was measured so far is in the file after every batch.
+The weights are random, because speed does not depend on them, and are written once below --folder (4 GB); the tokenizer
+is that of a real model with the same vocabulary. Each batch size is one `thinkaloud bench` of prompts x 8 completions
+of 512 tokens in bfloat16, in rising order; the sweep ends at the first batch that does not fit. A peer runs once, on
+the best batch. The results are written after every batch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "bench.toml"
 
 
 def gemma3_1b(like: ModelConfig) -> ModelConfig:
-    """Gemma 3 1B's shape (config.json of gemma-3-1b-it), from that of a smaller Gemma 3."""
+    """The shape of Gemma 3 1B (config.json of gemma-3-1b-it), from the configuration of a smaller Gemma 3."""
     return replace(
         like,
         hidden_size=1152,
@@ -52,14 +52,14 @@ SHAPES: dict[str, Callable[[ModelConfig], ModelConfig]] = {"gemma3-1b": gemma3_1
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="where the results go, as JSON")
-    parser.add_argument("--folder", type=Path, default=Path("bench-gpu"), help="where the weights are written")
-    parser.add_argument("--tokenizer", default="gemma3-270m", help="the model whose tokenizer is taken")
-    parser.add_argument("--shape", choices=SHAPES, default="gemma3-1b", help="`same`: of the tokenizer's model")
-    parser.add_argument("--prompts", default="2,4,8,16,32", help="prompts a step to try, rising")
+    parser.add_argument("--out", type=Path, required=True, help="the file of the results (JSON)")
+    parser.add_argument("--folder", type=Path, default=Path("bench-gpu"), help="the folder for the weights")
+    parser.add_argument("--tokenizer", default="gemma3-270m", help="the model whose tokenizer is used")
+    parser.add_argument("--shape", choices=SHAPES, default="gemma3-1b", help="`same`: that of the tokenizer's model")
+    parser.add_argument("--prompts", default="2,4,8,16,32", help="prompts per step to try, in rising order")
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--new-tokens", type=int, default=512)
-    parser.add_argument("--prompt-tokens", type=int, default=512, help="take the pool's prompts nearest to this length")
+    parser.add_argument("--prompt-tokens", type=int, default=512, help="use the pool's prompts nearest to this length")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer", action="append", default=[], help="trl or tunix, in bfloat16")
     parser.add_argument("--peers-python", type=Path, default=None)

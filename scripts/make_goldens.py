@@ -1,31 +1,31 @@
-"""Makes the golden arrays of tests/model/goldens with Hugging Face transformers (eager attention, float32, CPU).
+"""Creates the golden arrays of tests/model/goldens with Hugging Face transformers (eager attention, float32, CPU).
 
-Run from the repository root, in an environment of its own (torch, transformers, gguf, sentencepiece, protobuf, regex):
+Run it from the repository root, in a separate environment (torch, transformers, gguf, sentencepiece, protobuf, regex):
 
     PYTHONPATH=src python scripts/make_goldens.py [NAME ...]
 
-The real models are fetched as `thinkaloud` fetches them, and read by transformers' own GGUF loader, so that their
-goldens check this package's loader as well as its forward pass.
+Real models are fetched as `thinkaloud` does, and read by transformers' GGUF loader, so that their goldens check this
+package's loader and its forward pass.
 
 `tiny-*.npz`: a small random model, weights and logits.
     config          JSON text of config.json
-    weight:NAME     float16, the tensor NAME of model.safetensors (exact in float32, in which the model was run)
+    weight:NAME     float16, the tensor NAME of model.safetensors (exact in float32, the dtype of the run)
     tokens          int32 [rows, length]
     logits          float32 [rows, length, vocabulary]
 
-`smollm2-135m.npz`, `gemma3-270m.npz`: a real model; for SET in `short` (a prompt) and `long` (past the sliding window):
+`smollm2-135m.npz`, `gemma3-270m.npz`: a real model; for SET in `short` (a prompt) and `long` (beyond the window):
     SET:tokens      int32 [length]
     SET:argmax      int32 [length], at every position
-    SET:positions   int32 [P], the positions of what follows
-    SET:top_ids     int32 [P, 64], the likeliest tokens, best first
+    SET:positions   int32 [P], the positions of the following arrays
+    SET:top_ids     int32 [P, 64], the most likely tokens, best first
     SET:top_logits  float32 [P, 64]
     SET:ids         int32 [64], a fixed random subset of the vocabulary
-    SET:logits      float32 [P, 64], of `ids`
+    SET:logits      float32 [P, 64], the logits of `ids`
     SET:lse         float32 [P], log-sum-exp over the vocabulary
 
-`tokenizers.json`: for each real model, [text, ids] pairs. Gemma's ids come from the sentencepiece library on a model
-file rebuilt from the GGUF pieces and scores; SmolLM2's from GPT-2's published algorithm (its encoder.py) after single
-digits are split off.
+`tokenizers.json`: [text, ids] pairs of each real model. Gemma's ids come from the sentencepiece library on a model file
+rebuilt from the GGUF pieces and scores; SmolLM2's from GPT-2's published algorithm (its encoder.py) after splitting at
+each digit.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ def real(name: str) -> None:
     ).eval()
     ours, params = load_checkpoint(files)
     fields = model.config.to_dict()
-    del fields["quantization_config"]  # how the file was stored: transformers has dequantised it
+    del fields["quantization_config"]  # of the file: transformers dequantizes it
     theirs = read_hf_config(fields)
-    assert replace(theirs, norm_eps=ours.norm_eps) == ours, f"{theirs} is not {ours}"
+    assert replace(theirs, norm_eps=ours.norm_eps) == ours, f"expected {theirs}, found {ours}"
     assert abs(theirs.norm_eps / ours.norm_eps - 1) < 1e-6
     state = model.state_dict()
     for leaf in parameters(ours):
@@ -179,7 +179,7 @@ def real(name: str) -> None:
             reference = state[leaf.hf.format(layer)].numpy()
             difference = np.abs((array.T if leaf.transposed else array) - reference).max()
             assert difference < 1e-6, f"{leaf.hf.format(layer)} differs by {difference}"
-    print(f"{name}: configuration and all weights as transformers reads them")
+    print(f"{name}: configuration and weights equal those of transformers")
     turn = {"smollm2": ("<|im_start|>", "<|im_end|>"), "gemma": ("<start_of_turn>", "<end_of_turn>")}[
         files.chat_template
     ]
@@ -210,7 +210,7 @@ def real(name: str) -> None:
             f"{key}:logits": chosen[:, subset].astype(np.float32),
             f"{key}:lse": np.logaddexp.reduce(chosen, axis=-1).astype(np.float32),
         }
-        print(f"{name} {key}: {len(ids)} tokens; goes on with {tokenizer.decode([int(logits[-1].argmax())])!r}")
+        print(f"{name} {key}: {len(ids)} tokens; next token {tokenizer.decode([int(logits[-1].argmax())])!r}")
     save(name, arrays)
 
 
@@ -228,7 +228,7 @@ def tokenizers() -> None:
 
 
 def sentencepiece_ids(metadata: dict[str, Any], texts: list[str]) -> list[list[int]]:
-    """What the sentencepiece library makes of the texts, given the pieces, scores and types of the GGUF file."""
+    """The ids of the sentencepiece library, with the pieces, scores and types of the GGUF file."""
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
 
@@ -255,7 +255,7 @@ def sentencepiece_ids(metadata: dict[str, Any], texts: list[str]) -> list[list[i
 
 
 def gpt2_ids(metadata: dict[str, Any], texts: list[str]) -> list[list[int]]:
-    """GPT-2's encoder.py, in its plainest form, on text whose digits stand alone."""
+    """GPT-2's encoder.py in its simplest form, on text split at each digit."""
     import regex
 
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]

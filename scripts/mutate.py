@@ -4,7 +4,7 @@
     python scripts/mutate.py src/thinkaloud/data/mixture.py tests/data/test_mixture.py --limit 30
 
 Mutants are written into a temporary copy of the package; the working tree is never changed. A mutant survives if all
-tests still pass: either a test is missing, or the change makes no difference. Exit code 1 where mutants survive.
+tests still pass: either a test is missing, or the change makes no difference. Exit code 1 if mutants survive.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> int:
         target = copy / options.module.resolve().relative_to(SOURCES.resolve())
         began = time.monotonic()
         if not tests_pass(copy, tests, timeout_seconds=600):
-            print(f"{options.module}: the tests fail without any change; fix them first")
+            print(f"{options.module}: the tests fail without a mutation; fix them first")
             return 2
         limit_seconds = 10 + 4 * (time.monotonic() - began)
         for number in numbers:

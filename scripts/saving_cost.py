@@ -1,10 +1,10 @@
-"""What saving and telling cost: seconds of the main thread a checkpoint, and a step of GRPO.
+"""Measures the cost of checkpoints and of records: seconds of the main thread per checkpoint and per GRPO step.
 
     python scripts/saving_cost.py --millions 4 --rounds 20 --step-seconds 25
 
-Telling is all that a step leaves behind: its completions (Parquet), its row (metrics.jsonl, the display, TensorBoard),
-and the look at its health. Prints one JSON object; with `--step-seconds` the shares of a run's time too, of saving at
-the default interval.
+The records of a step are its completions (Parquet), its row (metrics.jsonl, the display, TensorBoard) and the health
+checks. Prints one JSON object; with `--step-seconds` also the shares of a run's time, with checkpoints at the default
+interval.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROW = {"stage": "grpo", **RATES, **dict.fromkeys(NAMES, 0.1), "domains": dict.fr
 
 
 def sampled(prompts: int, size: int, num_tokens: int) -> list[RolloutGroup]:
-    """What a step of this size hands to the recorder, its text about as long as its tokens are."""
+    """The completions of a step of this size; each text is about as long as its tokens."""
     score = Score(reward=0.2, status=Status.WRONG, components={"format": 0.2}, explanation="expected 7, found 8")
     completions = tuple(
         Completion(
@@ -66,10 +66,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--millions", type=float, default=4.0, help="parameters of the adapter")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--prompts", type=int, default=4, help="a step")
-    parser.add_argument("--group", type=int, default=6, help="completions a prompt")
-    parser.add_argument("--tokens", type=int, default=128, help="a completion")
-    parser.add_argument("--step-seconds", type=float, help="what a step of the run in question takes")
+    parser.add_argument("--prompts", type=int, default=4, help="prompts per step")
+    parser.add_argument("--group", type=int, default=6, help="completions per prompt")
+    parser.add_argument("--tokens", type=int, default=128, help="tokens per completion")
+    parser.add_argument("--step-seconds", type=float, help="seconds per step of a run, for the shares")
     options = parser.parse_args()
     size = int(options.millions * 1e6 / 2)
     rng = np.random.default_rng(0)  # values of 1 would compress
@@ -80,16 +80,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run, health = create(Path(folder) / "run", "", {}), Health()
         recorder = Recorder(run, Display(io.StringIO()), [TensorBoard(run.path)])
-        saver = Saver(run.checkpoints, keep=2, before=recorder.settle)
-        blocked, whole, told = [], [], []
+        saver = Saver(run.checkpoints, keep=2, before=recorder.flush_to_disk)
+        blocked, whole, recorded = [], [], []
         for step in range(1, options.rounds + 1):
             row = {**ROW, "step": step}
             began = time.perf_counter()
             recorder.rollouts(step, groups)
             recorder.step(row)
-            for event in health.look(row):
+            for event in health.update(row):
                 recorder.event(event, health.raised)
-            told.append(time.perf_counter() - began)
+            recorded.append(time.perf_counter() - began)
             began = time.perf_counter()
             saver.save("grpo", step, adapter, state, {})
             blocked.append(time.perf_counter() - began)
@@ -100,13 +100,13 @@ def main() -> None:
         "adapter_megabytes": round(sum(leaf.nbytes for leaf in jax.tree.leaves(adapter)) / 1e6, 1),
         "save_blocks_seconds": round(median(blocked), 4),
         "save_takes_seconds": round(median(whole), 4),
-        "telemetry_seconds_a_step": round(median(told), 5),
+        "telemetry_seconds_a_step": round(median(recorded), 5),
     }
     if options.step_seconds:
         between = CheckpointConfig().every_steps * options.step_seconds
         found["save_blocks_share"] = round(median(blocked) / between, 6)
         found["save_takes_share"] = round(median(whole) / between, 6)
-        found["telemetry_share"] = round(median(told) / options.step_seconds, 6)
+        found["telemetry_share"] = round(median(recorded) / options.step_seconds, 6)
     print(json.dumps(found))
 
 

@@ -1,13 +1,12 @@
-"""thinkaloud teaches a small open language model to show its work.
+"""thinkaloud trains a small open language model to write its reasoning before its answer.
 
-The folders read in the order of the pipeline:
+The packages in the order of the pipeline:
 
     data/ -> prompt/ -> model/ -> rollout/ -> rewards/ (domains/, sandbox/) -> train/ -> evaluate/ -> report/ -> export/
 
-Imports go one way: records, config, seeding -> prompt -> sandbox -> domains -> rewards -> data -> model -> rollout ->
-train -> evaluate -> report, export -> cli. Only `model/` and what comes after it import JAX.
+Imports go one way; `tests/test_imports.py` holds the order. Only `distributed/` and the packages after it import JAX.
 
-For notebooks and scripts there is `thinkaloud.api`, which is loaded when it is first used.
+`thinkaloud.api` is for notebooks and scripts. It is imported on first use.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The few calls that a notebook needs: the commands of `thinkaloud`, as functions.
+"""The commands of `thinkaloud` as functions, for notebooks and scripts.
 
     from thinkaloud import api
 
@@ -7,8 +7,8 @@
     run = api.train(recipe, "runs/first")
     run.generate("What is 17 + 25?").answer
 
-Mistakes raise `thinkaloud.errors.UserError`, one line each; progress goes to stderr. (They are not attributes of
-`thinkaloud` itself, where `train` and `evaluate` are packages.)
+User errors raise `thinkaloud.errors.UserError` with one line; progress goes to stderr. (The functions are not
+attributes of `thinkaloud`, where `train` and `evaluate` are packages.)
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["Reply", "Run", "UserError", "build_pool", "dataset", "evaluate", "lo
 
 @dataclass(frozen=True)
 class Run:
-    """A run with one of its models loaded. Make one with `load_run` or `train`."""
+    """A run with one of its models loaded; returned by `load_run` and `train`."""
 
     path: Path
     stage: str
@@ -63,20 +63,20 @@ class Run:
         max_new_tokens: int | None = None,
         seed: int = 0,
     ) -> Reply | list[Reply]:
-        """Answer one question, or each of several, through the run's own prompt contract.
+        """Answer one or several questions with the run's own prompt contract.
 
         Args:
-            question: a text, or several.
+            question: One question, or a list of questions.
             temperature: 0 is greedy.
-            max_new_tokens: limit an answer; the recipe's limit when None.
-            seed: of the sampling noise.
+            max_new_tokens: The token limit of an answer; the recipe's if None.
+            seed: Seed of the sampling.
 
         Returns:
-            A `Reply` (`text`, `reasoning`, `answer`, `reason` where the format is broken, `finish`, `num_tokens`); a
-            list of them for several questions, in order.
+            A `Reply` (`text`, `reasoning`, `answer`, `reason` if the format is invalid, `finish`, `num_tokens`), or for
+            a list of questions a list of replies.
 
         Raises:
-            UserError: a question is longer than the model can attend to, or the temperature is negative.
+            UserError: A question exceeds the model's positions, or the temperature is negative.
         """
         if not isinstance(question, str):
             return [
@@ -87,7 +87,7 @@ class Run:
         return reply
 
     def export(self, format: str, *, dtype: str | None = None, out: str | Path | None = None) -> Exported:
-        """Write this model as other programs load it; see `thinkaloud export --help`."""
+        """Export this model for other programs; see `thinkaloud export --help`."""
         return export_run(self.path, format, stage=self.stage, dtype=dtype, out=None if out is None else Path(out))
 
 
@@ -95,39 +95,39 @@ def load_recipe(path: str | Path, *overrides: str) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: a TOML file.
-        *overrides: fields to change, as in `--set`: `"grpo.max_steps=20"`.
+        path: A TOML file.
+        *overrides: Fields to change, as in `--set`: `"grpo.max_steps=20"`.
 
     Raises:
-        UserError: the file cannot be read, or a field is wrong.
+        UserError: The file cannot be read, or a field is invalid.
     """
     return _load_recipe(Path(path), overrides)
 
 
 def build_pool(recipe: Recipe) -> Pool:
-    """The tasks that a recipe names, gathered and checked; fetches the model's tokenizer where need be.
+    """Build the task pool of a recipe. Fetches the model's tokenizer if it is not in the cache.
 
     Raises:
-        UserError: a source cannot be had, or a domain is left without tasks.
+        UserError: A source is not available, or a domain is left without tasks.
     """
     with Display() as display, TemporaryDirectory(prefix="thinkaloud-pool-") as place:
-        # the tasks stay readable when the folder is gone: their file is mapped into memory
+        # tasks stay readable after the folder is deleted: their file is mapped into memory
         return open_session(recipe, Path(place) / "pool", note=display.note, progress=display.progress).pool
 
 
 def train(recipe: Recipe, out: str | Path | None = None, *, resume: bool = False) -> Run:
-    """Cold start, GRPO, evaluation and report, into one run directory.
+    """Run cold start, GRPO, evaluation and report in one run directory.
 
     Args:
-        recipe: from `load_recipe`.
-        out: the run directory; `runs/NAME` of the recipe when None.
-        resume: go on with the run that is there.
+        recipe: From `load_recipe`.
+        out: The run directory; `runs/NAME` of the recipe if None.
+        resume: Continue the run that is there.
 
     Returns:
-        The run with its trained model; `report.html` lies in its folder.
+        The run with its trained model; `report.html` is in its directory.
 
     Raises:
-        UserError: whatever the user can mend, such as a run directory that exists.
+        UserError: Something the user can fix, such as a run directory that exists.
     """
     folder = Path(out) if out is not None else Path("runs") / recipe.name
     with Display() as display:
@@ -142,19 +142,20 @@ def evaluate(
     stages: Sequence[str] = (),
     tasks_per_domain: int | None = None,
 ) -> dict[str, Any]:
-    """Greedy decoding on held-out tasks, per domain, with intervals.
+    """Answer held-out tasks greedily; rates by domain with intervals.
 
     Args:
-        run: a run directory, or a loaded run.
-        split: `train`, `validation` or `test`; the recipe's when None.
-        stages: `base`, `cold_start`, `trained`; all that the run has when empty.
-        tasks_per_domain: the recipe's number when None.
+        run: A run directory, or a loaded run.
+        split: `train`, `validation` or `test`; the recipe's if None.
+        stages: `base`, `cold_start`, `trained`; all that the run has if empty.
+        tasks_per_domain: The recipe's if None.
 
     Returns:
-        The object of `eval/summary.json`, or, for another choice than the run's own, of that folder's `summary.json`.
+        The object of `eval/summary.json`; with other settings than the recipe's, of the `summary.json` in a folder of
+        its own.
 
     Raises:
-        UserError: no such run, split or stage.
+        UserError: No such run, split or stage.
     """
     folder = run.path if isinstance(run, Run) else Path(run)
     options = EvalOptions(split=split, stages=tuple(stages), tasks_per_domain=tasks_per_domain)
@@ -166,15 +167,15 @@ def evaluate(
 
 
 def load_run(path: str | Path, *, stage: str = "trained", allow_contract_mismatch: bool = False) -> Run:
-    """A run with one of its models in memory.
+    """Load one of the models of a run.
 
     Args:
-        path: the run directory.
+        path: The run directory.
         stage: `base`, `cold_start` or `trained`.
-        allow_contract_mismatch: go on although the tokenizer at hand gives other prompts than those of training.
+        allow_contract_mismatch: Continue even if the installed tokenizer produces other prompts than in training.
 
     Raises:
-        UserError: no such run or stage.
+        UserError: No such run or stage.
     """
     folder = Path(path)
     return Run(folder, stage, open_chat(folder, stage=stage, allow_contract_mismatch=allow_contract_mismatch))
@@ -184,16 +185,16 @@ def dataset(recipe: Recipe, split: str = "train") -> Any:
     """The tasks of a recipe as a `datasets.Dataset`, for other trainers.
 
     Args:
-        recipe: from `load_recipe`.
+        recipe: From `load_recipe`.
         split: `train`, `validation` or `test`.
 
     Returns:
-        One row a task. `prompt` is the bare question as a chat message, which a tokenizer with the contract's chat
-        template turns into the contract's ids; `rendered` is the whole prompt as text; `domain`, `question`,
-        `answer`, `tests`, `setup` and `choices` are what `thinkaloud.rewards.reward_fn` reads.
+        One row per task. `prompt` is the bare question as a chat message; a tokenizer with the contract's chat template
+        encodes it to the contract's ids. `rendered` is the whole prompt as text. `thinkaloud.rewards.reward_fn` reads
+        `domain`, `question`, `answer`, `tests`, `setup` and `choices`.
 
     Raises:
-        UserError: as `build_pool`.
+        UserError: As in `build_pool`.
     """
     from datasets import Dataset
 

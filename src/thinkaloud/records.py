@@ -22,7 +22,7 @@ class Finish(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a completion. Each is a state of its own in metrics too."""
+    """The result of scoring a completion; the glossary (docs/glossary.md) defines each."""
 
     CORRECT = "correct"
     WRONG = "wrong"
@@ -35,7 +35,7 @@ class Status(StrEnum):
 
     @property
     def masked(self) -> bool:
-        """True where no reward could be formed: left out of the loss, never paid 0."""
+        """True if no reward could be formed: the completion is left out of the loss, never rewarded 0."""
         return self in (Status.UNSCORABLE, Status.SANDBOX_ERROR)
 
 
@@ -55,8 +55,8 @@ class Task:
     license: str = ""
     split: str = "train"
     key: str = field(default="", compare=False, repr=False)
-    """The question alone, without instructions and options; the question when empty. Copies are found, splits are drawn
-    and evaluation sets are compared by it. Used while a pool is built, and not stored."""
+    """The question without instructions and options; if empty, `question`. It identifies duplicates, splits and overlap
+    with evaluation sets while a pool is built, and is not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The reward of a completion, and why. `reward` is in [0, 1]; `reason` names a format failure, if any."""
+    """The reward of a completion with its explanation. `reward` is in [0, 1]; `reason` names the broken format rule."""
 
     reward: float
     status: Status

@@ -23,4 +23,4 @@ def test_model_text_is_no_markup() -> None:
     stream = io.StringIO()
     Console(file=stream, width=80).print(findings_table([finding(Level.STOP, "[red]no[/red] [/]", "do [this]")]))
     assert "[red]no[/red] [/]" in stream.getvalue()
-    assert "mend: do [this]" in stream.getvalue()
+    assert "fix: do [this]" in stream.getvalue()

@@ -46,7 +46,7 @@ class TestUsage:
             (["bench", "sandbox", "--programs", "0"], "--programs"),
             (["watch", "run", "--port", "70000"], "--port"),
             (["eval", "run", "--samples", "0"], "--samples"),
-            (["domains", "extra"], "extra"),
+            (["domains", "recipe.toml", "extra"], "extra"),
         ],
     )
     def test_mistakes_name_the_option_and_the_help(self, run: Run, arguments: list[str], expected: str) -> None:
@@ -344,7 +344,9 @@ class TestStopped:
 
         monkeypatch.setattr(pipeline, "train", train)
         ended = run("train", TINY)
-        assert (ended.code, ended.out, ended.err) == (0, "", "stopped by SIGTERM; the run had not started\n")
+        assert (ended.code, ended.out) == (0, "")
+        assert "SIGTERM" in ended.err
+        assert "not started" in ended.err
 
     @pytest.mark.parametrize("deadline", ["soon", "0h", "25:00"])
     def test_a_deadline_that_is_none(self, run: Run, deadline: str) -> None:

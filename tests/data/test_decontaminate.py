@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from realistic import make_rows
 
+from support.realistic import make_rows
 from thinkaloud.data.decontaminate import GRAM, Contamination
 
 LONG = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."

@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from realistic import light_copy, make_rows, vocabulary
 
+from support.realistic import light_copy, make_rows, vocabulary
 from thinkaloud.data.near_duplicates import find_near_duplicates, is_near_copy
 from thinkaloud.data.words import normalized, words_of
 

@@ -169,7 +169,7 @@ def test_one_that_is_gone_without_a_word_is_named(gone: int) -> None:
 
 def test_those_that_do_not_come_are_named() -> None:
     first, _ = refusals((0, 4, {}), (2, 4, {}), seconds=1.0)
-    assert re.match(r"process 1, (2, )?3 of 4 did not come to 127.0.0.1:\d+ within 1 s", first)  # 2 may be slow
+    assert re.match(r"process 1, (2, )?3 of 4 did not connect to 127.0.0.1:\d+ within 1 s", first)  # 2 may be slow
     (alone,) = refusals((1, 2, {}), seconds=0.2)
     assert alone.startswith("process 0 did not answer at 127.0.0.1:")
     assert "within 0 s" in alone
@@ -178,11 +178,11 @@ def test_those_that_do_not_come_are_named() -> None:
 def test_those_that_were_started_otherwise_are_told_in_what() -> None:
     both = refusals((0, 2, {"grpo.max_steps": 5, "seed": 1}), (1, 2, {"grpo.max_steps": 7, "seed": 1}))
     assert both[0] == both[1]
-    assert both[0].startswith("process 1 differs from process 0 in grpo.max_steps: 7, not 5; start all of them")
-    told = "process 1 was started with --num-processes 3, process 0 with 2"
-    assert refusals((0, 2, {}), (1, 3, {})) == [told, told]
+    assert all(word in both[0] for word in ("process 1", "grpo.max_steps", "expected 5", "found 7"))
+    counts = refusals((0, 2, {}), (1, 3, {}))
+    assert all(word in one for one in counts for word in ("--num-processes 2", "found 3", "process 1"))
     three = refusals((0, 3, {}), (1, 3, {}), (1, 3, {}))
-    assert [one.startswith("a second process 1 came") for one in three] == [True] * 3
+    assert ["a second process 1" in one for one in three] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_only_who_knows_the_key_is_let_in_and_nothing_of_others_is_unpickled() -
     address = free_address()
 
     def stranger_then_one_of_ours() -> Team:
-        with pytest.raises(TeamError, match="process 0 has another key; set THINKALOUD_TEAM_KEY alike"):
+        with pytest.raises(TeamError, match=r"another key.*THINKALOUD_TEAM_KEY"):
             meet(address, 2, 1, {}, key=b"guessed", seconds=60)
         return meet(address, 2, 1, {}, key=b"known", seconds=60)
 
@@ -263,13 +263,13 @@ def test_a_process_0_that_does_not_know_the_key_is_not_believed() -> None:
 
     pretended, called = run([pretend, lambda: meet(address, 2, 1, {}, key=b"known", seconds=60)])
     assert pretended.exception() is None
-    assert "does not know the key" in str(called.exception())
+    assert "another key" in str(called.exception())
 
 
 def test_those_that_came_with_another_key_are_counted() -> None:
     address = free_address()
     works = [partial(meet, address, 2, index, {}, key=key, seconds=3) for index, key in ((0, b"a"), (1, b"b"))]
     first, other = (str(end.exception()) for end in run(works))
-    assert "did not come" in first
-    assert "; 1 came without the right THINKALOUD_TEAM_KEY; start" in first
+    assert "did not connect" in first
+    assert "rejected 1 with another THINKALOUD_TEAM_KEY" in first
     assert "another key" in other

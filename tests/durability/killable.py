@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import traceback
-from itertools import product
 from pathlib import Path
 
 import datasketch  # noqa: F401  these four are imported by a trainer as it comes to need them: seconds of each life
@@ -23,6 +22,7 @@ import tokenizers  # noqa: F401
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program: for tests/support
 
 from support.scorers import open_hash_scorer
+from support.short_sources import short_sources
 from thinkaloud.config import parse_recipe_text
 from thinkaloud.pipeline import opening
 from thinkaloud.pipeline import train as pipeline
@@ -49,27 +49,11 @@ OVERRIDES = (
 TEXT = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
 
 
-def sources_beside(out: Path) -> dict[str, str]:
-    """Two small sources whose prompts agree up to the same multiple of 16, and are all of one length as their
-    rationales are: programs come in few shapes, and tracing them is most of what a life costs."""
-    found = {}
-    for name in ("math", "science"):
-        path = out.with_name(f"{name}.jsonl")
-        if not path.exists():
-            lines = [
-                {"question": f"How expensive is {word} {name[0]}?", "answer": "7", "why": f"It was {word}."}
-                for word in map("".join, product("bdkl", "aeou", "mnrt"))
-            ]
-            path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        found[name] = f"{{path = '{path}', domain = '{name}', rationale = 'why'}}"
-    return found
-
-
 def train(out: Path, resume: bool) -> None:
     """One life of a trainer."""
     opening.open_scorer = open_hash_scorer  # type: ignore[assignment]
     pipeline.build_report = lambda path: None  # type: ignore[assignment, return-value]
-    sources = [f"data.sources.{name}={source}" for name, source in sources_beside(out).items()]
+    sources = [f"data.sources.{name}={source}" for name, source in short_sources(out).items()]
     recipe = parse_recipe_text(TEXT, [*OVERRIDES, *sources])
     options = opening.TrainOptions(recipe=recipe, recipe_text=TEXT, out=out, resume=resume)
     pipeline.train(options, Display(io.StringIO()))

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from killable import sources_beside
 
+from support.short_sources import short_sources
 from thinkaloud.checkpoint.files import damage, list_saved, newest
 from thinkaloud.storage.run_directory import RunDir
 
@@ -43,7 +43,7 @@ End = tuple[int, str, str]
 
 
 def start(out: Path, deed: str, *arguments: str, scratch: Path) -> subprocess.Popen[str]:
-    sources = [f"data.sources.{name}={source}" for name, source in sources_beside(out).items()]
+    sources = [f"data.sources.{name}={source}" for name, source in short_sources(out).items()]
     settings = [part for override in (*OVERRIDES, *sources) for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), deed, "--out", str(out), *settings, *arguments],

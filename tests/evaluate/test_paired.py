@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from test_summary import row
-
+from support.eval_rows import row
 from thinkaloud.domains import BUILTIN
 from thinkaloud.evaluate.paired import compare, compare_stages, measures, sentence
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from test_summary import row
 
+from support.eval_rows import row
 from thinkaloud.domains import BUILTIN
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.sampled import sampled_rates, vote

@@ -5,11 +5,11 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
+from support.eval_rows import row
 from thinkaloud.domains import BUILTIN
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare
@@ -25,25 +25,6 @@ from thinkaloud.evaluate.summary import (
 )
 from thinkaloud.prompt.parse import Tags
 from thinkaloud.records import Completion, Finish, Score, Status, Task
-
-
-def row(task_id: str = "t", domain: str = "math", status: str = "correct", **changes: Any) -> Row:
-    values: dict[str, Any] = {
-        "task_id": task_id,
-        "domain": domain,
-        "source": "starter",
-        "question": "2 + 2?",
-        "gold": "4",
-        "text": "<reasoning>two and two</reasoning><answer>4</answer>",
-        "finish": "stop",
-        "num_tokens": 20,
-        "reward": 1.0 if status == "correct" else 0.2,
-        "status": status,
-        "reason": None,
-        "components": "{}",
-        "explanation": "",
-    }
-    return Row(**{**values, **changes})
 
 
 def ten_rows() -> list[Row]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from fake_endpoint import Fake, Said, serving
 
+from support.fake_endpoint import Fake, Said, serving
 from thinkaloud.config import JudgeConfig
 from thinkaloud.errors import UserError
 from thinkaloud.judge import Answer, Judge, Marks, Notice, Outcome, Ruling, open_judge, pauses
@@ -35,7 +35,7 @@ def number_of(asked: dict[str, Any]) -> int:
 
 def judge_at(fake: Fake, path: Path, told: list[Notice] | None = None, **settings: Any) -> Judge:
     config = JudgeConfig(base_url=fake.url, model="j", **{"concurrency": 1, "timeout_seconds": 5.0, **settings})
-    return Judge(config, path / "judge.jsonl", tell=(told if told is not None else []).append)
+    return Judge(config, path / "judge.jsonl", notify=(told if told is not None else []).append)
 
 
 def rule(
@@ -393,7 +393,7 @@ def test_the_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Mon
             open_judge(asked, tmp_path / "judge.jsonl")
         assert KEY not in str(caught.value)
         monkeypatch.setenv("JUDGE_KEY_OF_TESTS", f" {KEY}\n")
-        judge = open_judge(asked, tmp_path / "judge.jsonl", tell=told.append)
+        judge = open_judge(asked, tmp_path / "judge.jsonl", notify=told.append)
         rule(judge, answers(1))
         fake.reply = lambda *_: echo
         (failed,) = rule(judge, answers(1, first=3))
@@ -411,6 +411,6 @@ def test_cache_only(tmp_path: Path) -> None:
     with serving() as fake:
         rule(judge_at(fake, tmp_path), answers(1))
         config = JudgeConfig(base_url=fake.url, model="j", api_key_env="NOT_SET_IN_TESTS")
-        silent = open_judge(config, tmp_path / "judge.jsonl", asks=False)
+        silent = open_judge(config, tmp_path / "judge.jsonl", sends_requests=False)
         assert outcomes(rule(silent, answers(2))) == ["judged", "silent"]
         assert fake.calls == 1

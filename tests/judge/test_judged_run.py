@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_endpoint import Fake, Said, serving
 
+from support.fake_endpoint import Fake, Said, serving
 from thinkaloud import cli
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.errors import UserError

@@ -7,9 +7,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_files import REAL, TINY, golden, golden_directory, real_files
-from reference import all_logits, run
 
+from support.golden_files import REAL, TINY, golden, golden_directory, real_files
+from support.reference import all_logits, run
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.load import load_model
 from thinkaloud.model.packed import pack

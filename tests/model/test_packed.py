@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_files import golden_directory
-from reference import plain_logprobs, random_adapter, run
 
+from support.golden_files import golden_directory
+from support.reference import plain_logprobs, random_adapter, run
 from thinkaloud.model import head as head_module
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.head import chunk_size, token_logprobs

@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from golden_files import golden_directory
-from reference import random_adapter, run
 
+from support.golden_files import golden_directory
+from support.reference import random_adapter, run
 from thinkaloud.model.architecture import frozen_product
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import TARGETS, init_adapter

@@ -13,9 +13,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from golden_files import REAL, TINY, golden, golden_directory, golden_weights, real_files
 from safetensors.numpy import load_file, save_file
 
+from support.golden_files import REAL, TINY, golden, golden_directory, golden_weights, real_files
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.gguf_header import read_gguf_header
 from thinkaloud.fetch.models import ModelFiles, resolve_model

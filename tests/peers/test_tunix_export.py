@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tunix_gemma import gemma_config
+
+from support.tunix_gemma import gemma_config
 
 if TYPE_CHECKING:
     from conftest import Tiny

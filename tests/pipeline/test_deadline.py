@@ -27,14 +27,14 @@ def run(
 ) -> tuple[int, list[Plan]]:
     """Take steps as the trainer does, then evaluate and report; returns the steps taken and the plans made."""
     done, plans = 0, []
-    if plan := planner.look(done):
+    if plan := planner.replan(done):
         plans.append(plan)
     while planner.plan is not None and done < planner.plan.total_steps:
         seconds = step_seconds(done)
         clock.now += seconds
-        planner.step_took(seconds)
+        planner.record_step(seconds)
         done += 1
-        if plan := planner.look(done):
+        if plan := planner.replan(done):
             plans.append(plan)
     if planner.seconds_left > evaluation:
         clock.now += evaluation
@@ -60,7 +60,7 @@ def test_never_late_and_never_idle(
     end = clock.now + budget
     planner = Planner(budget, clock, most_steps=10**6)
     clock.now += evaluation * budget
-    planner.took("evaluation", evaluation * budget)
+    planner.record("evaluation", evaluation * budget)
     first = share * budget
 
     def step_seconds(step: int) -> float:
@@ -89,19 +89,20 @@ def test_the_first_step_compiles_and_is_forgotten() -> None:
     clock = Clock()
     planner = Planner(1000, clock, most_steps=10**6)
     for what in ("evaluation", "report", "saving"):
-        planner.took(what, 10)
-    planner.look(0)
+        planner.record(what, 10)
+    planner.replan(0)
     clock.now += 100
-    planner.step_took(100)
-    first = planner.look(1)
+    planner.record_step(100)
+    first = planner.replan(1)
     assert first is not None
     assert first.total_steps == 1 + int((900 - 3 * HEADROOM * 10 - 20) / 100)
     clock.now += 10
-    planner.step_took(10)
-    second = planner.look(2)
+    planner.record_step(10)
+    second = planner.replan(2)
     assert second is not None
     assert second.total_steps == 2 + int((890 - 3 * HEADROOM * 10 - 20) / 10)
-    assert second.reason == "steps take 10 s now, not 100 s"
+    assert "10 s" in second.reason
+    assert "100 s" in second.reason
 
 
 def test_a_plan_that_holds_is_not_made_again() -> None:
@@ -117,7 +118,7 @@ def test_slower_steps_make_a_shorter_plan() -> None:
     clock = Clock()
     planner = Planner(3600, clock, most_steps=10**6)
     _, plans = run(planner, clock, lambda step: 10.0 if step < 100 else 20.0, evaluation=60)
-    slower = next(plan for plan in plans if "not 10 s" in plan.reason and plan.step > 100)
+    slower = next(plan for plan in plans if "before 10 s" in plan.reason and plan.step > 100)
     before = [plan for plan in plans if plan.step <= 100][-1]
     assert slower.total_steps < before.total_steps
     assert slower.step <= 120
@@ -127,7 +128,7 @@ def test_no_time_at_all_is_no_step() -> None:
     clock = Clock()
     planner = Planner(300, clock, most_steps=50)
     clock.now += 290
-    plan = planner.look(0)
+    plan = planner.replan(0)
     assert plan is not None
     assert (plan.total_steps, plan.reason) == (0, "no further step fits")
 
@@ -136,8 +137,8 @@ def test_what_was_measured_is_what_is_kept() -> None:
     clock = Clock()
     planner = Planner(3600, clock, most_steps=1)
     assert planner.reserve().evaluation == pytest.approx(240)
-    planner.took("evaluation", 100)
-    planner.took("evaluation", 50)
+    planner.record("evaluation", 100)
+    planner.record("evaluation", 50)
     assert planner.reserve().evaluation == pytest.approx(HEADROOM * 100)
 
 

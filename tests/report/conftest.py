@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic_run import make_run
 
+from support.synthetic_run import make_run
 from thinkaloud.report import build_report
 
 

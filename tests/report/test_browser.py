@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Page, open_browser
 
+from support.browser import Page, open_browser
 from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs
 from thinkaloud.report.serve import LivePage, Server
 

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic_run import make_run
 
+from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
 from thinkaloud.report import build_report
 
@@ -28,7 +28,7 @@ def test_an_interrupted_run_gets_a_report(keep: str, tmp_path: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = build_report(folder).read_text()
     assert "This report is incomplete." in page
-    assert "contract.json is not there" in page
+    assert "contract.json is missing" in page
     assert (folder / "writeup.md").exists()
 
 

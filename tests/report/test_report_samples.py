@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_run import made_row
 
+from support.synthetic_run import made_row
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable, samples, statuses_of
@@ -69,7 +69,7 @@ def test_a_megabyte_is_cut_first_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(unicodedata, "category", lambda ch: looked_at.append(ch) or category(ch))
     shown = printable("<reasoning>" * 200_000, 100)
     assert len(looked_at) == 100, "what is not shown is not looked at"
-    assert shown == ("<reasoning>" * 10)[:100] + "\n[cut here for display: 2,200,000 characters in all]"
+    assert shown == ("<reasoning>" * 10)[:100] + "\n[truncated for display: 2,200,000 characters in all]"
     assert printable("x" * 100, 100) == "x" * 100
 
 

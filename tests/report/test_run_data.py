@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from synthetic_run import make_run
 
+from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
 from thinkaloud.report.run_data import load_run, lookup, number
 
@@ -37,11 +37,11 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "contract.json").write_text("{")
     missing = "\n".join(load_run(tmp_path).missing)
     for line in (
-        "recipe.toml is not there",
-        "resolved.json is not there",
+        "recipe.toml is missing",
+        "resolved.json is missing",
         "contract.json cannot be read (Expecting",
         "environment.json cannot be read (expected a JSON object, found list)",
-        "eval/summary.json is not there",
+        "eval/summary.json is missing",
     ):
         assert line in missing
     assert "metrics.jsonl" not in missing
@@ -52,9 +52,7 @@ def test_rates_are_counted_again_from_the_completions_of_an_interrupted_evaluati
     (whole.path / "eval" / "summary.json").unlink()
     (whole.path / "eval" / "trained.parquet").unlink()
     run = load_run(whole.path)
-    assert run.missing == (
-        "eval/summary.json is not there; its rates were computed again from the completions in eval/",
-    )
+    assert run.missing == ("eval/summary.json is missing; its rates were computed from the completions in eval/",)
     assert run.stages == {name: whole.stages[name] for name in ("base", "cold_start")}
     assert run.summary["split"] == "test"
 
@@ -78,7 +76,7 @@ def test_completions_that_are_not_parquet_are_named(tmp_path: Path) -> None:
 def test_what_is_no_run_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="found none at"):
         load_run(tmp_path / "absent")
-    with pytest.raises(UserError, match="neither recipe"):
+    with pytest.raises(UserError, match="no readable recipe"):
         load_run(tmp_path)
 
 

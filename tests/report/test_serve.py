@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from synthetic_run import grpo_row
 
 from support.cli import Run
+from support.synthetic_run import grpo_row
 from thinkaloud.errors import UserError
 from thinkaloud.report import serve
 from thinkaloud.report.serve import LivePage, Server

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_run import HOSTILE, make_run
 
+from support.synthetic_run import HOSTILE, make_run
 from thinkaloud.report.run_data import Run, load_run
 from thinkaloud.report.tables import Table
 from thinkaloud.report.writeup import cell, fence, markdown_table, writeup
@@ -22,7 +22,7 @@ HEADINGS = [
     "Lengths and truncation",
     "Prompt matching experiment",
     "Sample outputs",
-    "What was measured and where",
+    "Machine, time and health",
     "Limits",
 ]
 
@@ -55,7 +55,7 @@ def test_headings_links_and_numbers(built: Path) -> None:
     assert "| peak memory | 4.31 GB |" in prose
     assert "3f9a" * 16 in prose
     assert "Provide·your·reasoning" in text
-    assert "The evaluation decoded greedily" in prose
+    assert "Decoding was greedy" in prose
 
 
 def test_hostile_text_stays_inside_its_block(built: Path) -> None:
@@ -73,21 +73,21 @@ def test_blank_lines_of_a_model_are_kept() -> None:
 
 
 def test_an_empty_run_is_written_up_as_such() -> None:
-    text = writeup(Run(path=Path("run"), missing=("metrics.jsonl is not there",)), {})
+    text = writeup(Run(path=Path("run"), missing=("metrics.jsonl is missing",)), {})
     assert re.findall(r"^## (.*)$", text, re.M) == HEADINGS
     for said in (
         "No evaluation was found",
         "Fewer than two GRPO steps",
-        "- metrics.jsonl is not there",
+        "- metrics.jsonl is missing",
         "contract.json is missing",
         "environment.json is missing",
-        "The files do not say which data was used.",
-        "hold no cold start",
+        "sources of the tasks are unknown",
+        "no cold start",
         "No completions were found",
     ):
         assert said in text
     assert "None" not in text
-    assert "decoded greedily" not in text, "nothing was evaluated"
+    assert "Decoding was greedy" not in text, "nothing was evaluated"
 
 
 def test_an_interrupted_run_has_its_own_numbers_only(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_an_interrupted_run_has_its_own_numbers_only(tmp_path: Path) -> None:
     for path in (folder / "eval").iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     text = writeup(load_run(folder), {})
-    assert "The metrics hold fewer than two GRPO steps." in text
+    assert "Fewer than two GRPO steps were recorded." in text
     assert "24 supervised steps" in text
     assert "No evaluation was found" in text
 

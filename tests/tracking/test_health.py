@@ -12,7 +12,7 @@ from thinkaloud.tracking.health import Event, Health
 
 
 def look(health: Health, first: int, rows: list[dict[str, Any]]) -> list[Event]:
-    return [event for i, row in enumerate(rows) for event in health.look({**GOOD, "step": first + i, **row})]
+    return [event for i, row in enumerate(rows) for event in health.update({**GOOD, "step": first + i, **row})]
 
 
 def test_a_run_that_is_well_is_not_disturbed() -> None:
@@ -21,19 +21,19 @@ def test_a_run_that_is_well_is_not_disturbed() -> None:
 
 def test_a_cold_start_s_rows_lack_most_of_it() -> None:
     health = Health("cold_start")
-    assert [e for n in range(30) for e in health.look({"step": n, "loss": 1.0, "format_rate": None})] == []
+    assert [e for n in range(30) for e in health.update({"step": n, "loss": 1.0, "format_rate": None})] == []
 
 
 BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "zero_std_fraction": (
         {"zero_std_fraction": 1.0},
         {"zero_std_fraction": 0.8},
-        "in 100% of the groups all rewards are equal",
+        "100%",
     ),
-    "no_format": ({"format_rate": 0.0}, {"format_rate": 0.03}, "100% of the completions break the format"),
-    "truncation": ({"truncated_rate": 0.4}, {"truncated_rate": 0.22}, "26% of the completions are cut"),
-    "kl": ({"kl": 2.0}, {"kl": 0.3}, "is 0.81 nats a token"),
-    "entropy": ({"entropy": 0.1}, {"entropy": 0.25}, "entropy is 90% below"),
+    "no_format": ({"format_rate": 0.0}, {"format_rate": 0.03}, "100%"),
+    "truncation": ({"truncated_rate": 0.4}, {"truncated_rate": 0.22}, "26%"),
+    "kl": ({"kl": 2.0}, {"kl": 0.3}, "0.81 nats"),
+    "entropy": ({"entropy": 0.1}, {"entropy": 0.25}, "90%"),
 }
 
 
@@ -47,7 +47,7 @@ def test_a_warning_is_raised_once_and_cleared_with_hysteresis(name: str) -> None
     assert health.raised == (name,)
     assert raised[0].step <= 15
     assert raised[0].remedy
-    assert look(health, 41, [bad, edge] * 10 + [edge] * 10) == []  # on the edge it does not chatter
+    assert look(health, 41, [bad, edge] * 10 + [edge] * 10) == []  # no events between the thresholds
     settled = look(health, 71, [bad] * 5)
     assert settled == []
     assert words in [*raised, *look(Health(), 1, [{}] * 10 + [bad] * 10)][-1].message
@@ -91,7 +91,8 @@ def test_one_domain_that_collapses_is_named() -> None:
     fallen = {"domains": {"math": {"n": 8, "reward": 0.05}, "logic": {"n": 8, "reward": 0.6}}}
     events = look(health, 1, [{}] * 5 + [fallen] * 5)
     assert [(event.check, event.state) for event in events] == [("domain math", "raised")]
-    assert events[0].message == "math has lost 90% of the best reward it had"
+    assert "math" in events[0].message
+    assert "90%" in events[0].message
     assert "--domain math" in events[0].remedy
     assert [event.state for event in look(health, 11, [{}] * 5)] == ["cleared"]
 
@@ -106,8 +107,8 @@ def test_a_domain_that_never_earned_has_nothing_to_lose() -> None:
 def test_a_resumed_run_has_the_same_state() -> None:
     rows = [{**GOOD, "step": i, "truncated_rate": 0.5 if i > 20 else 0.0} for i in range(1, 41)]
     whole, resumed = Health(), Health()
-    told = [event for row in rows for event in whole.look(row)]
+    told = [event for row in rows for event in whole.update(row)]
     resumed.replay(rows[:30])
     assert resumed.raised == ("truncation",)
-    again = [event for row in rows[30:] for event in resumed.look(row)]
+    again = [event for row in rows[30:] for event in resumed.update(row)]
     assert [event for event in told if event.step > 30] == again == []

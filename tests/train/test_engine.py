@@ -1,4 +1,4 @@
-"""Choosing the engine: what is missing is said in one line, before anything else is done. Tunix itself: tests/peers."""
+"""Selection of the engine, with its checks before a run. Tests of Tunix itself are in tests/peers."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def test_tunix_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(tunix, "version", none)
-    with pytest.raises(
-        UserError, match=r"needs google-tunix 0\.1\.7, found none; pip install '\.\[tunix\]' in the clone"
-    ):
+    with pytest.raises(UserError, match=r"google-tunix 0\.1\.7.*not installed.*pip install '\.\[tunix\]'"):
         check_engine(load_recipe(TINY, ["engine=tunix"]))
 
 
@@ -49,10 +47,7 @@ def test_an_untested_version_of_tunix_is_a_warning(monkeypatch: pytest.MonkeyPat
     ("overrides", "expected"),
     [
         (["engine=tunnix"], "engine: expected 'thinkaloud' or 'tunix'"),
-        (
-            ["tunix.micro_batch_prompts=2"],
-            '[tunix] is set, but the engine is this package\'s own; set engine = "tunix"',
-        ),
+        (["tunix.micro_batch_prompts=2"], 'set engine = "tunix"'),
         (["engine=tunix", "tunix.rollout=other"], "tunix.rollout: expected 'vanilla', 'vllm' or 'sglang_jax'"),
     ],
 )
@@ -89,7 +84,7 @@ def test_a_missing_tunix_stops_a_run_before_it_begins(
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 2
-    assert (
-        capsys.readouterr().err.splitlines()[-1].startswith("error: the engine tunix needs google-tunix 0.1.7, found")
-    )
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line.startswith("error: ")
+    assert "google-tunix 0.1.7" in last_line
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,5 @@
-"""Everything that can be known before training, each finding with its level and its remedy.
+"""Pre-flight checks. Each finding has a level and a remedy.
 
-`before_training` needs no weights and takes seconds: `train` runs it first. `with_model` samples, weighs and times.
+`preflight` needs no weights and takes seconds; `train` runs it first. `model_checks` samples the base model and times
+steps. `judge_checks` compares a judge's work with its budget.
 """

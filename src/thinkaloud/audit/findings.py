@@ -1,4 +1,4 @@
-"""A finding: what was looked at, how it stands, and what to do about it."""
+"""A finding: the check, its level, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 
 class Level(StrEnum):
-    """`ok`: nothing to do; `warning`: it will run, but worse than it could; `stop`: the night would be lost."""
+    """`ok`: nothing to do; `warning`: the run works, but worse than it could; `stop`: the run would fail."""
 
     OK = "ok"
     WARNING = "warning"
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of an audit. `remedy` is empty where there is nothing to do; `figures` is JSON-ready."""
+    """One line of an audit. `remedy` is empty if there is nothing to do; `figures` is JSON-ready."""
 
     name: str
     level: Level
@@ -41,7 +41,7 @@ class Finding:
 
 
 def worst(findings: Sequence[Finding]) -> Level:
-    """The gravest level there is."""
+    """The most severe level."""
     order = list(Level)
     return max((finding.level for finding in findings), key=order.index, default=Level.OK)
 
@@ -50,12 +50,12 @@ _COLORS = {Level.OK: "green", Level.WARNING: "yellow", Level.STOP: "bold red"}
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
-    """All findings, for a screen."""
+    """A table of all findings, for the terminal."""
     table = Table(show_edge=False, pad_edge=False, show_lines=True)
     table.add_column("level")
-    table.add_column("what", overflow="fold")
+    table.add_column("check", overflow="fold")
     table.add_column("finding", overflow="fold")
     for finding in findings:
-        text = escape(finding.message) + (f"\n[bold]mend:[/bold] {escape(finding.remedy)}" if finding.remedy else "")
+        text = escape(finding.message) + (f"\n[bold]fix:[/bold] {escape(finding.remedy)}" if finding.remedy else "")
         table.add_row(f"[{_COLORS[finding.level]}]{finding.level}[/]", escape(finding.name), text)
     return table

@@ -1,4 +1,4 @@
-"""An audit from end to end: the pool is built or opened, then each check has its say."""
+"""The whole audit of a recipe: opens the pool and runs every check."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
-from thinkaloud.audit.with_model import check_time, sample_completions, time_steps
+from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
+from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
@@ -34,13 +34,13 @@ def audit_all(
     """All findings on a recipe, in the order of the pipeline.
 
     Args:
-        pool: A pool that `thinkaloud data` built; built for the audit and thrown away when absent.
-        samples: Completions a domain of the base model.
+        pool: A pool that `thinkaloud data` built; a temporary one is built if absent.
+        samples: Completions of the base model per domain.
         deadline_seconds: Time for the whole run, if there is a deadline.
-        with_model: Load the weights: sample, estimate memory, time steps.
+        with_model: Load the weights, sample the base model and time steps.
 
     Raises:
-        UserError: Whatever keeps the pool from being built, or the model from being loaded.
+        UserError: The pool cannot be built, or the model cannot be loaded.
     """
     with tempfile.TemporaryDirectory(prefix="thinkaloud-audit-") as place:
         session = open_session(recipe, Path(place) / "pool", given=pool, note=display.note, progress=display.progress)
@@ -65,41 +65,43 @@ def check_prompt_contract(session: Session) -> Finding:
     return Finding(
         name="prompt contract",
         level=Level.OK,
-        message=f"frame {contract.template.name}, a reply ends on {contract.template.stop[0]}, fingerprint "
-        f"{contract.fingerprint[:12]}; `thinkaloud prompt` shows it to the character",
+        message=f"chat template {contract.template.name}, end of turn {contract.template.stop[0]}, fingerprint "
+        f"{contract.fingerprint[:12]}; `thinkaloud prompt` shows the exact text",
         figures={"frame": contract.template.name, "fingerprint": contract.fingerprint},
     )
 
 
 def check_rewards() -> Finding:
-    """Whether some hack of the reward bench out-scores an honest answer."""
+    """Whether a hack of the reward bench scores higher than an honest answer."""
     outcomes = run_bench()
     lost = [outcome for outcome in outcomes if not outcome.held]
     return Finding(
         name="reward bench",
         level=Level.STOP if lost else Level.OK,
-        message=f"{len(outcomes) - len(lost)} of {len(outcomes)} trials held"
-        + (f"; lost: {'; '.join(outcome.line for outcome in lost[:3])}" if lost else ""),
-        remedy="thinkaloud audit --rewards lists them; mend the domain's scorer before it is trained against"
-        if lost
-        else "",
+        message=f"{len(outcomes) - len(lost)} of {len(outcomes)} trials passed"
+        + (f"; failed: {'; '.join(outcome.line for outcome in lost[:3])}" if lost else ""),
+        remedy="`thinkaloud audit --rewards` lists them; fix the domain's scorer before training" if lost else "",
         figures={"trials": len(outcomes), "lost": [outcome.line for outcome in lost]},
     )
 
 
 def check_memory(recipe: Recipe, session: Session) -> Finding:
-    """The estimated peak of a run against what the device has."""
+    """The estimated peak memory of a run against that of the device."""
     estimate = estimate_memory(
         recipe, load_config(session.files), prompt_lengths=_prompt_lengths(session.pool.record["lines"])
     )
-    there = device_memory()
+    available = device_memory()
     message = f"about {estimate.total / 1e9:.1f} GB at the peak ({estimate.peak_phase})"
-    figures: dict[str, Any] = {"total_bytes": estimate.total, "breakdown": estimate.breakdown, "device_bytes": there}
-    if there is None:
-        return Finding(name="memory", level=Level.OK, message=message + "; the device does not say what it has")
-    message += f", the device has {there / 1e9:.1f} GB"
-    short = estimate.total > there
-    close = estimate.total > CLOSE * there
+    figures: dict[str, Any] = {
+        "total_bytes": estimate.total,
+        "breakdown": estimate.breakdown,
+        "device_bytes": available,
+    }
+    if available is None:
+        return Finding(name="memory", level=Level.OK, message=message + "; the device's memory is unknown")
+    message += f", the device has {available / 1e9:.1f} GB"
+    short = estimate.total > available
+    close = estimate.total > CLOSE * available
     return Finding(
         name="memory",
         level=Level.STOP if short else Level.WARNING if close else Level.OK,
@@ -112,7 +114,7 @@ def check_memory(recipe: Recipe, session: Session) -> Finding:
 
 
 def _prompt_lengths(lines: list[dict[str, Any]]) -> list[int]:
-    """Lengths like those of the pool's prompts, from the percentiles on record; never shorter."""
+    """Upper bounds of the pool's prompt lengths, from the recorded percentiles."""
     found: list[int] = []
     for line in lines:
         tokens, count = line["prompt_tokens"], sum(line["kept"].values())
@@ -122,12 +124,12 @@ def _prompt_lengths(lines: list[dict[str, Any]]) -> list[int]:
 
 
 def check_sandbox(recipe: Recipe, level: str) -> Finding:
-    """What contains the code that a model writes."""
+    """The containment level of the sandbox."""
     weak = level == Containment.NONE
     return Finding(
         name="sandbox",
         level=Level.WARNING if weak else Level.OK,
         message=f"containment level {level}" if "coding" in recipe.data.domains else "no domain runs code",
-        remedy="thinkaloud sandbox check says which layers are missing" if weak else "",
+        remedy="`thinkaloud sandbox check` shows which layers are missing" if weak else "",
         figures={"level": level},
     )

@@ -1,6 +1,6 @@
-"""One GRPO step here and in other trainers, on the same work: `thinkaloud bench RECIPE --peer trl --peer tunix`.
+"""Measures one GRPO step of this package and of other trainers on the same work: `thinkaloud bench RECIPE --peer trl`.
 
-`work` makes the job (weights, prompts, settings), `process` runs one engine on it in a process of its own (`workers`,
-one script an engine), `measure` lets engines take turns and adds up what they report, `roofline` says what the machine
-could do. To add a peer: a script in `workers`, and a line in `measure.PEERS`.
+`work` builds the job (weights, prompts, settings), `process` runs one engine on it in a subprocess (`workers`, one
+script per engine), `measure` alternates between engines and summarizes their reports, `roofline` computes a lower bound
+for the machine. To add a peer, add a script to `workers` and a line to `measure.PEERS`.
 """

@@ -1,8 +1,8 @@
-"""Engines take turns, block by block; what they report is added up.
+"""Runs the engines alternately, block by block, and summarizes what they report.
 
-A block is a process of its own: it loads the model, warms up, and takes its timed steps. Only one engine lives at a
-time, so that none takes memory or cores from another, and blocks alternate, so that a slow minute of the machine falls
-on all of them. In the first round every engine is tried in each dtype it can train in; its fastest goes on.
+A block is one process: it loads the model, warms up, and runs its timed steps. Engines never run at the same time, so
+they do not compete for memory or cores. Blocks alternate, so that slow phases of the machine affect all engines. The
+first round tries every engine in each dtype that it can train in; later rounds use the fastest.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.errors import UserError, nearest
 
 PEERS = {"trl": ("bfloat16", "float32"), "tunix": ("bfloat16", "float32")}
-"""The peers, with the dtypes that are tried. Their workers are `peer_<name>`; the module that tells whether they are
-installed has the peer's own name."""
+"""The peers, with the dtypes to try. Their workers are `peer_<name>`; they are installed if the module `<name>` is."""
 
 OWN = "thinkaloud"
 PEERS_PYTHON = Path(".venv-peers/bin/python")
@@ -34,7 +33,7 @@ MISSING = "not installed; `make peers` installs it into .venv-peers"
 
 @dataclass(slots=True)
 class Candidate:
-    """An engine in one dtype, and the blocks it has done."""
+    """An engine in one dtype, and its finished blocks."""
 
     engine: str
     dtype: str
@@ -46,7 +45,7 @@ class Candidate:
         return "own" if self.engine == OWN else f"peer_{self.engine}"
 
     def timed(self, name: str, warmup: int) -> list[float]:
-        """A figure of every timed step."""
+        """One measurement of every timed step."""
         return [step[name] for block in self.blocks for step in block.steps[warmup:]]
 
 
@@ -54,18 +53,18 @@ def parse_peer(text: str) -> tuple[str, tuple[str, ...]]:
     """`trl` or `trl=float32`: the engine and the dtypes to try.
 
     Raises:
-        UserError: No such peer, or a dtype it is not tried in.
+        UserError: Unknown peer, or a dtype that it does not support.
     """
     name, _, dtype = text.partition("=")
     if name not in PEERS:
-        raise UserError(f"unknown peer {name!r}{nearest(name, PEERS)}; there are: {', '.join(PEERS)}")
+        raise UserError(f"unknown peer {name!r}{nearest(name, PEERS)}; expected one of {', '.join(PEERS)}")
     if dtype and dtype not in PEERS[name]:
-        raise UserError(f"peer {name}: expected a dtype of {', '.join(PEERS[name])}, found {dtype!r}")
+        raise UserError(f"peer {name}: expected the dtype {' or '.join(PEERS[name])}, found {dtype!r}")
     return name, (dtype,) if dtype else PEERS[name]
 
 
 def find_python(engine: str, peers_python: Path | None) -> str | None:
-    """The interpreter that can import a peer: the one named, .venv-peers, or this one; None where there is none."""
+    """The interpreter that can import a peer: `peers_python`, this one, or that of .venv-peers; None if none can."""
     if peers_python is None and importlib.util.find_spec(engine) is not None:
         return sys.executable
     python = peers_python or PEERS_PYTHON
@@ -88,23 +87,23 @@ def run_bench(
     peers_python: Path | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Measure our step and those of the peers on one recipe's work.
+    """Measure the step of this package and of the peers on the work of a recipe.
 
     Args:
         peers: As `parse_peer` reads them.
-        rounds: Blocks an engine.
-        repeats: Timed steps a block.
-        warmup: Steps before them, at least one: compilation falls there.
+        rounds: Blocks per engine.
+        repeats: Timed steps per block.
+        warmup: Steps before the timed ones, at least one (compilation).
         prompt_tokens: See `make_work`.
         peers_python: The interpreter of the peers' environment.
-        note: Receives a line for everything that takes time.
+        note: Receives one line per progress event.
 
     Returns:
         JSON-ready: work, machine, results, skipped, ratios (a peer's median step over ours), roofline.
 
     Raises:
-        UserError: Recipe, model or peers are not usable.
-        BlockFailed: Our own engine failed.
+        UserError: Recipe, model or peers cannot be used.
+        BlockFailed: The package's own engine failed.
     """
     wanted = [parse_peer(peer) for peer in peers]
     candidates, skipped = [Candidate(OWN, recipe.model.dtype, sys.executable)], []
@@ -160,7 +159,7 @@ def _take_turn(
         on_step=lambda done: note(f"round {turn + 1} of {rounds}: {name}: step {done} of {steps}"),
     )
     if block.steps[-1]["adapter_change"] <= 0:
-        raise BlockFailed("its adapter did not move: it does not train")
+        raise BlockFailed("its adapter did not change: it does not train")
     candidate.blocks.append(block)
 
 
@@ -171,7 +170,7 @@ def _measure_machine(folder: Path, dtype: str) -> dict[str, Any]:
 
 
 def _fastest(candidates: Sequence[Candidate], warmup: int) -> list[Candidate]:
-    """Each engine's fastest candidate, in their order."""
+    """The fastest candidate of each engine, in the original order."""
     best: dict[str, Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.engine)
@@ -187,8 +186,8 @@ def _median(candidate: Candidate, warmup: int) -> float:
 def summarize(candidate: Candidate, work: Work, warmup: int) -> dict[str, Any]:
     """One engine's row: medians over all timed steps of all its blocks.
 
-    `compile_seconds` is what the first step of the first block (nothing compiled) took beyond the median;
-    `start_seconds` is from the process's start to its first step, in the last block.
+    `compile_seconds` is the time of the first step of the first block (nothing compiled) minus the median;
+    `start_seconds` is the time from process start to the first step, in the last block.
     """
     seconds = candidate.timed("seconds", warmup)
     rollout = statistics.median(candidate.timed("rollout", warmup))

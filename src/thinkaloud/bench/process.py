@@ -1,4 +1,4 @@
-"""One engine, one block of steps, one process; what it says, checked."""
+"""Runs one block of steps of one engine in a subprocess, and checks what it reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 WORKERS = Path(__file__).parent / "workers"
 LIMIT_SECONDS = 7200.0
-"""A block that takes longer is ended."""
+"""A block that takes longer is killed."""
 
 _START = (
     "import runpy, sys; sys.path.append({place!r}); runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
@@ -21,7 +21,7 @@ _START = (
 
 
 class BlockFailed(Exception):
-    """A worker ended before its block was done; the message is the last line it wrote."""
+    """A worker ended before its block was done; the message contains the last line of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +36,24 @@ class Block:
 def run_worker(
     module: str, python: str, job: Path, *, compile_cache: Path, on_step: Callable[[int], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Start a worker and read what it says.
+    """Run a worker and read its events.
 
     Args:
-        module: Of the package `workers`.
+        module: A module of the package `workers`.
         python: The interpreter of the engine's environment.
         job: The file that the worker reads.
         compile_cache: Where JAX engines keep compiled programs between blocks.
         on_step: Called with the number of steps done.
 
     Raises:
-        BlockFailed: It did not come to its end.
+        BlockFailed: It did not finish.
     """
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(compile_cache),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if python != sys.executable:  # another environment: what is set up for this one is not for it
+    if python != sys.executable:  # another environment: PYTHONPATH is meant for this one
         environment.pop("PYTHONPATH", None)
     log = job.with_suffix(".log")
     code = _START.format(place=str(WORKERS.parent), module=f"workers.{module}")
@@ -75,18 +75,18 @@ def run_worker(
         finally:
             process.kill()
     if code_of_exit or not events or events[-1]["event"] != "end":
-        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        raise BlockFailed(f"exit code {code_of_exit}: {said[-1][:300] if said else 'it said nothing'}")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        raise BlockFailed(f"exit code {code_of_exit}: {lines[-1][:300] if lines else 'no output'}")
     return events
 
 
 def run_block(
     module: str, python: str, job: Path, *, compile_cache: Path, on_step: Callable[[int], None] | None = None
 ) -> Block:
-    """A block of GRPO steps; see `run_worker`.
+    """Run a block of GRPO steps; see `run_worker`.
 
     Raises:
-        BlockFailed: It did not come to its end, or did other work than it was given.
+        BlockFailed: It did not finish, or did not do the work that it was given.
     """
     events = run_worker(module, python, job, compile_cache=compile_cache, on_step=on_step)
     work = json.loads(job.read_text(encoding="utf-8"))

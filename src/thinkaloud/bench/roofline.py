@@ -1,8 +1,8 @@
-"""What a step would take if nothing were lost: its matrix products and the bytes it must read, at the measured rates.
+"""A lower bound of a step's time: its matrix products and the bytes it must read, at the measured rates.
 
-Counted are the products of the layers, of attention and of the output head, each token once (a prompt once a group),
-as the engine's algorithm needs them: decoding one token a row at a time, the reference pass where beta is not 0, and
-forward and backward to the activations, since the base is frozen. Adapters, norms and softmax are left out.
+The count covers the projections, attention and the output head, each token once (a prompt once per group): decoding
+token by token, the reference pass if beta is not 0, forward passes, and backward passes to the activations (the base is
+frozen). Adapters, norms and softmax are left out.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from thinkaloud.model.lora import projection_shapes
 
 
 def layer_products(config: ModelConfig) -> int:
-    """Multiplications and additions of one token in all layers' projections."""
+    """Floating-point operations of one token in the projections of all layers."""
     return 2 * config.num_layers * sum(width * height for width, height in projection_shapes(config).values())
 
 
 def head_products(config: ModelConfig) -> int:
-    """The same in the output head."""
+    """Floating-point operations of one token in the output head."""
     return 2 * config.vocab_size * config.hidden_size
 
 
 def attention_products(config: ModelConfig, pairs: float) -> float:
-    """The same of scores and of weighted values, for so many pairs of query and key; the window is not looked at."""
+    """Floating-point operations of attention for `pairs` pairs of query and key; sliding windows are ignored."""
     return 4 * config.num_layers * config.num_heads * config.head_dim * pairs
 
 
 def rollout_work(work: Work, bytes_per_number: int) -> tuple[float, list[tuple[float, float]]]:
-    """Products of the prefill; and for each decoding step its products and the bytes it reads (weights and cache)."""
+    """Operations of the prefill; and for each decoding step its operations and the bytes it reads (weights, cache)."""
     config, group = work.model, work.recipe.rollout.group_size
     lengths = [len(prompt) for prompt in work.prompts]
     prefill = sum(n * layer_products(config) + attention_products(config, n * n / 2) for n in lengths)
@@ -48,7 +48,7 @@ def rollout_work(work: Work, bytes_per_number: int) -> tuple[float, list[tuple[f
 
 
 def update_work(work: Work) -> float:
-    """Products of all inner iterations, the reference pass included."""
+    """Operations of all inner iterations, including the reference pass."""
     config, group, new = work.model, work.recipe.rollout.group_size, work.recipe.rollout.max_new_tokens
     lengths = [len(prompt) for prompt in work.prompts]
     tokens = sum(n + group * (new - 1) for n in lengths)
@@ -62,11 +62,11 @@ def update_work(work: Work) -> float:
 
 
 def shares(work: Work, own: dict[str, Any], measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the machine can do, and which share of it our rollout and our update reach.
+    """The rates of the machine, and the share of them that our rollout and our update reach.
 
     Args:
-        own: Our engine's row of the results.
-        measured: What the worker `machine` said, once a round; the best counts.
+        own: The row of the package's own engine.
+        measured: The reports of the worker `machine`, one per round; the best counts.
     """
     bandwidth = max(row["copy_bytes_per_second"] for row in measured)
     rate = max(row["matrix_flops_per_second"] for row in measured)

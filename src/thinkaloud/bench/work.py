@@ -1,4 +1,4 @@
-"""The work that every engine is given: the same weights, prompts, group size, tokens and settings."""
+"""The work of a bench: every engine gets the same weights, prompts, group size, tokens and settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from thinkaloud.session.session import open_session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One step's work, on weights that lie in a Hugging Face directory in float32."""
+    """The work of one step, on float32 weights in a Hugging Face directory."""
 
     recipe: Recipe
     model: ModelConfig
@@ -31,10 +31,10 @@ class Work:
     tasks: tuple[Task, ...]
     prompts: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
-    """The prompts as text, for engines that tokenize themselves; they must arrive at the same ids."""
+    """The prompts as text, for engines that tokenize them; the ids must be the same."""
 
     def job(self, *, dtype: str, steps: int) -> dict[str, Any]:
-        """What a worker reads, JSON-ready; `recipe` is for our own worker, the rest is plain fields for all."""
+        """The job file of a worker, JSON-ready; `recipe` is for our own worker, the other fields are for all."""
         recipe = self.recipe.resolved()
         recipe["model"] |= {"source": str(self.weights), "dtype": dtype}
         recipe["grpo"] |= {"max_steps": steps, "minibatches": 1, "schedule": "constant", "warmup_fraction": 0.0}
@@ -56,7 +56,7 @@ class Work:
         }
 
     def describe(self) -> dict[str, Any]:
-        """The work, as the bench's result tells it."""
+        """The work, as reported in the result of the bench."""
         rollout, grpo = self.recipe.rollout, self.recipe.grpo
         return {
             "recipe": self.recipe.name,
@@ -85,10 +85,10 @@ def make_work(
     """Choose the prompts and write the weights below `folder`.
 
     Args:
-        prompt_tokens: Take the pool's prompts nearest to this length; those of the recipe's first step when None.
+        prompt_tokens: Take the pool's prompts nearest to this length; those of the recipe's first step if None.
 
     Raises:
-        UserError: Whatever the user can mend: recipe, model, pool.
+        UserError: Recipe, model or pool cannot be used.
     """
     session = open_session(recipe, folder / "pool", note=note or (lambda text: None))
     files, contract = session.files, session.contract

@@ -1,7 +1,7 @@
-"""The command line: thin, one function a command. stdout carries results only; progress and messages go to stderr.
+"""The command line, with one file per command. stdout carries results only; progress and messages go to stderr.
 
-How a command ends, and with which exit code, stands in `exits`. Heavy modules are imported inside the commands, so that
-`score`, `prompt` and `domains` start without JAX. Each file is named after its command.
+`exits` defines the exit codes. Heavy modules are imported inside the commands, so that `score`, `prompt` and `domains`
+start without JAX.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ for _name in COMMANDS:
 
 
 def main() -> NoReturn:
-    """Run a command; see `exits` for how it ends."""
+    """Run a command; see `exits` for the exit codes."""
     exits.run(app)

@@ -1,4 +1,4 @@
-"""`python -m thinkaloud.cli` is `thinkaloud`."""
+"""`python -m thinkaloud.cli` runs `thinkaloud`."""
 
 from thinkaloud.cli import main
 

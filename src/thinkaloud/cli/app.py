@@ -1,4 +1,4 @@
-"""The application object, the options that commands share, and how results are printed."""
+"""The application object, the options that commands share, and functions that print results."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Teach a small open language model to show its work.",
+    help="Train a small open language model to write its reasoning before its answer.",
 )
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe, such as recipes/tiny.toml.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `thinkaloud train` made.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `thinkaloud train` wrote.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as grpo.max_steps=20.")
 ]
@@ -33,13 +33,13 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Mismatch = Annotated[
-    bool, typer.Option("--allow-contract-mismatch", help="Go on although tokenizer and saved prompts do not fit.")
+    bool, typer.Option("--allow-contract-mismatch", help="Continue even if the tokenizer produces other prompts.")
 ]
 Stage = Annotated[str, typer.Option(help="Which model of the run: base, cold_start or trained.")]
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON; what a terminal might obey (control characters above ASCII, bidirectional marks) is escaped."""
+    """Print one line of JSON; characters that can control a terminal are escaped, also above ASCII."""
     text = json.dumps(value, ensure_ascii=False)
     print(text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
 
@@ -57,19 +57,19 @@ def open_display(*, silent: bool = False) -> Display:
 
 
 def plain_text(argument: str) -> str:
-    """An argument as UTF-8, whatever the locale took its bytes for."""
+    """A command-line argument decoded as UTF-8, independently of the locale."""
     return os.fsencode(argument).decode("utf-8", "replace")
 
 
 def with_mesh(overrides: list[str], mesh: str | None) -> list[str]:
-    """The overrides, `--mesh` among them: `data=2,fsdp=4` is short for `--set mesh.data=2 --set mesh.fsdp=4`."""
+    """The overrides with `--mesh data=2,fsdp=4`, which is short for `--set mesh.data=2 --set mesh.fsdp=4`."""
     from thinkaloud.config.mesh import parse_mesh
 
     return [*overrides, *(f"mesh.{axis}={size}" for axis, size in parse_mesh(mesh).items())] if mesh else overrides
 
 
 def with_data_dir(overrides: list[str] | None, data_dir: Path | None) -> list[str]:
-    """The overrides, `--data-dir` among them: it is short for `--set data.dir=DIR`."""
+    """The overrides with `--data-dir DIR`, which is short for `--set data.dir=DIR`."""
     given = list(overrides or [])
     return given if data_dir is None else [*given, f"data.dir={json.dumps(str(data_dir), ensure_ascii=False)}"]
 

@@ -1,4 +1,4 @@
-"""`audit`: what can be known before training."""
+"""`audit`: pre-flight checks."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def audit(
     recipe: Annotated[
         Path | None, typer.Argument(metavar="[RECIPE]", help="Not needed for --rewards.", show_default=False)
     ] = None,
-    rewards: Annotated[bool, typer.Option("--rewards", help="The reward bench alone: which hacks win.")] = False,
+    rewards: Annotated[bool, typer.Option("--rewards", help="Only the reward bench.")] = False,
     pool: Annotated[
-        Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built anew when absent.")
+        Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built now if absent.")
     ] = None,
     with_model: Annotated[
-        bool, typer.Option("--model/--no-model", help="Load the weights: sample the base, estimate memory, time steps.")
+        bool, typer.Option("--model/--no-model", help="Load the weights, sample the base model and time steps.")
     ] = True,
-    samples: Annotated[int, typer.Option(min=2, help="Completions a domain of the base model.")] = 8,
+    samples: Annotated[int, typer.Option(min=2, help="Completions of the base model per domain.")] = 8,
     deadline: Annotated[
-        str | None, typer.Option(help="Time for the whole run, such as 9h or 2h30m: which steps fit.")
+        str | None, typer.Option(help="Time for the whole run, such as 9h or 2h30m; prints how many steps fit.")
     ] = None,
     data_dir: DataDir = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check what can be known before training. Exit code 1 where something must be mended first.
+    """Run pre-flight checks. Exit code 1 if a check fails that the run depends on.
 
     Example: thinkaloud audit recipes/starter.toml --deadline 2h
     """
@@ -49,7 +49,7 @@ def audit(
         _audit_rewards(as_json)
         return
     if recipe is None:
-        raise UserError("expected a recipe, found none; run: thinkaloud audit recipes/starter.toml, or audit --rewards")
+        raise UserError("expected a recipe, found none; run thinkaloud audit recipes/starter.toml, or audit --rewards")
     from thinkaloud.audit.findings import Level, findings_table, worst
     from thinkaloud.audit.run import audit_all
     from thinkaloud.config import load_recipe

@@ -1,4 +1,4 @@
-"""`bench`."""
+"""`bench`: speed of a GRPO step, of the sandbox, of the rewards."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from thinkaloud.cli.app import AsJson, Overrides, app, open_display, print_json,
 def bench(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A recipe, `sandbox` or `rewards`.")],
     peer: Annotated[
-        list[str] | None, typer.Option(help="Measure beside trl or tunix; trl=float32 fixes the dtype. Repeatable.")
+        list[str] | None, typer.Option(help="Also measure trl or tunix; trl=float32 sets the dtype. Repeatable.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Blocks an engine; engines take turns.")] = 2,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed steps a block, after one that warms up.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Blocks per engine; engines alternate.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed steps per block, after a warm-up step.")] = 3,
     prompt_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Take the pool's prompts nearest to this length.")
+        int | None, typer.Option(min=1, help="Use the pool's prompts nearest to this length.")
     ] = None,
     peers_python: Annotated[
-        Path | None, typer.Option(help="Interpreter of the peers' environment; .venv-peers by default.")
+        Path | None, typer.Option(help="Python of the peers' environment; default: .venv-peers.")
     ] = None,
     overrides: Overrides = None,
     programs: Annotated[int, typer.Option(min=1, help="bench sandbox: programs in the batch.")] = 2000,
-    completions: Annotated[int, typer.Option(min=1, help="bench rewards: completions a domain.")] = 300,
+    completions: Annotated[int, typer.Option(min=1, help="bench rewards: completions per domain.")] = 300,
     as_json: AsJson = False,
 ) -> None:
-    """One GRPO step of a recipe beside other trainers, on the same work; or programs a second in the sandbox; or
-    completions scored a second by domain, coding aside, beside math-verify alone on the same math answers.
+    """Measure a GRPO step of a recipe, the sandbox, or the rewards.
+
+    A recipe: seconds per step, also of other trainers on the same work. `sandbox`: programs per second. `rewards`:
+    completions scored per second by domain (without coding), and math-verify alone on the same math answers.
 
     Example: thinkaloud bench recipes/bench.toml --peer trl
 
@@ -76,7 +78,7 @@ def _print_sandbox(found: dict[str, Any]) -> None:
     for name in ("sandbox", "subprocess"):
         row = found[name]
         print(
-            f"{name:<10}  {row['programs']} programs, {row['programs_per_second']} a second, "
+            f"{name:<10}  {row['programs']} programs, {row['programs_per_second']} per second, "
             f"median {row['median_latency_ms']} ms, 95th percentile {row['p95_latency_ms']} ms"
         )
     print(f"ratio: {found['speedup']}")
@@ -104,7 +106,7 @@ def _print_engines(found: dict[str, Any]) -> None:
         f"{work['model']}: prompts of {prompts} tokens x {work['group_size']} completions of {work['new_tokens']}, "
         f"{work['inner_iterations']} inner iteration(s), beta {work['beta']}"
     )
-    headings = "engine", "dtype", "step s", "least to most", "rollout tok/s", "update tok/s", "GB", "compile s", "ratio"
+    headings = "engine", "dtype", "step s", "min to max", "rollout tok/s", "update tok/s", "GB", "compile s", "ratio"
     table = Table(*headings, box=box.SIMPLE_HEAD)
     for row in found["results"]:
         seconds = row["step_seconds"]
@@ -121,7 +123,7 @@ def _print_engines(found: dict[str, Any]) -> None:
         )
     print_table(table)
     for row in found["skipped"]:
-        print(f"left out: {row['engine']} {row.get('dtype', '')}".rstrip() + f": {row['reason']}")
+        print(f"skipped: {row['engine']} {row.get('dtype', '')}".rstrip() + f": {row['reason']}")
     print(
         f"machine: {roofline['copy_bytes_per_second'] / 1e9:.1f} GB/s copied, "
         f"{roofline['matrix_flops_per_second'] / 1e9:.0f} GFLOP/s in {roofline['dtype']}; share reached: rollout "

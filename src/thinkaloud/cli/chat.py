@@ -1,4 +1,4 @@
-"""`chat`: one question after another."""
+"""`chat`: interactive questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def chat(
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     allow_contract_mismatch: Mismatch = False,
 ) -> None:
-    """Ask one question after another; questions are independent, as in training. An empty line or Ctrl-D ends.
+    """Answer questions interactively. Each question is independent, as in training. An empty line or Ctrl-D ends.
 
     Example: thinkaloud chat runs/first
     """
@@ -38,6 +38,6 @@ def chat(
                 line.strip(), temperature=temperature, samples=1, max_new_tokens=max_new_tokens, seed=turn
             )
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)  # a question that is too long must not end the chat
+            print(f"error: {error}", file=sys.stderr)  # such as a question that is too long
             continue
         print(reply.readable(), flush=True)

@@ -1,4 +1,4 @@
-"""`compare`: runs side by side."""
+"""`compare`: differences between runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from thinkaloud.errors import UserError
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run directories, the reference first.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page, such as compare.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page, such as compare.html.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs: recipes, results by domain, paired tests on the tasks that both answered.

@@ -23,15 +23,15 @@ from thinkaloud.cli.app import (
 @app.command()
 def data(
     recipe: RecipePath,
-    out: Annotated[Path | None, typer.Option(help="The pool's folder; pools/NAME when absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The pool's folder; default: pools/NAME.")] = None,
     data_dir: DataDir = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the task pool of a recipe, and print how many rows were kept, or dropped and why.
+    """Build the task pool of a recipe, and print how many rows were kept and dropped, with reasons.
 
     Sources: starter (in the package), gsm8k, mbpp, sciq, ARC-Easy, ARC-Challenge, strategyqa, writingprompts, dolly15k,
-    longform, no_robots, xsum, cnn_dailymail, and any file with a question and an answer in each row.
+    longform, no_robots, xsum, cnn_dailymail, and any file with a question and an answer per row.
 
     Example: thinkaloud data recipes/smollm2-135m.toml --data-dir data --out pools/all
     """
@@ -39,7 +39,7 @@ def data(
     from thinkaloud.data.build import build_pool
     from thinkaloud.data.summary import pool_summary, pool_tables
     from thinkaloud.prompt.from_recipe import open_contract
-    from thinkaloud.report.sampling import save_sampling_chart
+    from thinkaloud.report.mixture_chart import save_mixture_chart
 
     loaded = load_recipe(recipe, with_data_dir(overrides, data_dir))
     target = out or Path("pools") / loaded.name
@@ -48,7 +48,7 @@ def data(
         display.stage("data", total_steps=0)
         pool = build_pool(loaded, contract, target, progress=display.progress, note=display.note)
     summary = pool_summary(loaded, pool)
-    chart = save_sampling_chart(summary["mixture"], summary["exponent"], target / "sampling.png")
+    chart = save_mixture_chart(summary["mixture"], summary["exponent"], target / "sampling.png")
     if as_json:
         print_json({"pool": str(target), "chart": str(chart), **summary})
         return

@@ -1,4 +1,4 @@
-"""`domains`: which domains there are. Starts without JAX."""
+"""`domains`: a list of the domains. Starts without JAX."""
 
 from __future__ import annotations
 

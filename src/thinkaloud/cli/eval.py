@@ -1,4 +1,4 @@
-"""`eval`: answer held-out tasks, with rates per domain."""
+"""`eval`: rates on held-out tasks, by domain."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @app.command(name="eval")
 def evaluate(
     run: RunPath,
-    split: Annotated[str | None, typer.Option(help="train, validation or test; the recipe's when absent.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation or test; default: the recipe's.")] = None,
     stage: Annotated[list[str] | None, typer.Option(help="Only these stages: base, cold_start, trained.")] = None,
-    tasks_per_domain: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
+    tasks_per_domain: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     tasks: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="JSON lines with domain, question, answer, instead of the run's tasks."),
@@ -28,7 +28,7 @@ def evaluate(
         str | None, typer.Option(metavar="NAME[:SPLIT]", help="A data set by name, such as svamp or gsm8k:test.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="With --on: a folder of NAME/SPLIT files; the hub when absent.")
+        Path | None, typer.Option(help="With --on: a folder of NAME/SPLIT files; default: the hub.")
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="DIR", help="One checkpoint, RUN/checkpoints/NAME.")
@@ -40,10 +40,10 @@ def evaluate(
         int, typer.Option(min=1, help="Completions per task; more than one gives pass@k and a majority vote.")
     ] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="The recipe's when absent.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     contracts: Annotated[
-        bool, typer.Option("--contracts", help="The trained model under its own prompt and under mismatched ones.")
+        bool, typer.Option("--contracts", help="The trained model with its own prompt and with mismatched ones.")
     ] = False,
     variant: Annotated[list[str] | None, typer.Option(help="With --contracts: only these mismatches.")] = None,
     judge: Annotated[
@@ -137,7 +137,7 @@ def _print_samples(summary: dict[str, Any]) -> None:
 
 
 def _print_judge(summary: dict[str, Any]) -> None:
-    """Print the judge's marks, where one was asked."""
+    """Print the judge's marks, if there was a judge."""
     from thinkaloud.evaluate.rows import STAGE_LABELS
 
     for stage, result in summary["stages"].items():

@@ -1,7 +1,7 @@
-"""How a command ends: its exit code, and the one line that a mistake of the user gets.
+"""Exit codes, and the one-line messages of user errors.
 
-0 done; 2 the user's input is wrong, or disk or memory do not hold it (one line: expected, found, how to mend it); 130
-after Ctrl-C; 1 anything else, with its traceback, because that is a bug.
+0: done. 2: the user's input is wrong, or disk or memory are not sufficient (one line: expected, found, fix). 130: after
+Ctrl-C. 1: anything else, with a traceback, because it is a bug.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import typer
 
 from thinkaloud.errors import ContractMismatch, UserError, out_of_memory
 
-# Newer typer carries a copy of click, older ones import it: its exceptions are the ones next to BadParameter.
+# Newer versions of typer include a copy of click, older ones import it: take the exceptions beside BadParameter.
 _usage: Any = importlib.import_module(typer.BadParameter.__module__)
 
 INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, as in shells."""
 
-_MENDABLE = {
+_FIXES = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EROFS: "the file system is read-only; choose another place",
@@ -35,21 +35,21 @@ _MENDABLE = {
     errno.EFBIG: "the file would be larger than is allowed here; raise the limit (ulimit -f)",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
 }
-"""Errors of the operating system that the user can mend, whichever file they befall."""
+"""Errors of the operating system that the user can fix, for any file."""
 
 
 def run(command: Callable[..., Any]) -> NoReturn:
-    """Run a typer app and leave the process with the right exit code.
+    """Run a typer app and exit with its exit code.
 
     Args:
-        command: takes `standalone_mode=False`; what it returns is the exit code where it is an int.
+        command: Called with `standalone_mode=False`; an int that it returns is the exit code.
     """
     for stream in (sys.stdin, sys.stdout):
-        if hasattr(stream, "reconfigure"):  # whatever the locale says: JSON lines are UTF-8, and so is what we print
+        if hasattr(stream, "reconfigure"):  # input and output are UTF-8 in every locale
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         result = command(standalone_mode=False)
-        if result == INTERRUPTED:  # newer typer's way to say so
+        if result == INTERRUPTED:  # newer versions of typer return it
             raise KeyboardInterrupt
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -68,31 +68,31 @@ def run(command: Callable[..., Any]) -> NoReturn:
     except UserError as error:
         fail(str(error))
     except BrokenPipeError:
-        _drop_stdout()  # `| head -1` has seen enough
+        _drop_stdout()  # such as with `| head -1`
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _MENDABLE:
+        if error.errno not in _FIXES:
             raise
         _drop_stdout()
-        fail(f"cannot read or write {_named(error)}: {_MENDABLE[error.errno]}")
+        fail(f"cannot read or write {_named(error)}: {_FIXES[error.errno]}")
     except Exception as error:
-        told = out_of_memory(error)
-        if told is None:
+        memory_error = out_of_memory(error)
+        if memory_error is None:
             raise
-        fail(str(told))
+        fail(str(memory_error))
     finally:
-        atexit.register(_end_quietly)  # called first of all that was registered before, such as by JAX
+        atexit.register(_end_quietly)  # runs before the handlers that were registered earlier, such as JAX's
     sys.exit(result if isinstance(result, int) else 0)
 
 
 def fail(message: str) -> NoReturn:
-    """Leave with exit code 2 and one line on stderr."""
+    """Exit with code 2 and one line on stderr."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 
 def _end_quietly() -> None:
-    """Ctrl-C while the interpreter ends is obeyed without a traceback."""
+    """Let Ctrl-C during the interpreter's exit end the process without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -103,6 +103,6 @@ def _named(error: OSError) -> str:
 
 
 def _drop_stdout() -> None:
-    """What is still buffered goes nowhere, so that the interpreter does not try again as it ends."""
+    """Discard buffered output, so that the interpreter does not try to write it again at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

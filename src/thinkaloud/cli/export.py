@@ -1,4 +1,4 @@
-"""`export`."""
+"""`export`: a model of a run for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`train` in several processes: how they are told of each other, and how they end together."""
+"""`train` in several processes: connecting them, and ending all of them after an error."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from thinkaloud.pipeline.stopping import StopRequested
 def in_team(
     coordinator: str | None, num_processes: int | None, process_id: int | None, settings: Mapping[str, Any]
 ) -> Iterator[None]:
-    """Within it this process is one of several, where the options say so; it must not have used JAX before.
+    """Connect this process to the others of the run, if the options are given. JAX must not have been used before.
 
-    Whoever is done waits in the end for the others. An error in one process ends all of them, each with a line that
-    says what it was.
+    At the end a process waits for the others. An error in one process ends all of them, each with a line that states
+    the error.
 
     Args:
-        settings: What has to be the same in all of them, JSON-ready, by name.
+        settings: Settings that must be the same in all processes, JSON-ready, by name.
 
     Raises:
-        UserError: The options do not go together, or the others do not come, or were started otherwise.
+        UserError: The options are incomplete, the others do not connect, or their settings differ.
     """
     if coordinator is None and num_processes is None and process_id is None:
         yield
@@ -37,26 +37,26 @@ def in_team(
         coordinator != "auto" and None in (coordinator, num_processes, process_id)
     ):
         raise UserError(
-            "--coordinator HOST:PORT, --num-processes and --process-id go together; give all three, none, or "
-            "--coordinator auto alone"
+            "expected --coordinator HOST:PORT, --num-processes and --process-id together, or --coordinator auto alone; "
+            "give all three, none, or auto"
         )
-    # JAX aborts a process whose process 0 is gone; so it does without a stack trace.
+    # JAX aborts the other processes if process 0 is lost; this hides its stack trace.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "4")
-    os.environ.setdefault("JAX_ENABLE_PREEMPTION_SERVICE", "0")  # it listens to SIGTERM, as `stopping` does
+    os.environ.setdefault("JAX_ENABLE_PREEMPTION_SERVICE", "0")  # it would also handle SIGTERM
     from thinkaloud.distributed import team
 
     try:
         _join(coordinator, num_processes, process_id, {**settings, **_versions()})
         yield
         team.gather(None)
-    except StopRequested:  # of all of them
+    except StopRequested:  # raised in all processes
         team.leave()
         raise
     except (Exception, KeyboardInterrupt) as error:
-        words = " ".join(str(error).split()) or type(error).__name__
-        team.leave(words if isinstance(error, team.TeamError) else f"process {team.index()} ended: {words[:1000]}")
-        mendable = isinstance(error, UserError | OSError) or out_of_memory(error) is not None
-        atexit.register(_leave, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2 if mendable else 1)
+        message = " ".join(str(error).split()) or type(error).__name__
+        team.leave(message if isinstance(error, team.TeamError) else f"process {team.index()} ended: {message[:1000]}")
+        is_user_error = isinstance(error, UserError | OSError) or out_of_memory(error) is not None
+        atexit.register(_leave, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2 if is_user_error else 1)
         raise
     team.leave()
 
@@ -71,15 +71,15 @@ def _join(
         from thinkaloud.distributed.processes import find_devices
 
         coordinator, num_processes, process_id, local_devices = find_devices()
-    met = team.meet(
+    connected = team.meet(
         coordinator,
         num_processes,
         process_id,
         settings,
         key=os.environ.get(team.KEY_VARIABLE, "").encode(),
-        say=lambda text: print(text, file=sys.stderr),
+        notify=lambda text: print(text, file=sys.stderr),
     )
-    team.join(met)
+    team.join(connected)
     if team.alone():
         return
     from thinkaloud.distributed.processes import connect_devices
@@ -92,7 +92,7 @@ def _versions() -> dict[str, str]:
 
 
 def _leave(code: int) -> None:
-    """The end of a process that failed; JAX's own would wait for the others, who are gone."""
+    """Exit after a failure. JAX's own exit handler would wait for the other processes."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()

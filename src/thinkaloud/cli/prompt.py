@@ -13,11 +13,11 @@ from thinkaloud.cli.app import AsJson, Overrides, app, plain_text, print_json
 @app.command()
 def prompt(
     source: Annotated[Path, typer.Argument(metavar="RECIPE|RUN", help="A recipe, or a run directory.")],
-    question: Annotated[str, typer.Option(help="What stands after `Task:`.")] = "What is 17 + 25?",
+    question: Annotated[str, typer.Option(help="The question in the prompt.")] = "What is 17 + 25?",
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """The exact prompt, its invisible characters and its token ids.
+    """Print the exact prompt, with invisible characters made visible, and its token ids.
 
     Example: thinkaloud prompt recipes/starter.toml --question "What is 2 + 2?"
     """

@@ -1,4 +1,4 @@
-"""`report`: the page, the write-up and the figures of a run."""
+"""`report`: page, write-up and figures of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from thinkaloud.cli.app import AsJson, RunPath, app, print_json
 
 @app.command()
 def report(run: RunPath, as_json: AsJson = False) -> None:
-    """Write report.html, writeup.md and figures/ from what the run directory holds.
+    """Write report.html, writeup.md and figures/ from the files of a run directory.
 
     Example: thinkaloud report runs/first
     """

@@ -1,4 +1,4 @@
-"""`sandbox check`."""
+"""`sandbox check`: the containment level of this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import typer
 
 from thinkaloud.cli.app import AsJson, app, print_json
 
-sandbox_app = typer.Typer(no_args_is_help=True, help="The jail that model-written code runs in.")
+sandbox_app = typer.Typer(no_args_is_help=True, help="The sandbox for model-written code.")
 app.add_typer(sandbox_app, name="sandbox")
 
 
 @sandbox_app.command()
 def check(as_json: AsJson = False) -> None:
-    """What level of containment this machine gives, layer by layer. Exit code 1 where it gives none.
+    """Print the containment level of this machine, layer by layer. Exit code 1 if it is `none`.
 
     Example: thinkaloud sandbox check
     """
@@ -29,8 +29,8 @@ def check(as_json: AsJson = False) -> None:
                 "available" if layer["available"] else f"not available ({missing.get(name, 'tried, did not start')})"
             )
             print(f"{name}: {state}")
-            for key, what in (("blocked", "blocks"), ("failed", "lets through")):
+            for key, heading in (("blocked", "blocks"), ("failed", "does not block")):
                 if layer[key]:
-                    print(f"    {what}: {', '.join(layer[key])}")
+                    print(f"    {heading}: {', '.join(layer[key])}")
     if found["level"] == "none":
         raise typer.Exit(1)

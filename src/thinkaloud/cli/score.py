@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @app.command()
 def score(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="JSON lines; standard input when absent or -.")
+        Path | None, typer.Argument(metavar="[FILE]", help="JSON lines; default, or -: standard input.")
     ] = None,
     creative: Annotated[
         Literal["guarded", "original"], typer.Option(help="How the heuristic domains are scored.")
@@ -30,10 +30,10 @@ def score(
         Path | None, typer.Option(metavar="RECIPE", help="Also score the domains that this recipe defines.")
     ] = None,
 ) -> None:
-    """Score completions: reads JSON lines, prints rewards with their breakdown.
+    """Score completions: read JSON lines, print rewards with their components.
 
-    A line is {"domain", "question", "answer", "completion"} and, where the task has them, "tests", "setup",
-    "choices". An invalid line gives an error object with its number, and exit code 2 at the end.
+    A line is {"domain", "question", "answer", "completion"} and, if the task has them, "tests", "setup", "choices". An
+    invalid line gives an error object with its line number, and exit code 2 at the end.
 
     Example: thinkaloud score completions.jsonl > scores.jsonl
     """
@@ -60,7 +60,7 @@ def score(
         raise UserError(str(error)) from error
     sys.stdout.flush()
     if bad:
-        raise UserError(f"{bad} line{'s' if bad > 1 else ''} could not be scored; the error objects say why")
+        raise UserError(f"{bad} line{'s' if bad > 1 else ''} could not be scored; the error objects give the reasons")
 
 
 @contextmanager

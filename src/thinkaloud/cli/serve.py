@@ -1,4 +1,4 @@
-"""`serve`."""
+"""`serve`: an OpenAI-compatible server for a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`train`."""
+"""`train`: a whole run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @app.command()
 def train(
     recipe: RecipePath,
-    out: Annotated[Path | None, typer.Option(help="The run directory; runs/NAME of the recipe if absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory; default: runs/NAME of the recipe.")] = None,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run directory.")] = False,
     allow_change: Annotated[
@@ -70,7 +70,7 @@ def train(
         str | None, typer.Option(help="The trainer of GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
 ) -> None:
-    """Cold start, GRPO, evaluation and report, into one run directory.
+    """Run cold start, GRPO, evaluation and report in one run directory.
 
     Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
     """
@@ -95,14 +95,14 @@ def train(
     from thinkaloud.pipeline.stopping import StopRequested
 
     target = out or Path("runs") / loaded.name
-    same_everywhere = {
+    shared_settings = {
         **flat(loaded.resolved()),
         "--resume": resume,
         "--deadline": "given" if deadline else "not given",
     }
     try:
         with (
-            in_team(coordinator, num_processes, process_id, same_everywhere),
+            in_team(coordinator, num_processes, process_id, shared_settings),
             open_display(silent=not team.is_first()) as display,
         ):
             from thinkaloud.pipeline.opening import TrainOptions
@@ -155,7 +155,7 @@ def _print_stopped(stopped: StopRequested, target: Path, again: str, as_json: bo
     from thinkaloud.storage.run_directory import RunDir
 
     begun = RunDir(target).is_begun()
-    print(f"{stopped}; " + (f"continue with: {again}" if begun else "the run had not started"), file=sys.stderr)
+    print(f"{stopped}; " + (f"continue with: {again}" if begun else "the run was not started"), file=sys.stderr)
     if as_json:
         print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
 
@@ -164,7 +164,7 @@ def _print_result(run: RunDir, as_json: bool) -> None:
     from thinkaloud.evaluate.summary import read_summary, summary_table
 
     path = run.evaluation / "summary.json"
-    summary = read_summary(path) if path.exists() else {}  # a deadline may have left no time for it
+    summary = read_summary(path) if path.exists() else {}  # missing if a deadline left no time
     report = run.path / "report.html"
     if as_json:
         print_json({"run": str(run.path), "report": str(report) if report.exists() else None, **summary})

@@ -1,1 +1,1 @@
-"""Several processes of one run: how they agree, and how their gradients are summed."""
+"""Training in several processes: agreement on decisions, and sums of gradients."""

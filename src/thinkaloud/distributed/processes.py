@@ -1,4 +1,4 @@
-"""What JAX does for several processes: it finds them where a scheduler started them, and carries their gradients."""
+"""JAX with several processes: detecting a scheduler's settings, connecting devices, summing gradients."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from thinkaloud.distributed.team import TeamError, alone, from_first, gather
 from thinkaloud.errors import UserError, out_of_memory
 
 HEARTBEAT_SECONDS = 600
-"""After which JAX aborts a process whose team is silent: the last net, for exchanges between accelerators. Whatever
-else is noticed sooner by `team.py`; and a machine that sleeps for a while costs no run."""
+"""JAX aborts a process after so long without a heartbeat of the others. `team.py` notices a lost process earlier; the
+limit is high so that a machine that was suspended can continue."""
 
 
 def find_devices() -> tuple[str, int, int, list[int] | None]:
-    """What SLURM, Open MPI, Kubernetes or a TPU pod tells a process that it started, as JAX understands it.
+    """Read the settings of SLURM, Open MPI, Kubernetes or a TPU pod, as `jax.distributed` does.
 
     Returns:
-        HOST:PORT of process 0, the number of processes, which one this is, and which of the host's devices are its own
-        (None for all).
+        HOST:PORT of the primary process, the number of processes, the index of this one, and its local devices (None
+        for all).
 
     Raises:
-        UserError: None of them does.
+        UserError: No such scheduler started this process.
     """
-    from jax._src.clusters import ClusterEnv  # what `jax.distributed.initialize` asks; it has no public door
+    from jax._src.clusters import ClusterEnv  # there is no public function for this
 
     try:
         found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, 60)
@@ -39,8 +39,7 @@ def find_devices() -> tuple[str, int, int, list[int] | None]:
     address, count, index, local = found
     if address is None or count is None or index is None:
         raise UserError(
-            "--coordinator auto: expected a step of SLURM or Open MPI, or a TPU pod, found none of them; give "
-            + _BY_HAND
+            "--coordinator auto: expected a step of SLURM or Open MPI, or a TPU pod, found none; give " + _BY_HAND
         )
     return str(address), int(count), int(index), None if local is None else list(local)
 
@@ -49,13 +48,13 @@ _BY_HAND = "--coordinator HOST:PORT, --num-processes and --process-id instead"
 
 
 def connect_devices(address: str, count: int, index: int, local_devices: list[int] | None = None) -> None:
-    """Make the devices of all processes known to each other; after `team.join`, before anything else of JAX.
+    """Connect the devices of all processes; call it after `team.join` and before any other use of JAX.
 
     Raises:
-        UserError: It cannot be done.
+        UserError: JAX cannot connect them.
     """
     settings: Any = jax.config
-    settings.update("jax_cpu_collectives_implementation", "gloo")  # looked at on CPUs alone
+    settings.update("jax_cpu_collectives_implementation", "gloo")  # has an effect on CPUs only
     host = address.rpartition(":")[0]
     port = from_first(_free_port)
     try:
@@ -69,24 +68,23 @@ def connect_devices(address: str, count: int, index: int, local_devices: list[in
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"JAX cannot join the processes at {host}:{port} ({str(error)[:200]}); let the hosts reach each other on "
-            "all ports"
+            f"JAX cannot connect the processes at {host}:{port} ({str(error)[:200]}); open all ports between the hosts"
         ) from error
-    with _no_stdout():  # gloo says there that it is connected
+    with _no_stdout():  # gloo prints a line when it is connected
         sum_trees({"first": np.zeros((1,), np.float32)})
 
 
 def sum_trees(tree: Any) -> Any:
-    """The sum over processes of a tree of arrays, added in the same order everywhere, placed as it was.
+    """The sum of a tree of arrays over all processes, in the same order in each, with the sharding of the input.
 
     Raises:
-        TeamError: A process is gone.
+        TeamError: The connection to a process was lost.
     """
     if alone():
         return tree
     from jax.experimental.multihost_utils import process_allgather
 
-    gather(None)  # whoever is gone is noticed here, rather than waited for where nothing reaches
+    gather(None)  # detects a lost process here; the collective would wait for it
 
     def add(leaf: Any) -> Any:
         parts = np.asarray(process_allgather(np.asarray(leaf))).reshape(jax.process_count(), *leaf.shape)
@@ -99,7 +97,7 @@ def sum_trees(tree: Any) -> Any:
         if out_of_memory(error):
             raise
         raise TeamError(
-            f"an exchange between the processes failed ({str(error)[:200]}); go on with --resume"
+            f"a collective operation failed ({str(error)[:200]}); continue with --resume in all processes"
         ) from error
 
 

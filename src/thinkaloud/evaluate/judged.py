@@ -24,21 +24,21 @@ def marked(
     contract: PromptContract,
     registry: Registry,
     check: Callable[[], None] = lambda: None,
-    tell: Callable[[str], None] = lambda line: None,
+    notify: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
     """The rows; creative completions in valid format get the judge's marks, or the reason why they have none.
 
     Args:
         check: Called while requests are pending; an exception it raises ends the wait.
-        tell: Called with the number of answers to mark, then with how many got no marks and the most common reason.
+        notify: Called with the number of answers to mark, then with how many got no marks and the most common reason.
     """
     answers = [
         None if registry.is_verifiable(row.domain) else answer_of(row.question, row.text, row.finish, contract)
         for row in rows
     ]
     shown = [answer for answer in answers if answer is not None]
-    if judge.asks and shown:
-        tell(f"the judge marks {len(shown)} answers")
+    if judge.sends_requests and shown:
+        notify(f"the judge marks {len(shown)} answers")
     asking = judge.begin(shown, PATIENCE_SECONDS)
     rulings = iter(judge.finish(asking, check))
     found: list[Row] = []
@@ -54,10 +54,10 @@ def marked(
                     judge_answer=ruling.marks.answer,
                     judge_overall=ruling.marks.overall,
                 )
-            elif judge.asks:
+            elif judge.sends_requests:
                 row = replace(row, judge=ruling.outcome.value)
                 whys[ruling.why] += 1
         found.append(row)
     for why, count in whys.most_common(1):
-        tell(f"{whys.total()} of {len(shown)} got no marks; {count} of them: {why}")
+        notify(f"{whys.total()} of {len(shown)} got no marks; {count} of them: {why}")
     return found

@@ -152,7 +152,9 @@ def evaluate_run(path: Path, options: EvalOptions, *, allow_contract_mismatch: b
         for label, adapter in _models(session, run, policy, options):
             marking: Marking = list
             if judge:
-                marking = partial(marked, judge=judge, contract=session.contract, registry=registry, tell=display.note)
+                marking = partial(
+                    marked, judge=judge, contract=session.contract, registry=registry, notify=display.note
+                )
             evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding, marking=marking)
         clear(folder)
     sampling = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}
@@ -176,10 +178,10 @@ def judge_of(recipe: Recipe, run: RunDir, wanted: bool, display: Display) -> Jud
             )
         return None
 
-    def tell(notice: Notice) -> None:
+    def notify(notice: Notice) -> None:
         display.note(f"{'warning: ' if notice.state == 'raised' else ''}{notice.message}")
 
-    return open_judge(recipe.judge, run.path / FILE, tell=tell, asks=wanted)
+    return open_judge(recipe.judge, run.path / FILE, notify=notify, sends_requests=wanted)
 
 
 def fitting(policy: Policy, tasks: Sequence[Task], decoding: Decoding, display: Display) -> list[Task]:

@@ -66,8 +66,8 @@ class Judge:
         config: The recipe's section; it must be on.
         path: The ledger's file.
         key: The endpoint's key, if it needs one.
-        tell: Called with what the user should know, from the thread that calls `finish`.
-        asks: False: cache only, no requests.
+        notify: Called with what the user should know, from the thread that calls `finish`.
+        sends_requests: False: cache only, no requests.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class Judge:
         path: Path,
         *,
         key: str | None = None,
-        tell: Callable[[Notice], None] = lambda notice: None,
-        asks: bool = True,
+        notify: Callable[[Notice], None] = lambda notice: None,
+        sends_requests: bool = True,
     ) -> None:
-        self.config, self.tell, self.asks = config, tell, asks
-        self._endpoint, self._ledger = _endpoint(config, key) if asks else None, Ledger(path)
+        self.config, self.notify, self.sends_requests = config, notify, sends_requests
+        self._endpoint, self._ledger = _endpoint(config, key) if sends_requests else None, Ledger(path)
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._overall: list[int] = []
         self._notices: list[Notice] = []
         self._active: set[str] = set()  # notices that were raised and not cleared
-        self._closed = "" if asks else _CACHE_ONLY
+        self._closed = "" if sends_requests else _CACHE_ONLY
         self._in_flight = 0  # requests that the ledger does not count yet
         self._pauses = Pauses(config.pause_after)
 
@@ -102,7 +102,7 @@ class Judge:
             "The sea turned over in its sleep and pulled the beach up to its chin.",
         )
         key = key_of(self.config.model, asked)
-        if key in self._ledger or not self.asks or self._spent():
+        if key in self._ledger or not self.sends_requests or self._spent():
             return
         for tries in itertools.count(1):
             try:
@@ -285,7 +285,7 @@ class Judge:
                 self._notice("disk", "cleared", "the judge's marks can be written again")
             notices, self._notices = self._notices, []
         for notice in notices:
-            self.tell(notice)
+            self.notify(notice)
 
 
 def _endpoint(config: JudgeConfig, key: str | None) -> Endpoint:
@@ -295,21 +295,25 @@ def _endpoint(config: JudgeConfig, key: str | None) -> Endpoint:
 
 
 def open_judge(
-    config: JudgeConfig, path: Path, *, tell: Callable[[Notice], None] = lambda notice: None, asks: bool = True
+    config: JudgeConfig,
+    path: Path,
+    *,
+    notify: Callable[[Notice], None] = lambda notice: None,
+    sends_requests: bool = True,
 ) -> Judge:
     """The judge of a recipe, after a check that it returns marks.
 
     Args:
         config: The recipe's section; it must be on.
         path: The ledger's file.
-        tell: Called with what the user should know.
-        asks: False: cache only, no requests, so no key is needed.
+        notify: Called with what the user should know.
+        sends_requests: False: cache only, no requests, so no key is needed.
 
     Raises:
         UserError: Its key is missing, or it does not answer.
     """
     key = None
-    if asks and config.api_key_env:
+    if sends_requests and config.api_key_env:
         key = os.environ.get(config.api_key_env, "").strip()
         if not key or not all("!" <= character <= "~" for character in key):
             found = "one with characters that a key cannot have" if key else "none"
@@ -317,6 +321,6 @@ def open_judge(
                 f"expected the judge's key in the environment variable {config.api_key_env}, found {found}; set it, or "
                 "omit judge.api_key_env for an endpoint without a key"
             )
-    judge = Judge(config, path, key=key, tell=tell, asks=asks)
+    judge = Judge(config, path, key=key, notify=notify, sends_requests=sends_requests)
     judge.check()
     return judge

@@ -38,7 +38,7 @@ def run_cold_start(context: TrainContext) -> Adapter:
             row: dict[str, Any] = from_first(partial(dict, step.metrics))
             context.recorder.step(row)
             context.after_step()
-            for event in health.look(row):
+            for event in health.update(row):
                 context.recorder.event(event, health.raised)
             if health.not_finite >= 3:
                 raise UserError(

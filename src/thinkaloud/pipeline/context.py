@@ -45,7 +45,7 @@ class TrainContext:
 
     def __post_init__(self) -> None:
         keep = self.recipe.checkpoint.keep
-        self.saver = Saver(self.run.checkpoints, keep=keep, before=self.recorder.settle)
+        self.saver = Saver(self.run.checkpoints, keep=keep, before=self.recorder.flush_to_disk)
 
     @property
     def recipe(self) -> Recipe:
@@ -89,7 +89,7 @@ class TrainContext:
         if self.lock:
             self.lock.touch()
         if self.planner:
-            self.planner.took("saving", self.saver.seconds)
+            self.planner.record("saving", self.saver.seconds)
         failures = self.saver.failures()
         for failure in failures:
             self.recorder.problem("checkpoints", f"{failure}; training continues, the next save is as planned")

@@ -1,7 +1,7 @@
-"""How many steps fit before a deadline: planned from measured step times, planned anew as they drift.
+"""How many steps fit before a deadline: planned from measured step times, and replanned when they change.
 
-The planner knows nothing of models: it is told how long things took, and says how many steps to take. It works on any
-clock, so that a night can be tested in a second.
+The planner is independent of models: its input is measured times, its output a number of steps. The clock is an
+argument, so that tests need not wait.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from statistics import median
 from thinkaloud.distributed.team import from_first
 
 RECENT_STEPS = 20
-"""Steps whose times plan the rest; fewer at first."""
+"""The plan uses the times of so many recent steps, or of all if there are fewer."""
 EVALUATION_SHARE = 0.2
-"""An evaluation before training that takes more of the whole time is given up."""
+"""An evaluation before training is abandoned after this share of the whole time."""
 HEADROOM = 1.3
-"""What is still to come is estimated from what was measured, and may take this much longer."""
+"""Factor on measured times, when time is reserved for what follows the steps."""
 LEAST_DRIFT = 0.03
-"""A plan that differs by less than this share of the steps left is not worth bending the learning rate for."""
+"""A new plan that differs by less than this share of the remaining steps is ignored."""
 LEAST_STEPS = 5
-"""A plan that still leaves steps to take holds for so many, once the first step's compilation is forgotten."""
+"""A plan with steps left stays in force for at least so many steps, once the first step (compilation) is excluded."""
 COLD_START_SHARE = 0.25
-"""The cold start gets at most this share of the time that is left as it begins."""
+"""The cold start gets at most this share of the time that is left when it starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Seconds kept for what comes after the steps."""
+    """Seconds reserved for what comes after the steps."""
 
     evaluation: float
     report: float
@@ -44,13 +44,14 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many steps, and why.
+    """The planned number of steps, and the reason.
 
     Attributes:
-        total_steps: Of the whole stage, those already taken included.
-        step_seconds: The median it rests on; None before any was measured.
-        seconds_left: Until the deadline, when it was made.
-        reason: In plain words.
+        step: Steps done when the plan was made.
+        total_steps: Steps of the whole stage, including those already done.
+        step_seconds: The median step time it is based on; None before any was measured.
+        seconds_left: Seconds until the deadline when the plan was made.
+        reason: One phrase.
     """
 
     step: int
@@ -66,7 +67,7 @@ class Planner:
 
     Args:
         seconds: From now to the deadline.
-        clock: Seconds, monotonic, counting while the machine sleeps where it can.
+        clock: Seconds, monotonic; should count while the machine is suspended.
         most_steps: The recipe's limit, which a plan never exceeds.
     """
 
@@ -84,12 +85,12 @@ class Planner:
         """Until the deadline; negative after it."""
         return self._end - self._clock()
 
-    def took(self, what: str, seconds: float | int) -> None:
-        """Something besides a step was measured: `evaluation`, `report` or `saving`; the longest counts."""
-        self._measured[what] = max(float(seconds), self._measured.get(what, 0.0))
+    def record(self, phase: str, seconds: float | int) -> None:
+        """Record the time of a phase: `evaluation`, `report` or `saving`. The longest time counts."""
+        self._measured[phase] = max(float(seconds), self._measured.get(phase, 0.0))
 
     def reserve(self) -> Reserve:
-        """What has to be left when the last step ends: measured where it was, else guessed from the budget."""
+        """The time that must be left when the last step ends: measured if possible, else estimated from the budget."""
         guess = min(120.0, 0.05 * self._budget)
         evaluation = self._measured.get("evaluation")
         return Reserve(
@@ -100,13 +101,13 @@ class Planner:
         )
 
     def may_evaluate(self) -> bool:
-        """Whether an evaluation that begins now ends in time for the report; the first one is tried in any case."""
+        """Whether an evaluation that starts now ends in time for the report. True if none was measured yet."""
         return self.seconds_left > self._measured.get("evaluation", 0.0) + self._after_evaluation()
 
     def must_end_evaluation(self, seconds: float | int) -> bool:
-        """Whether one that has taken so long has to be given up.
+        """Whether to abandon an evaluation that has run for `seconds`.
 
-        An early one is given up when it takes a good share of the whole, for the one at the end takes as long.
+        An evaluation before training is abandoned after `EVALUATION_SHARE` of the time: the last one takes as long.
         """
         early = "evaluation" not in self._measured and self.plan is None
         return self.seconds_left < self._after_evaluation() or (early and seconds > EVALUATION_SHARE * self._budget)
@@ -116,33 +117,33 @@ class Planner:
         return reserve.report + reserve.margin
 
     def cold_start_seconds(self) -> float:
-        """How long a cold start that begins now may take."""
+        """How long a cold start that starts now may take."""
         return max(0.0, COLD_START_SHARE * (self.seconds_left - self.reserve().total))
 
-    def step_took(self, seconds: float | int) -> None:
-        """A step is done. The first of a session compiles, and counts only until there is another."""
+    def record_step(self, seconds: float | int) -> None:
+        """Record the time of a step. The first of a session includes compilation; it is dropped after the second."""
         self._steps_seen += 1
         if self._steps_seen == 2:
             self._seconds.clear()
         self._seconds.append(float(seconds))
 
     def fits(self) -> bool:
-        """Whether one more step, as slow as the slowest of late, ends in time."""
+        """Whether one more step, as slow as the slowest recent one, ends in time."""
         slowest = max(self._seconds, default=0.0)
         return self.seconds_left - self.reserve().total > slowest * (1.1 if self._seconds else 1.0)
 
     def must_drop_step(self) -> bool:
-        """Whether a step that is under way, and can still be dropped, eats into what is kept for the rest."""
+        """Whether the current step, while it can still be dropped, runs into the reserved time."""
         return self.seconds_left < self.reserve().total
 
-    def look(self, done: int) -> Plan | None:
-        """Plan from here, `done` steps taken; returns the plan where it is a new one, None where the old one holds."""
+    def replan(self, done: int) -> Plan | None:
+        """Plan again after `done` steps. Returns the new plan, or None if the old one stays in force."""
         usual = median(self._seconds) if self._seconds else None
         left, reserve = self.seconds_left, self.reserve()
         if not self.fits():
             total, reason = done, "no further step fits"
         elif usual is None:
-            total, reason = self._most, "no step is measured yet; the recipe's steps until one is"
+            total, reason = self._most, "grpo.max_steps; no step was measured yet"
         else:
             total = min(self._most, done + max(1, int((left - reserve.total) / max(usual, 1e-9))))
             reason = self._reason(usual)
@@ -162,12 +163,12 @@ class Planner:
         if before is None:
             return f"steps take {usual:.3g} s"
         if abs(usual / before - 1) < 0.01:
-            return f"steps still take {usual:.3g} s; there is more or less time than was planned"
-        return f"steps take {usual:.3g} s now, not {before:.3g} s"
+            return f"steps still take {usual:.3g} s; the time left differs from the plan"
+        return f"steps now take {usual:.3g} s, before {before:.3g} s"
 
 
 class TeamPlanner(Planner):
-    """A planner that answers as that of process 0 does, in all processes of a run."""
+    """A planner whose answers are those of the primary process, in all processes of a run."""
 
     def may_evaluate(self) -> bool:
         return from_first(super().may_evaluate)
@@ -181,5 +182,5 @@ class TeamPlanner(Planner):
     def must_drop_step(self) -> bool:
         return from_first(super().must_drop_step)
 
-    def look(self, done: int) -> Plan | None:
-        return from_first(partial(super().look, done))
+    def replan(self, done: int) -> Plan | None:
+        return from_first(partial(super().replan, done))

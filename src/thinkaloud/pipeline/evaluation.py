@@ -31,7 +31,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         return
     again = f"thinkaloud eval {context.run.path}"
     if context.planner and not context.planner.may_evaluate():
-        context.display.note(f"deadline: no time to evaluate {stage}; `{again}` does it later")
+        context.display.note(f"deadline: no time to evaluate {stage}; run `{again}` later")
         return
     tasks = held_out(context.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
     began, registry = session_clock(), registry_of(context.recipe)
@@ -48,10 +48,10 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
             contract, note = context.session.contract, context.display.note
             return from_first(partial(marked, rows, context.judge, contract, registry, interrupt, note))
         except _OutOfTime:
-            context.display.note(f"deadline: {stage} is not judged; `{again} --judge` does it")
+            context.display.note(f"deadline: no time for the judge's marks of {stage}; run `{again} --judge`")
             return list(rows)
         finally:
-            context.judge.take_counts()  # they are not counted with those of GRPO
+            context.judge.take_counts()  # the counts of GRPO's steps start again at zero
 
     try:
         with context.timer.phase(f"evaluate_{stage}"):
@@ -59,14 +59,14 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
             evaluate_into(path.parent, stage, *own, between=interrupt, marking=marking)
             clear(path.parent)
     except _OutOfTime:
-        context.display.note(f"deadline: {stage} takes too long to evaluate; `{again}` does it")
+        context.display.note(f"deadline: the evaluation of {stage} takes too long; run `{again}`")
         return
     except OSError as error:
-        context.recorder.problem(f"eval/{stage}", f"{error}; `{again}` evaluates {stage} later")
+        context.recorder.problem(f"eval/{stage}", f"{error}; run `{again}` later to evaluate {stage}")
         return
     finally:
         if context.planner:
-            context.planner.took("evaluation", session_clock() - began)
+            context.planner.record("evaluation", session_clock() - began)
     rates = summarize(context.run.evaluation, config.split, registry, **judge_facts(context.judge))["stages"][stage][
         "overall"
     ]

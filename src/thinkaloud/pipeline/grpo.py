@@ -45,7 +45,7 @@ class _OutOfTime(Exception):
 
 
 class _GrpoStage:
-    """The stage while it runs.
+    """The state of the stage.
 
     Attributes:
         state: The training state; replaced whole by every step, by a resume and by a restart.
@@ -118,7 +118,7 @@ class _GrpoStage:
             except _OutOfTime:
                 self._plan()  # which ends the stage here
                 continue
-            for event in self.health.look(row):
+            for event in self.health.update(row):
                 self.context.recorder.event(event, self.health.raised)
             if self.health.not_finite >= NOT_FINITE_LIMIT:
                 self._go_back()
@@ -166,7 +166,9 @@ class _GrpoStage:
             raise UserError(f"{why}{after}; lower grpo.learning_rate or grpo.max_grad_norm and start again with --out")
         context.saver.wait()
         good = [s.step for s in list_saved(directory) if s.stage == "grpo" and s.step < self.health.last_good]
-        forget_after(directory, "grpo", good[-1] if good else 0)  # on the primary process; `_resume` tells the others
+        forget_after(
+            directory, "grpo", good[-1] if good else 0
+        )  # only in the primary process; `_resume` then agrees with the others
         fresh = self.trainer.start(jax.tree.map(jnp.copy, self.trainer.reference))
         self.state = replace(fresh, horizon=Horizon(self.total * self.trainer.updates_per_step))
         self.best = None
@@ -187,7 +189,7 @@ class _GrpoStage:
 
     def _plan(self) -> None:
         """Adjust the number of steps to the deadline, if there is one."""
-        if self.context.planner and (plan := self.context.planner.look(self.done)):
+        if self.context.planner and (plan := self.context.planner.replan(self.done)):
             self.total = plan.total_steps
             self._fit_learning_rate()
             self.context.recorder.plan(plan)
@@ -211,7 +213,7 @@ class _GrpoStage:
         context.recorder.step(row)
         context.after_step()
         if context.planner:
-            context.planner.step_took(session_clock() - began)
+            context.planner.record_step(session_clock() - began)
             self._plan()
         if validated or self.done % checkpoint.every_steps == 0 or self.done == self.total:
             self._save()
@@ -246,7 +248,7 @@ class _GrpoStage:
             return bool(context.saver.unsaved) and session_clock() - began < DISK_PATIENCE_SECONDS
 
         if from_first(missing):
-            context.display.note("retrying the last checkpoint until the disk accepts it; Ctrl-C gives up")
+            context.display.note("retrying the last checkpoint until the disk accepts it; Ctrl-C stops")
         while from_first(missing):
             context.after_step()
             if context.planner and context.planner.must_drop_step():

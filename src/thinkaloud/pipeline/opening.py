@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.data.store import POOL_FILES
 from thinkaloud.distributed.team import from_first, gather, is_first
@@ -45,7 +45,7 @@ from thinkaloud.train.engine import check_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What `thinkaloud train` was asked for.
+    """The options of `thinkaloud train`.
 
     Attributes:
         recipe_text: The recipe as the user wrote it, kept in the run directory.
@@ -78,7 +78,7 @@ def open_training(options: TrainOptions, display: Display) -> Iterator[TrainCont
     """
     check_engine(options.recipe, warn=display.note)
     with ExitStack() as resources:
-        stop = resources.enter_context(Stop(say=display.note, agree=_first_signal))
+        stop = resources.enter_context(Stop(notify=display.note, agree=_first_signal))
         directory = _Directory(options, resources)
         timer = PhaseTimer(directory.environment.get("seconds"))
         with ExitStack() as building:
@@ -102,7 +102,7 @@ def open_training(options: TrainOptions, display: Display) -> Iterator[TrainCont
             )
         recorder.file("environment.json", environment)
         if judge:
-            judge.tell = recorder.judge
+            judge.notify = recorder.judge
         context = TrainContext(
             session=session,
             run=directory.run,
@@ -226,7 +226,7 @@ def _place_of(out: Path) -> Iterator[Path]:
 
 def _open_judge(options: TrainOptions, folder: Path) -> Any:
     config = options.recipe.judge
-    return open_judge(config, folder / JUDGE_FILE, asks=is_first()) if config.on else None
+    return open_judge(config, folder / JUDGE_FILE, sends_requests=is_first()) if config.on else None
 
 
 def _open_tracker(options: TrainOptions) -> Tracker | None:
@@ -251,7 +251,7 @@ def _warn(findings: Sequence[Finding], display: Display) -> None:
     """Show the warnings of the pre-flight checks.
 
     Raises:
-        UserError: A check says that the run would learn nothing.
+        UserError: A check finds that the run would fail.
     """
     for finding in findings:
         if finding.level is Level.STOP:

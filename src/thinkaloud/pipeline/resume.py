@@ -1,4 +1,4 @@
-"""Whether a run may go on with what is at hand: what changed since it began, and what of it the user allows."""
+"""Checks before a resume: what changed since the run started, and which changes the user allows."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from thinkaloud.fetch.models import ModelFiles
 from thinkaloud.storage.run_directory import RunDir
 
 BASE = "base.json"
-"""Of a run directory: the digests of the base model that the run began with."""
+"""File of a run directory: the digests of its base model."""
 SOFTWARE = ("thinkaloud", "jax", "python", "cpu", "devices")
-"""Of environment.json: what may change a step's numbers in their last digits."""
+"""Keys of environment.json that can change the last digits of a step's numbers."""
 _SAMPLES, _BLOCK_BYTES = 64, 2**16
 
 
 def check_recipe(run: RunDir, recipe: Recipe, allowed: Sequence[str] = ()) -> list[str]:
-    """Compare the recipe with the one that the run began with.
+    """Compare the recipe with the one that the run started with.
 
     Args:
         allowed: Keys, such as `grpo.max_steps`, that may have changed.
 
     Returns:
-        What changed and is allowed, each as `key: old -> new`.
+        The allowed changes, each as `key: old -> new`.
 
     Raises:
-        UserError: Names every other key that differs, with both values; or a key in `allowed` is none.
+        UserError: Another key differs (names them all, with both values), or a key in `allowed` does not exist.
     """
     before = flat(parse_recipe(run.read_json("resolved.json"), where=str(run.path / "resolved.json")).resolved())
     after = flat(recipe.resolved())
     for key in allowed:
         if key not in {*before, *after}:
-            raise UserError(f"--allow-change {key}: a recipe has no such key{nearest(key, {*before, *after})}")
+            raise UserError(f"--allow-change {key}: expected a key of the recipe{nearest(key, {*before, *after})}")
     changed = changed_keys(before, after)
-    said = {key: f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}{_kept(key)}" for key in changed}
-    refused = [said[key] for key in changed if key not in allowed]
+    changes = {key: f"{key}: {_short(before.get(key))} -> {_short(after.get(key))}{_no_effect(key)}" for key in changed}
+    refused = [changes[key] for key in changed if key not in allowed]
     if refused:
         raise UserError(
-            f"the recipe is not the one that {run.path} began with (changed: {', '.join(refused)}); resume with "
-            f"{run.path / 'recipe.toml'} and the same --set, allow a change with --allow-change KEY, or start anew "
-            "with --out"
+            f"expected the recipe that {run.path} started with, found changes ({', '.join(refused)}); resume with "
+            f"{run.path / 'recipe.toml'} and the same --set, allow a change with --allow-change KEY, or start a new "
+            "run with --out"
         )
-    return list(said.values())
+    return list(changes.values())
 
 
 def base_digests(files: ModelFiles) -> dict[str, str]:
-    """What tells a base model from another, by the key of the recipe that names it.
+    """Digests that identify the base model, by the key of the recipe that names it.
 
-    Of each file its size and 64 blocks spread over it, 4 MiB in all: another model, revision or fine-tune differs
-    there, and a large one is not read twice.
+    A digest covers the size of each file and 64 blocks spread over it, 4 MiB in all: enough to detect another model,
+    revision or fine-tune without reading large files completely.
     """
     config = [files.directory / "config.json"] if files.directory and files.kind == "hf" else []
     adapter = [files.adapter, files.adapter.with_name("adapter_config.json")] if files.adapter else []
@@ -62,32 +62,32 @@ def base_digests(files: ModelFiles) -> dict[str, str]:
 
 
 def check_base(run: RunDir, digests: Mapping[str, str], allowed: Sequence[str] = ()) -> None:
-    """Compare the base model's files with those that the run began with; a run that did not note them is believed.
+    """Compare the base model's files with those that the run started with, if the run recorded them.
 
     Raises:
-        UserError: They are others, and the key is not in `allowed`.
+        UserError: They differ, and the key is not in `allowed`.
     """
     before = run.read_json(BASE) if (run.path / BASE).exists() else {}
     changed = [key for key, digest in digests.items() if before.get(key, digest) != digest and key not in allowed]
     if changed:
         raise UserError(
-            f"the files of {' and '.join(changed)} are not those that {run.path} began with: its adapter belongs to "
-            f"another base; put them back, allow it with --allow-change {changed[0]}, or start anew with --out"
+            f"expected the files of {' and '.join(changed)} that {run.path} started with, found others: its adapter "
+            f"belongs to another base; restore them, allow the change with --allow-change {changed[0]}, or start a new "
+            "run with --out"
         )
 
 
 def changed_software(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs between the machines and versions of two sessions, for one line; empty where nothing does."""
+    """The differences between the machines and versions of two sessions, as one phrase; empty if there are none."""
     return ", ".join(
         f"{key}: {before[key]} -> {now[key]}" for key in SOFTWARE if key in before and before[key] != now[key]
     )
 
 
-def _kept(key: str) -> str:
-    """What a change comes too late for."""
-    part = key.partition(".")[0]
-    what = {"data": "the tasks", "prompt": "the prompts"}.get(part)
-    return f" (without effect: the run keeps {what} it began with)" if what else ""
+def _no_effect(key: str) -> str:
+    """A note for changes that have no effect on an existing run; empty for others."""
+    kept = {"data": "tasks", "prompt": "prompts"}.get(key.partition(".")[0])
+    return f" (no effect: the run keeps its original {kept})" if kept else ""
 
 
 def _digest(paths: Iterable[Path]) -> str:

@@ -1,7 +1,7 @@
-"""Signals that ask a run to stop: SIGTERM and SIGHUP (planned), SIGINT (Ctrl-C).
+"""Signals that stop a run: SIGTERM and SIGHUP (planned), SIGINT (Ctrl-C).
 
-The first one lets the run come to a place where nothing is lost. A second Ctrl-C ends the process at once, whatever it
-is at: every file of a run is written whole or not at all, so nothing is corrupted.
+After the first signal the run continues to the next safe point and saves. A second Ctrl-C ends the process at once;
+this corrupts nothing, because every file of a run is written atomically.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _ALL = (*PLANNED, signal.SIGINT)
 
 
 class StopRequested(Exception):
-    """A signal asked the run to stop, and it is at a place where nothing is lost.
+    """A signal was received, and the run is at a safe point.
 
     Attributes:
-        signal: Which one.
+        signal: The signal.
     """
 
     def __init__(self, which: signal.Signals) -> None:
@@ -40,25 +40,24 @@ class StopRequested(Exception):
 
 
 class Stop:
-    """Listens while it is entered; signals that the process was told to ignore (nohup) stay ignored.
+    """A context manager that listens for the signals. Signals that the process ignores (nohup) stay ignored.
 
-    A thread reads them from a socket that the C-level handler writes to, because Python's own handlers wait until the
-    main thread is back from a computation, which may take minutes.
+    A thread reads the signals from a socket that the C-level handler writes to, because Python's handlers run only when
+    the main thread returns from a computation, which may take minutes.
 
     Args:
-        say: Called once, with one line, when the first signal comes.
-        leave: How a second Ctrl-C ends the process.
-        agree: What this process was asked to what all processes of the run do: the same in all, None where none of
-            them was asked.
+        notify: Called with one line at the first signal.
+        leave: Ends the process at a second Ctrl-C.
+        agree: Maps the signal that this process received (or None) to the one that all processes of the run act on.
     """
 
     def __init__(
         self,
-        say: Callable[[str], None] = lambda text: None,
+        notify: Callable[[str], None] = lambda text: None,
         leave: Callable[[int], object] = os._exit,
         agree: Callable[[signal.Signals | None], signal.Signals | None] = lambda asked: asked,
     ) -> None:
-        self._say, self._leave, self._agree = say, leave, agree
+        self._notify, self._leave, self._agree = notify, leave, agree
         self.requested: signal.Signals | None = None
         self._interrupts = 0
         self._before: dict[signal.Signals, Any] = {}
@@ -66,15 +65,15 @@ class Stop:
         self._thread: threading.Thread | None = None
 
     def asked(self) -> signal.Signals | None:
-        """The signal that came, to this process or another; all of them ask at the same places."""
+        """The signal that this or another process received, if any. All processes call this at the same points."""
         agreed = self._agree(self.requested)
         if agreed is not None and self.requested is None:
             self.requested = agreed
-            self._say(f"{agreed.name} came to another process: stopping where nothing is lost, then saving")
+            self._notify(f"another process received {agreed.name}: stopping at the next safe point, then saving")
         return agreed
 
     def check(self) -> None:
-        """Raises StopRequested if a signal came; called where nothing would be lost."""
+        """Raise StopRequested if a signal was received; called at safe points."""
         if (asked := self.asked()) is not None:
             raise StopRequested(asked)
 
@@ -108,12 +107,12 @@ class Stop:
                     self.receive(signal.Signals(number))
 
     def receive(self, which: signal.Signals) -> None:
-        """One signal has come."""
+        """Handle one signal."""
         self._interrupts += which == signal.SIGINT
         if self.requested is None:
             self.requested = which
             again = "; Ctrl-C again stops at once" if which == signal.SIGINT else ""
-            self._say(f"{which.name}: stopping where nothing is lost, then saving{again}")
+            self._notify(f"{which.name}: stopping at the next safe point, then saving{again}")
         elif self._interrupts > 1:
             if sys.stderr is not None and sys.stderr.isatty():
                 os.write(2, b"\x1b[?25h\n")  # a live panel hides the cursor
@@ -121,4 +120,4 @@ class Stop:
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
-    """Signals are read from the socket; a handler must stand for them to be written there."""
+    """Does nothing: a handler must be set for the signal to be written to the socket."""

@@ -19,7 +19,7 @@ from thinkaloud.tracking.display import Display
 
 
 def run_stages(context: TrainContext) -> None:
-    """Run every stage that the recipe asks for and that the run directory does not contain yet."""
+    """Run every stage of the recipe that the run directory does not contain yet."""
     run_evaluation(context, "base", {})
     adapter = run_cold_start(context)
     if context.recipe.cold_start.max_steps:

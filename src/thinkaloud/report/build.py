@@ -1,4 +1,4 @@
-"""All of a report in one call."""
+"""Builds all files of a report."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from thinkaloud.storage.unicode import well_formed
 
 
 def build_report(run_dir: Path) -> Path:
-    """Make figures/, writeup.md and report.html of a run directory, from its files alone.
+    """Write figures/, writeup.md and report.html of a run directory, from its files alone.
 
-    An interrupted run gets a report too, which says what is missing. Each file is written whole or not at all; the
-    same files give the same report.
+    The report of an incomplete run lists what is missing. Each file is written atomically; the same files give the same
+    report.
 
     Args:
-        run_dir: what `thinkaloud train` wrote.
+        run_dir: A directory that `thinkaloud train` wrote.
 
     Returns:
         The path of report.html.
 
     Raises:
-        UserError: it is no run directory, or cannot be written.
+        UserError: It is not a run directory, or cannot be written.
     """
     run = load_run(run_dir)
     try:
@@ -36,6 +36,6 @@ def build_report(run_dir: Path) -> Path:
     except OSError as error:
         raise UserError(
             f"cannot write the report into {run_dir} ({error.strerror or error}); free some space there, or copy the "
-            "run to a folder that can be written"
+            "run to a writable folder"
         ) from error
     return run_dir / "report.html"

@@ -1,7 +1,8 @@
-"""How each chart is drawn: a title, a text alternative, and a function that draws on given axes.
+"""The charts of the report: each has a title, a text alternative, and a function that draws on given axes.
 
-The palette is Okabe and Ito's (distinct for colour-blind readers); the order of bars and the printed values say the
-same as the colours. Each colour here is a custom property on the page (`COLORS`), so that charts follow its dark mode.
+The palette is Okabe and Ito's, which is distinct for colour-blind readers; the order of bars and the printed values
+carry the same information as the colours. Each colour is a custom property of the page (`COLORS`), so that charts
+follow its dark mode.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import Any
 
 from thinkaloud.domains import in_order
 from thinkaloud.evaluate.summary import percent
-from thinkaloud.report.course import WINDOW_NOTE, samples_of, trained_domains, windows
 from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label, plain_text
+from thinkaloud.report.training import WINDOW_NOTE, samples_of, trained_domains, windows
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
 GRAY, ORANGE, BLUE = "#87919d", "#d55e00", "#0072b2"
 COLORS = {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "gray": GRAY, "orange": ORANGE, "blue": BLUE}
-"""Names of the page's custom properties, and the colours that they replace."""
+"""Custom properties of the page by name, with the colours that they replace."""
 
 STAGE_COLORS = {"base": GRAY, "cold_start": ORANGE, "trained": BLUE}
 _OTHER_STAGES = (MUTED, INK)
@@ -29,9 +30,9 @@ _CURVES: tuple[tuple[str, str, str], ...] = (
     ("reward", "Sampled reward", "share"),
     ("format_rate", "Format rate, sampled", "rate"),
     ("accuracy", "Accuracy, sampled", "rate"),
-    ("truncated_rate", "Cut at the token limit, sampled", "rate"),
+    ("truncated_rate", "Truncated, sampled", "rate"),
     ("loss", "Loss", "number"),
-    ("kl", "KL to the start of GRPO", "number"),
+    ("kl", "KL from the reference", "number"),
     ("entropy", "Entropy (nats per token)", "number"),
     ("grad_norm", "Gradient norm", "number"),
     ("learning_rate", "Learning rate", "number"),
@@ -39,16 +40,20 @@ _CURVES: tuple[tuple[str, str, str], ...] = (
 )
 _COLD_CURVES: tuple[tuple[str, str, str], ...] = (
     ("loss", "Cold start: loss", "number"),
-    ("format_rate", "Cold start: format rate, probes", "rate"),
+    ("format_rate", "Cold start: format rate of probes", "rate"),
     ("learning_rate", "Cold start: learning rate", "number"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One chart: `draw` takes Matplotlib axes; `size` is in inches; `text` is the alternative for who cannot see it.
+    """One chart.
 
-    `note` says under the chart how to read it.
+    Attributes:
+        text: The text alternative.
+        draw: Draws on Matplotlib axes.
+        size: Width and height in inches.
+        note: How to read it, printed below the chart.
     """
 
     title: str
@@ -113,7 +118,7 @@ def compliance(run: Run) -> Chart | None:
 
 
 def prompt_matching(run: Run) -> Chart | None:
-    """Format rate of the trained model under its own prompt and under mismatched ones, with intervals."""
+    """Format rate of the trained model with its own prompt and with mismatched ones, with intervals."""
     entries = [entry for entry in run.contracts.get("variants", []) if number(entry, "format_rate") is not None]
     if not entries:
         return None
@@ -142,7 +147,7 @@ def prompt_matching(run: Run) -> Chart | None:
     spoken = "; ".join(f"{name}: {percent(rate)}" for name, rate in zip(names, rates, strict=True))
     return Chart(
         title="Prompt matching impact",
-        text=f"Bar chart of the format rate under the prompt of training and under others. {spoken}.",
+        text=f"Bar chart of the format rate with the prompt of training and with others. {spoken}.",
         draw=draw,
         note=f"Format rate of the same {number(run.contracts, 'n') or 0:.0f} tasks; lines: 95 % intervals (Wilson).",
         size=(4.4, 0.5 + 0.38 * len(entries)),
@@ -160,7 +165,7 @@ def cold_start_curves(run: Run) -> list[Chart]:
 
 
 def domain_curves(run: Run) -> list[Chart]:
-    """GRPO's sampled reward by step, one chart a domain."""
+    """GRPO's sampled reward by step, one chart per domain."""
     found = [
         _curve(run.grpo, "reward", f"{name.replace('_', ' ')}: reward", "share", color=BLUE, marks=True, domain=name)
         for name in trained_domains(run)
@@ -169,7 +174,7 @@ def domain_curves(run: Run) -> list[Chart]:
 
 
 def mixture(run: Run) -> Chart | None:
-    """How many completions of each domain GRPO scored."""
+    """The number of completions that GRPO scored in each domain."""
     counts = {name: samples_of(run, name) for name in trained_domains(run)}
     total = sum(counts.values())
     if not total:
@@ -203,7 +208,7 @@ def mixture(run: Run) -> Chart | None:
 def _curve(
     rows: tuple[Metrics, ...], key: str, title: str, kind: str, *, color: str, marks: bool = False, domain: str = ""
 ) -> Chart | None:
-    """One metric by step: `share` and `rate` are drawn from 0 to 1, `rate` in per cent."""
+    """One metric by step. The axis of `share` and `rate` is 0 to 1; `rate` is shown in per cent."""
     path = ("domains", domain, key) if domain else (key,)
     points = [
         (step, value)

@@ -1,34 +1,51 @@
-"""Several runs beside each other: what differs in their recipes, and in their results."""
+"""Compares several runs: differences between their recipes, and between their results."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.config.flat import flat
-from thinkaloud.domains import in_order
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.report.run_data import Run, load_run, lookup, number
 from thinkaloud.report.samples import printable
-from thinkaloud.report.tables import Table, count_text, label, mean_text, rate_text, reward_text, seconds_text
+from thinkaloud.report.tables import (
+    Table,
+    by_domain,
+    count_text,
+    given_format_text,
+    has_values,
+    label,
+    mean_text,
+    rate_text,
+    reward_text,
+    seconds_text,
+)
 
-_MEASURES = ("format", "accuracy", "accuracy_given_format", "reward", "tokens")
+_MEASURES: tuple[tuple[str, Callable[[object], str]], ...] = (
+    ("Format rate", partial(rate_text, name="format")),
+    ("Accuracy", partial(rate_text, name="accuracy")),
+    ("Accuracy given format", given_format_text),
+    ("Mean reward", reward_text),
+    ("Tokens per completion", partial(mean_text, key="mean_tokens", bounds="tokens_interval")),
+)
 
 
 def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
-    """The runs by a name each: their folder's, with as much of its path as tells them apart.
+    """The runs by name: the folder's name, with as much of its path as needed to be unique.
 
     Raises:
-        UserError: Fewer than two, one of them twice, or no run directory.
+        UserError: Fewer than two runs, the same run twice, or not a run directory.
     """
     if len(paths) < 2:
-        raise UserError("expected two runs or more to compare, found one; name another run directory")
+        raise UserError("expected two or more runs, found one; name another run directory")
     full = [path.absolute().resolve() for path in paths]
     if len(set(full)) < len(full):
-        raise UserError("expected different runs, found one of them twice; name each once")
+        raise UserError("expected different runs, found the same run twice; name each once")
     depth = 1
     while len({path.parts[-depth:] for path in full}) < len(full):
         depth += 1
@@ -36,13 +53,13 @@ def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
 
 
 def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
-    """What differs, JSON-ready.
+    """The differences, JSON-ready.
 
     Returns:
-        `recipe`: {key: {run: value}} for every resolved key that is not the same everywhere; `results`: {run: {stage,
-        overall, domains, steps, seconds, missing}} of each run's last stage; `paired`: the first run against each other
-        one on the tasks that both answered (see `compare_stages`), with the runs' names as `before` and `after`;
-        `unpaired`: the others that answered none of its tasks.
+        `recipe`: {key: {run: value}} for every resolved key that differs; `results`: {run: {stage, overall, domains,
+        steps, seconds, missing}} of each run's last stage; `paired`: the first run against each other run on the tasks
+        that both answered (see `compare_stages`), with the runs' names as `before` and `after`; `unpaired`: the runs
+        that share no task with the first.
     """
     settings = {name: flat(run.resolved) for name, run in runs.items()}
     keys = list(dict.fromkeys(key for values in settings.values() for key in values))
@@ -62,42 +79,26 @@ def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
 
 
 def sentences(found: dict[str, Any]) -> tuple[str, ...]:
-    """What the tasks that two runs both answered show."""
+    """The paired tests in sentences."""
     first = printable(next(iter(found["results"])), 60)
     return (
         *(entry["sentence"] for entry in found["paired"]),
-        *(f"{printable(other, 60)} shares no answered task with {first}: rates only." for other in found["unpaired"]),
+        *(f"{printable(other, 60)} and {first} have no answered task in common." for other in found["unpaired"]),
     )
 
 
 def tables(found: dict[str, Any]) -> tuple[Table, ...]:
-    """The comparison as tables of texts: recipes, then one a measure."""
+    """The comparison as tables: recipes, an overview, then one per measure."""
     names = tuple(found["results"])
     shown = tuple(printable(name, 60) for name in names)
     recipe = Table(
-        caption="Where the recipes differ",
+        caption="Differences between the recipes",
         header=("field", *shown),
         rows=tuple((key, *(_value(values[name]) for name in names)) for key, values in found["recipe"].items()),
     )
     results = found["results"]
-    domains = in_order({domain for result in results.values() for domain in result["domains"]})
-    texts: dict[str, tuple[str, Callable[[object], str]]] = {
-        "format": ("Format rate [95 % interval]", lambda rates: rate_text(rates, "format")),
-        "accuracy": ("Accuracy [95 % interval]", lambda rates: rate_text(rates, "accuracy")),
-        "accuracy_given_format": (
-            "Accuracy given format [95 % interval]",
-            lambda rates: mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True),
-        ),
-        "reward": ("Mean reward [95 % interval]", reward_text),
-        "tokens": ("Tokens a completion [95 % interval]", lambda r: mean_text(r, "mean_tokens", "tokens_interval")),
-    }
-    by_measure = []
-    for measure in _MEASURES:
-        caption, show = texts[measure]
-        rows = [(domain, *(show(results[name]["domains"].get(domain)) for name in names)) for domain in domains]
-        rows.append(("overall", *(show(results[name]["overall"]) for name in names)))
-        if any(cell != "-" for row in rows for cell in row[1:]):
-            by_measure.append(Table(caption=caption, header=("domain", *shown), rows=tuple(rows), bold_last=True))
+    columns = dict(zip(shown, results.values(), strict=True))
+    by_measure = [by_domain(columns, f"{caption} [95 % interval]", show) for caption, show in _MEASURES]
     missing = [[printable(line, 120) for line in results[name]["missing"]] for name in names]
     about = Table(
         caption="What was evaluated",
@@ -111,7 +112,7 @@ def tables(found: dict[str, Any]) -> tuple[Table, ...]:
             *((("incomplete", *("; ".join(lines) or "-" for lines in missing)),) if any(missing) else ()),
         ),
     )
-    return (*((recipe,) if recipe.rows else ()), about, *by_measure)
+    return (*((recipe,) if recipe.rows else ()), about, *filter(has_values, by_measure))
 
 
 def _result(run: Run) -> dict[str, Any]:

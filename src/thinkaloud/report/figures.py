@@ -1,6 +1,6 @@
 """Charts as files (figures/*.png and *.svg, on white) and as inline SVG that follows the page's colours.
 
-Matplotlib's object interface only: no pyplot, no global figure, no display. Files come out the same for the same run.
+Uses Matplotlib's object interface only: no pyplot, no global figure, no display. The same run gives the same files.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NOTE_CHARACTERS_PER_INCH = 15
 
 
 def save_figures(run: Run) -> dict[str, Path]:
-    """Draw what the run has numbers for into its `figures/`.
+    """Draw every chart that the run has data for into its `figures/`.
 
     Returns:
-        The PNG of each figure that was drawn, by name; an SVG stands beside it.
+        The PNG of each figure by name; an SVG is beside it.
     """
     compliance, matching, mixture = charts.compliance(run), charts.prompt_matching(run), charts.mixture(run)
     sheets: dict[str, tuple[list[Chart], int]] = {
@@ -51,18 +51,18 @@ def save_figures(run: Run) -> dict[str, Path]:
 
 
 def save_chart(chart: Chart, path: Path) -> Path:
-    """One chart to a .png or .svg file, in the look of them all; returns the path."""
+    """Save one chart as a .png or .svg file, in the common style; returns the path."""
     with _style("path"):
         _save(_sheet([chart], 1), path)
     return path
 
 
 def inline_svg(chart: Chart, key: str) -> str:
-    """One chart as an `<svg>` for a page: its text alternative as a label, its colours as custom properties.
+    """One chart as an `<svg>` element, with its text alternative as label and its colours as custom properties.
 
     Args:
-        chart: what to draw.
-        key: unique on the page; goes before every id, so that charts do not share clip paths.
+        chart: The chart.
+        key: Unique on the page; a prefix of every id, so that charts do not share clip paths.
     """
     with _style("none"):
         from matplotlib.figure import Figure
@@ -84,7 +84,7 @@ def inline_svg(chart: Chart, key: str) -> str:
 
 
 def _sheet(sheet: Sequence[Chart], columns: int) -> Any:
-    """Several charts on one figure, row by row, each under its title."""
+    """Several charts on one figure, row by row, each with its title."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -118,7 +118,7 @@ def _save(figure: Any, path: Path) -> None:
 
 @contextmanager
 def _style(fonttype: str) -> Iterator[None]:
-    """The look of every chart, for the time of a drawing."""
+    """The style of every chart, active inside the context."""
     import matplotlib
 
     with matplotlib.rc_context(

@@ -1,7 +1,7 @@
-"""report.html: one file that holds everything, and asks the network for nothing.
+"""report.html: one self-contained file that needs no network.
 
-What models wrote is hostile: every text is escaped by Jinja, and the page's own policy (`Content-Security-Policy`)
-lets only its one script run, known by its hash. The page reads without that script; it only filters samples.
+Model output is hostile: Jinja escapes every text, and the page's `Content-Security-Policy` allows only its one script,
+by hash. The page is readable without the script, which filters samples and updates a live page.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from thinkaloud.report import charts, course
+from thinkaloud.report import charts, training
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
 from thinkaloud.report.run_data import Run
@@ -27,7 +27,7 @@ _MAX_CHARS = 4_000
 
 
 def environment() -> Environment:
-    """The pages' templates and filters; every text is escaped."""
+    """The templates and filters of the pages, with automatic escaping."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -43,7 +43,7 @@ def environment() -> Environment:
         return Markup(inline_svg(chart, key))
 
     def marked(text: str) -> Markup:
-        """Escaped text with the contract's tags set off."""
+        """Escaped text with the contract's tags in bold."""
         escaped = str(Markup.escape(text))
         return Markup(re.sub(r"&lt;/?(?:reasoning|answer)&gt;", r"<b>\g<0></b>", escaped))
 
@@ -52,7 +52,7 @@ def environment() -> Environment:
 
 
 def page(run: Run, *, live_seconds: int = 0) -> str:
-    """The whole page; with `live_seconds`, one that looks for news that often at the address it came from."""
+    """The whole page. With `live_seconds`, the page reloads its data at this interval."""
     from markupsafe import Markup
 
     templates = environment()
@@ -67,7 +67,7 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
         name=printable(run.name, 80),
         compliance=charts.compliance(run),
         matching_chart=charts.prompt_matching(run),
-        every_step=course.steps(run),
+        every_step=training.steps(run),
         curves=charts.training_curves(run),
         domain_curves=charts.domain_curves(run),
         mixture=charts.mixture(run),
@@ -81,7 +81,7 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
 
 
 def tight(text: str) -> str:
-    """`text` with spaces that no line breaks at inside `97 %`, `[90, 99]` and `p = 0.01`."""
+    """`text` with no-break spaces in `97 %`, `[90, 99]` and `p = 0.01`."""
     return re.sub(
         r"(?<=\d) (?=%)|(?<=\[)95 %|(?<=\d,) (?=[\d.]+\])|(?<=\bp) (?=[<=])|(?<=p [<=]) (?=\d)",
         lambda m: m[0].replace(" ", "\u00a0"),

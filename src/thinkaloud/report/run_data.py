@@ -1,8 +1,8 @@
-"""What a run directory holds, read tolerantly: an interrupted run has a report too.
+"""Reads a run directory tolerantly, so that an interrupted run has a report too.
 
-A file that is absent or cannot be read is left out and named in `Run.missing`; numbers that are not finite count as
-absent. A last line of metrics.jsonl that was cut off in mid-write is dropped; of two rows for one step (a resumed
-run) the later one counts.
+A file that is missing or cannot be read is left out and named in `Run.missing`; numbers that are not finite count as
+missing. An incomplete last line of metrics.jsonl is dropped; of two rows for one step (a resumed run) the later one
+counts.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Metrics = dict[str, Any]
 """One row of metrics.jsonl."""
 
 _MAX_BYTES = 64 * 1024 * 1024
-"""A larger text file is not one that a run wrote."""
+"""Text files of a run are smaller than this; larger ones are not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The files of one run; what is absent is empty."""
+    """The content of the files of one run; missing ones are empty."""
 
     path: Path
     recipe: str = ""
@@ -64,15 +64,15 @@ def load_run(path: Path) -> Run:
     """Read a run directory.
 
     Raises:
-        UserError: there is no such directory, or it holds neither a recipe nor metrics nor an evaluation.
+        UserError: There is no such directory, or it contains neither a recipe nor metrics nor an evaluation.
     """
     if not path.is_dir():
-        raise UserError(f"expected a run directory, found none at {path}; name one that `thinkaloud train` made")
+        raise UserError(f"expected a run directory, found none at {path}; name one that `thinkaloud train` wrote")
     missing: list[str] = []
 
     def optional(name: str, read: Callable[[Path], T]) -> T | None:
         if not (path / name).exists():
-            missing.append(f"{name} is not there")
+            missing.append(f"{name} is missing")
             return None
         try:
             return read(path / name)
@@ -90,22 +90,22 @@ def load_run(path: Path) -> Run:
     contract = optional("contract.json", _object) or {}
     metrics = optional("metrics.jsonl", _metrics) or {}
     environment = optional("environment.json", _object) or {}
-    wanted = [name for name in STAGES if (path / "eval" / f"{name}.parquet").exists()]
-    rows = {name: optional(f"eval/{name}.parquet", read_rows) or [] for name in wanted}
+    evaluated = [name for name in STAGES if (path / "eval" / f"{name}.parquet").exists()]
+    rows = {name: optional(f"eval/{name}.parquet", read_rows) or [] for name in evaluated}
     rows = {name: found for name, found in rows.items() if found}
     summary = optional("eval/summary.json", _summary) or {}
     if not summary and rows:
         try:
             summary = build_summary(str(lookup(resolved, "evaluate", "split") or "unknown"), rows, registry)
-            missing[-1] += "; its rates were computed again from the completions in eval/"
+            missing[-1] += "; its rates were computed from the completions in eval/"
         except UserError as error:
-            missing.append(f"the completions in eval/ cannot be counted ({error})")
+            missing.append(f"the completions in eval/ cannot be summarized ({error})")
     if not (recipe or resolved or metrics or summary):
         raise UserError(
-            f"expected a run directory, found neither recipe.toml nor metrics.jsonl nor eval/ that can be read in "
-            f"{path}; name one that `thinkaloud train` made"
+            f"expected a run directory, found no readable recipe.toml, metrics.jsonl or eval/ in {path}; name one that "
+            "`thinkaloud train` wrote"
         )
-    missing += [f"eval/{name}.parquet is not there" for name in summary.get("stages", {}) if name not in rows]
+    missing += [f"eval/{name}.parquet is missing" for name in summary.get("stages", {}) if name not in rows]
     pool = extra("pool/pool.json", _object) or {}
     contracts = extra("eval/contracts/summary.json", _contracts) or {}
     health = tuple(extra("health.jsonl", _lines) or ())
@@ -128,7 +128,7 @@ def load_run(path: Path) -> Run:
 
 
 def lookup(record: object, *keys: str) -> Any:
-    """The value under nested `keys`; None where a level is absent or no object."""
+    """The value under nested `keys`; None if a level is missing or not an object."""
     for key in keys:
         if not isinstance(record, Mapping):
             return None
@@ -149,7 +149,7 @@ def number(record: object, *keys: str) -> float | None:
 
 
 def _registry(path: Path) -> Registry:
-    """The domains of the run; one whose recipe is of another version has at least the package's."""
+    """The domains of the run; the built-in ones if its recipe is of another version."""
     try:
         return registry_of(parse_recipe(_object(path)))
     except UserError:
@@ -158,7 +158,7 @@ def _registry(path: Path) -> Registry:
 
 def _text(path: Path) -> str:
     if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
+        raise ValueError(f"larger than {_MAX_BYTES} bytes")
     return path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -170,7 +170,11 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    """The stages that have the shape of an evaluation; others are an error, so that no table is half made."""
+    """The summary with its stages in order.
+
+    Raises:
+        ValueError: A stage is incomplete.
+    """
     summary = read_summary(path)
     for name, stage in summary["stages"].items():
         domains = lookup(stage, "domains")
@@ -184,16 +188,20 @@ def _summary(path: Path) -> dict[str, Any]:
 
 
 def _contracts(path: Path) -> dict[str, Any]:
-    """The contract experiment, if it has the shape of one."""
+    """The summary of the contract experiment.
+
+    Raises:
+        ValueError: It is incomplete.
+    """
     found = _object(path)
     entries = found.get("variants")
     if not isinstance(entries, list) or not all(isinstance(lookup(entry, "name"), str) for entry in entries):
-        raise ValueError("it has no list of named variants")
+        raise ValueError("no list of named variants")
     return found
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines; other lines are left out."""
+    """The objects of a JSON lines file; invalid lines are left out."""
     found = []
     for line in _text(path).splitlines():
         try:
@@ -206,13 +214,13 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _metrics(path: Path) -> dict[str, dict[int, Metrics]]:
-    """Rows by stage and step, in the order of steps."""
+    """Rows by stage and step, in step order."""
     stages: dict[str, dict[int, Metrics]] = {}
     for line in _text(path).splitlines():
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            continue  # the line that was being written when the run ended
+            continue  # incomplete: the run ended while it was written
         step = number(row, "step")
         if isinstance(row, dict) and step is not None and isinstance(row.get("stage"), str):
             stages.setdefault(row["stage"], {})[int(step)] = row

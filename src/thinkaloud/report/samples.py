@@ -1,6 +1,6 @@
-"""The same tasks answered by each stage, and text from models made fit to be shown.
+"""Completions of the same tasks by each stage, with model output made safe to display.
 
-Samples are not picked: they are the first tasks of each domain, in the order in which they were evaluated.
+Samples are not selected by hand: they are the first tasks of each domain in evaluation order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_COMPONENTS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One stage's completion of a task, ready to be shown."""
+    """One stage's completion of a task, ready for display."""
 
     stage: str
     stage_label: str
@@ -33,7 +33,7 @@ class Answer:
     num_tokens: int
     cut: bool
     judge: str
-    """A judge's marks in words; empty where it was not asked."""
+    """A judge's marks as text; empty without a judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,9 @@ def samples(run: Run, *, per_domain: int, max_chars: int) -> tuple[Sample, ...]:
     """The first tasks of each domain with the answers of every stage.
 
     Args:
-        run: the run.
-        per_domain: tasks of each domain, at most.
-        max_chars: of each text; a longer one is cut, and says so.
+        run: The run.
+        per_domain: Maximum number of tasks per domain.
+        max_chars: Maximum length of each text; longer ones are truncated, with a note.
     """
     by_task: dict[str, dict[str, Row]] = {}
     for stage, rows in run.rows.items():
@@ -102,7 +102,7 @@ def _judge(row: Row) -> str:
 
 
 def _components(text: str) -> tuple[tuple[str, str], ...]:
-    """The reward's breakdown; empty where it is no JSON object of numbers."""
+    """The components of the reward; empty if `text` is not a JSON object."""
     try:
         found = json.loads(text[:10_000])
     except (ValueError, RecursionError):
@@ -114,10 +114,10 @@ def _components(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def printable(text: str, max_chars: int) -> str:
-    """`text` cut to `max_chars`, with the characters that could hide or reorder it written out.
+    """`text` truncated to `max_chars`, with characters that could hide or reorder text written as escapes.
 
     Control, format (bidirectional overrides, zero width), private and unassigned characters and lone surrogates become
-    `⟨U+202E⟩`; line feeds and tabs stay. Linear in `max_chars`, however long the text.
+    `⟨U+202E⟩`; line feeds and tabs stay. Time is linear in `max_chars`.
 
     >>> printable("a\\x1b[2Jb", 80)
     'a⟨U+001B⟩[2Jb'
@@ -128,7 +128,7 @@ def printable(text: str, max_chars: int) -> str:
         else ch
         for ch in text[:max_chars]
     )
-    return shown if len(text) <= max_chars else f"{shown}\n[cut here for display: {len(text):,} characters in all]"
+    return shown if len(text) <= max_chars else f"{shown}\n[truncated for display: {len(text):,} characters in all]"
 
 
 def statuses_of(found: Sequence[Sample]) -> tuple[str, ...]:

@@ -1,45 +1,45 @@
-"""What the page and the write-up both tell of a run, by the names that their templates use."""
+"""The variables of the templates of both the page and the write-up."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from thinkaloud.report import course, matching, outcome, setting
+from thinkaloud.report import contract_experiment, evaluation, run_details, training
 from thinkaloud.report.run_data import Run
 from thinkaloud.report.samples import printable
 
 
 def sections(run: Run) -> dict[str, Any]:
-    """Tables and sentences; what a run does not have is None or empty."""
+    """Tables and sentences of a run; missing ones are None or empty."""
     return {
         "run": run,
-        "title": outcome.title(run),
-        "about": outcome.about(run),
-        "headline": outcome.headline(run),
-        "results": outcome.results(run),
-        "changes": outcome.changes(run),
-        "judge": outcome.judge(run),
-        "judge_said": outcome.judge_said(run),
-        "lengths": outcome.lengths(run),
-        "reasons_by_domain": outcome.reasons_by_domain(run),
-        "matching": matching.summary(run),
-        "matching_table": matching.table(run),
-        "matching_ids": matching.differences(run),
-        "pool": setting.pool(run),
-        "health": setting.health(run),
-        "sandbox": setting.sandbox(run),
-        "statuses": outcome.statuses(run),
-        "reasons": outcome.reasons(run),
-        "training": course.training(run),
-        "by_domain": course.training_by_domain(run),
-        "cold_start": course.cold_start(run),
-        "settings": setting.settings(run),
-        "machine": setting.machine(run),
-        "times": setting.times(run),
-        "prompt": setting.prompt(run),
-        "data": setting.data(run),
+        "title": evaluation.title(run),
+        "about": evaluation.about(run),
+        "headline": evaluation.headline(run),
+        "results": evaluation.results(run),
+        "changes": evaluation.changes(run),
+        "judge": evaluation.judge(run),
+        "judge_note": evaluation.judge_note(run),
+        "lengths": evaluation.lengths(run),
+        "reasons_by_domain": evaluation.reasons_by_domain(run),
+        "matching": contract_experiment.summary(run),
+        "matching_table": contract_experiment.table(run),
+        "matching_ids": contract_experiment.differences(run),
+        "pool": run_details.pool(run),
+        "health": run_details.health(run),
+        "sandbox": run_details.sandbox(run),
+        "statuses": evaluation.statuses(run),
+        "reasons": evaluation.reasons(run),
+        "training": training.first_and_last_steps(run),
+        "by_domain": training.first_and_last_by_domain(run),
+        "cold_start": training.cold_start(run),
+        "settings": run_details.settings(run),
+        "machine": run_details.machine(run),
+        "times": run_details.times(run),
+        "prompt": run_details.prompt(run),
+        "data": run_details.data(run),
         "recipe": printable(run.recipe, 20_000),
-        "window_note": course.WINDOW_NOTE,
-        "limits": outcome.limits(run),
+        "window_note": training.WINDOW_NOTE,
+        "limits": evaluation.limits(run),
         "missing": run.missing,
     }

@@ -1,7 +1,7 @@
-"""The page of a run that is still training, on this machine alone.
+"""Serves the report of a run while it trains, on loopback only.
 
-Safe to leave open: one page is kept, made anew at most once in `interval` seconds and only when the run's files have
-changed; nothing else is served, nothing is written, and only GET and HEAD from this machine's own names are answered.
+One page is kept in memory. It is rebuilt when the run's files have changed, at most once per `interval` seconds.
+Nothing else is served and nothing is written; only GET and HEAD requests for 127.0.0.1 and localhost are answered.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ _WATCHED = ("metrics.jsonl", "health.jsonl", "environment.json", "contract.json"
 
 
 class LivePage:
-    """The newest page of one run.
+    """The current page of one run.
 
     Args:
-        run: the run directory.
-        interval: seconds between two makings at least.
+        run: The run directory.
+        interval: Minimum number of seconds between two builds.
     """
 
     def __init__(self, run: Path, interval: float | int) -> None:
         self._run, self._interval = run, interval
         self._lock = threading.Lock()
         self._seen: object = None
-        self._made = 0.0
+        self._built = 0.0
         self._body, self._tag = b"", ""
 
     def current(self) -> tuple[bytes, str]:
-        """The page and its ETag; made anew if the files have changed and the last making is long enough ago.
+        """The page and its ETag; rebuilt if the files have changed and the last build is old enough.
 
         Raises:
-            UserError: it is no run directory (any more), and was none before.
+            UserError: It is not a run directory, and no page was built before.
         """
         with self._lock:
             now = time.monotonic()
-            if not self._body or now - self._made >= self._interval:
+            if not self._body or now - self._built >= self._interval:
                 seen = self._state()
                 if seen != self._seen:
-                    self._make()
+                    self._build()
                     self._seen = seen
-                self._made = time.monotonic()
+                self._built = time.monotonic()
             return self._body, self._tag
 
-    def _make(self) -> None:
+    def _build(self) -> None:
         try:
             body = page(load_run(self._run), live_seconds=max(1, round(self._interval))).encode("utf-8", "replace")
         except UserError:
@@ -61,7 +61,7 @@ class LivePage:
         self._body, self._tag = body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     def _state(self) -> object:
-        """Size and time of everything that the page is made from."""
+        """Size and modification time of every file that the page is built from."""
         files = [self._run / name for name in _WATCHED]
         files += [*sorted((self._run / "eval").glob("*.*")), self._run / "eval" / "contracts" / "summary.json"]
         state = []
@@ -78,11 +78,11 @@ class Server(http.server.ThreadingHTTPServer):
     """Serves one live page on 127.0.0.1.
 
     Args:
-        live: the page.
-        port: 0 for one that is free.
+        live: The page.
+        port: 0 for any free port.
 
     Raises:
-        UserError: the port is taken.
+        UserError: The port is in use.
     """
 
     daemon_threads = True
@@ -112,14 +112,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def log_message(self, format: str, *args: object) -> None:
-        """A page that asks every few seconds for nine hours would fill the terminal."""
+        """No log: a page that polls for hours would fill the terminal."""
 
     def _answer(self, *, with_body: bool) -> None:
         host = self.headers.get("Host", "").rpartition(":")[0]
-        if host not in ("127.0.0.1", "localhost"):  # another name that leads here: a page elsewhere is asking
-            self._send(HTTPStatus.FORBIDDEN, b"ask for 127.0.0.1 or localhost\n", "text/plain", with_body=with_body)
+        if host not in ("127.0.0.1", "localhost"):  # DNS rebinding: a page on another host sends the request
+            self._send(HTTPStatus.FORBIDDEN, b"use 127.0.0.1 or localhost\n", "text/plain", with_body=with_body)
         elif self.path.partition("?")[0] != "/":
-            self._send(HTTPStatus.NOT_FOUND, b"there is one page here: /\n", "text/plain", with_body=with_body)
+            self._send(HTTPStatus.NOT_FOUND, b"the only page is /\n", "text/plain", with_body=with_body)
         else:
             self._page(with_body=with_body)
 
@@ -153,7 +153,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def handle(self) -> None:
-        """A browser that goes away in mid-answer is no error of ours."""
+        """A client that disconnects during a response is not an error."""
         try:
             super().handle()
         except (ConnectionError, TimeoutError):

@@ -1,9 +1,12 @@
-"""A table of texts, and how numbers read in it: `-` where the files hold no such number."""
+"""Tables of texts, and the formats of numbers in them; a missing number is `-`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from thinkaloud.domains import in_order
 from thinkaloud.durations import duration
 from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent, percent_range
@@ -12,7 +15,7 @@ from thinkaloud.report.run_data import lookup, number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of texts; the first column names the row."""
+    """A table of texts; the first column is the name of the row."""
 
     caption: str
     header: tuple[str, ...]
@@ -20,19 +23,44 @@ class Table:
     bold_last: bool = False
 
 
+def by_domain(
+    columns: Mapping[str, Mapping[str, Any]],
+    caption: str,
+    show: Callable[[object], str],
+    domains: Iterable[str] | None = None,
+) -> Table:
+    """One row per domain and one for all domains; one column per stage or run.
+
+    Args:
+        columns: For each heading, an object with `overall` and `domains`.
+        show: The text of a cell, from the rates of a domain; None if there are none.
+        domains: The domains to show; all if None.
+    """
+    results = columns.values()
+    names = in_order({name for result in results for name in result["domains"]} if domains is None else set(domains))
+    rows = [(name, *(show(result["domains"].get(name)) for result in results)) for name in names]
+    rows.append(("overall", *(show(result["overall"]) for result in results)))
+    return Table(caption=caption, header=("domain", *columns), rows=tuple(rows), bold_last=True)
+
+
+def has_values(table: Table) -> bool:
+    """Whether any cell has a value."""
+    return any(cell != "-" for row in table.rows for cell in row[1:])
+
+
 def label(stage: str) -> str:
-    """A stage's name as shown."""
+    """The displayed name of a stage."""
     return STAGE_LABELS.get(stage, stage)
 
 
 def rate_text(rates: object, name: str) -> str:
-    """`97 % [90, 99]` of format or accuracy."""
+    """Format rate or accuracy with its interval: `97 % [90, 99]`."""
     rate = number(rates, "accuracy" if name == "accuracy" else f"{name}_rate")
     return "-" if rate is None else f"{percent(rate)} {percent_range(interval(rates, f'{name}_interval'))}".strip()
 
 
 def given_format_text(rates: object) -> str:
-    """Accuracy of the completions that keep the format."""
+    """Accuracy given format, with its interval."""
     return mean_text(rates, "accuracy_given_format", "accuracy_given_format_interval", rate=True)
 
 
@@ -54,7 +82,7 @@ def reward_text(rates: object) -> str:
 
 
 def marks_text(rates: object, part: str) -> str:
-    """`6.2 [5.1, 7.3], 20`: a judge's mean mark, its interval, and of how many completions."""
+    """A judge's mean mark, its interval and the number of completions: `6.2 [5.1, 7.3], 20`."""
     mean, bounds = number(rates, "judge", part), interval(lookup(rates, "judge"), f"{part}_interval")
     if mean is None:
         return "-"

@@ -1,7 +1,7 @@
-"""writeup.md: the run in Markdown, for people who read it beside the code.
+"""writeup.md: the report in Markdown.
 
-What models wrote goes into code blocks whose fence is longer than any run of back-quotes in them; short texts in
-tables lose what Markdown or HTML would read as markup.
+Model output is in code blocks with a fence longer than any run of backquotes in it; short texts in tables are escaped
+for Markdown and HTML.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from thinkaloud.report.tables import Table
 _PER_DOMAIN = 1
 _MAX_CHARS = 1_500
 _LINE_FEED = "\ue000"
-"""Stands for a line feed in code blocks while the blank lines around them are tidied; `printable` lets none in."""
+"""Replaces line feeds of code blocks while blank lines around them are collapsed; `printable` removes it from texts."""
 
 
 def writeup(run: Run, figures: dict[str, Path]) -> str:
     """The whole write-up.
 
     Args:
-        run: the run.
-        figures: the charts that were drawn, by name; linked relative to the run directory.
+        run: The run.
+        figures: The charts by name; linked relative to the run directory.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(  # Markdown, not HTML: every text from outside goes through `fence` or `cell`
+    environment = Environment(  # Markdown, not HTML: external text goes through `fence` or `cell`
         loader=PackageLoader("thinkaloud.report", "."),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -48,19 +48,19 @@ def writeup(run: Run, figures: dict[str, Path]) -> str:
 
 
 def fence(text: str) -> str:
-    """`text` as a code block that nothing in it can close."""
+    """`text` as a code block with a fence that does not occur in it."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
     return f"{ticks}text\n{text}\n{ticks}".replace("\n", _LINE_FEED)
 
 
 def cell(text: object) -> str:
-    """One line of plain text: no white space but spaces, and Markdown's and HTML's own characters escaped."""
+    """`text` on one line, with the special characters of Markdown and HTML escaped."""
     flat = " ".join(printable(str(text), 500).split())
     return re.sub(r"([\\`*_<>|#&~$]|\](?=[(\[:]))", r"\\\1", flat)
 
 
 def markdown_table(table: Table | None) -> str:
-    """A table with its caption above; empty for None."""
+    """A table below its caption; empty for None."""
     if table is None:
         return ""
     lines = [f"| {' | '.join(map(cell, table.header))} |", "|" + " --- |" + " ---: |" * (len(table.header) - 1)]

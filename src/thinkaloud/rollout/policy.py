@@ -1,4 +1,4 @@
-"""A model with its prompt contract: tasks in, groups of completions out, as text and as tokens."""
+"""A model with its prompt contract: samples groups of completions for tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Policy:
     ) -> list[RolloutGroup]:
         """Sample `group_size` completions of each task; see `generate` for the arguments.
 
-        Several processes divide the tasks among themselves; each of them returns all groups.
+        Several processes divide the tasks among them; each returns all groups.
         """
         prompts = [tuple(self.contract.encode(task.question)) for task in tasks]
 

@@ -1,1 +1,1 @@
-"""A recipe or a run directory, opened: model files, prompt contract, task pool, scorer."""
+"""Opens a recipe or a run directory: model files, prompt contract, task pool, scorer."""

@@ -1,4 +1,4 @@
-"""A run directory, opened: its session, and the adapters of its stages."""
+"""Opens a run directory: its session, and the adapters of its stages."""
 
 from __future__ import annotations
 
@@ -25,36 +25,39 @@ def open_run(
     """The session of a run directory, with the contract that was saved with it.
 
     Args:
-        recipe: Instead of the one that the run began with.
+        recipe: Used instead of the run's own recipe.
 
     Raises:
         UserError: There is no run at `path`.
-        ContractMismatch: The tokenizer at hand does not give the prompts the run was trained with.
+        ContractMismatch: The installed tokenizer does not produce the prompts that the run was trained with.
     """
     run = RunDir(path)
     recipe = recipe or parse_recipe(run.read_json("resolved.json"), where=str(path / "resolved.json"))
     files, built = open_contract(recipe)
     contract = PromptContract.load(run.contract, built.tokenizer, verify=not allow_contract_mismatch)
     registry_of(recipe)  # raises UserError
-    # a run that was carried elsewhere to be talked to may have left its tasks behind
+    # a run that was copied for inference may have no pool
     pool = open_pool(run.pool) if run.pool.exists() else Pool.of([], recipe.data.domains)
     return Session(recipe, files, contract, pool), run
 
 
 def stage_adapter(session: Session, run: RunDir, policy: Policy, stage: str) -> Adapter:
-    """The adapter of a stage: none for the base, else from the whole checkpoint that counts as it.
+    """The adapter of a stage from its checkpoint; empty for the base.
 
     Raises:
-        UserError: The run has not got that far.
+        UserError: The run has no checkpoint of this stage.
     """
     return {} if stage == "base" else saved_adapter(run, stage, session.new_adapter(policy), session.recipe)
 
 
 def saved_adapter(run: RunDir, stage: str, like: Adapter, recipe: Recipe) -> Adapter:
-    """The adapter of `cold_start` or `trained`, from the whole checkpoint that counts as it; `like` gives its shape.
+    """The adapter of `cold_start` or `trained` from its intact checkpoint.
+
+    Args:
+        like: An adapter of the same shape.
 
     Raises:
-        UserError: The run has not got that far.
+        UserError: The run has no checkpoint of this stage.
     """
     if stage == "cold_start":
         saved = newest(run.checkpoints, "cold_start")
@@ -62,12 +65,14 @@ def saved_adapter(run: RunDir, stage: str, like: Adapter, recipe: Recipe) -> Ada
         saved = trained(run.checkpoints, recipe.checkpoint.use)
     if saved is None:
         have = ", ".join(["base", *(s for s in available_stages(run) if s != "base")])
-        raise UserError(f"{run.path} has no checkpoint of stage {stage!r} (it has: {have}); go on with train --resume")
+        raise UserError(
+            f"expected a checkpoint of stage {stage!r} in {run.path}, found {have}; continue with train --resume"
+        )
     return restore_adapter(saved, like)
 
 
 def available_stages(run: RunDir) -> list[str]:
-    """The stages a run can be asked for."""
+    """The stages that a run has an adapter for."""
     stages = ["base"]
     if newest(run.checkpoints, "cold_start"):
         stages.append("cold_start")

@@ -1,4 +1,4 @@
-"""What GRPO and evaluation score completions with: the verifiers, the sandbox, and optionally a judge."""
+"""The scorer of GRPO and evaluation: the verifiers, the sandbox, and optionally a judge."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def with_judge(
             for group in groups
             for completion in group.completions
         ]
-        asking = judge.begin([answer for answer in answers if answer is not None] if is_first() else [])
+        pending = judge.begin([answer for answer in answers if answer is not None] if is_first() else [])
         scored = score(groups)
-        found = iter(from_first(lambda: judge.finish(asking, interrupt)))  # the primary process asks for all
+        found = iter(from_first(lambda: judge.finish(pending, interrupt)))  # only the primary process sends requests
         rulings = [None if answer is None else next(found) for answer in answers]
         tasks = [group.task for group in scored for _ in group.scores]
         marked = iter(paid(tasks, [s for group in scored for s in group.scores], rulings, recipe.judge.reward_share))

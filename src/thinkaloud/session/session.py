@@ -1,7 +1,7 @@
-"""What a command that runs a model needs: the model's files, its tokenizer, the prompt contract, the task pool.
+"""A session: the model's files, its tokenizer, the prompt contract and the task pool of a recipe.
 
-Opening a session reads and checks everything that can be checked before the weights are loaded, and writes nothing but
-the pool of a new run.
+Opening a session checks everything that can be checked without the weights, and writes nothing but the pool of a new
+run.
 """
 
 from __future__ import annotations
@@ -43,16 +43,17 @@ class Session:
         """Read the weights.
 
         Raises:
-            UserError: They are missing, cut short, of an unsupported architecture, or too short for the token limits.
+            UserError: The weights are missing, incomplete or of an unsupported architecture, or the token limits exceed
+                the model's positions.
         """
         keep_compiled()
         lora, rollout = self.recipe.lora, self.recipe.rollout
         model = load_model(self.files, self.recipe.model.dtype, self.recipe.mesh.sizes())
         if rollout.max_prompt_tokens + rollout.max_new_tokens > model.config.max_position:
             raise UserError(
-                f"rollout.max_prompt_tokens + rollout.max_new_tokens is "
-                f"{rollout.max_prompt_tokens + rollout.max_new_tokens}, but {self.files.name!r} has positions for "
-                f"{model.config.max_position}; lower one of them"
+                f"expected rollout.max_prompt_tokens + rollout.max_new_tokens of at most {model.config.max_position} "
+                f"(the positions of {self.files.name!r}), found {rollout.max_prompt_tokens + rollout.max_new_tokens}; "
+                "lower one of them"
             )
         return Policy(model, self.contract, lora.alpha / lora.rank)
 
@@ -64,9 +65,9 @@ class Session:
 
 
 def keep_compiled() -> None:
-    """Let JAX keep compiled programs on disk, so that the next run of the same shapes starts at once.
+    """Set JAX's persistent compilation cache, so that the next run of the same shapes starts faster.
 
-    A cache that the user has set up for JAX (JAX_COMPILATION_CACHE_DIR) is left as it is.
+    If the user has set JAX_COMPILATION_CACHE_DIR, it is not changed.
     """
     settings: Any = jax.config
     if not settings.jax_compilation_cache_dir:
@@ -79,20 +80,20 @@ def open_session(
     *,
     given: Path | None = None,
     note: Callable[[str], None] = lambda text: None,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = lambda done, total, label: None,
 ) -> Session:
-    """Fetch the model's files, and build the recipe's pool, or take the one that was built.
+    """Fetch the model's files, and build the recipe's pool or copy an existing one.
 
-    Of several processes the first builds the pool and gives the others a copy, so that they need no sources.
+    Of several processes, the primary builds the pool and sends the others a copy, so that they need no sources.
 
     Args:
-        place: Where the pool is to lie; a place of its own for each process.
-        given: A pool of `thinkaloud data`; the recipe's is built when absent.
-        note: Told one line about what takes time, or what the user should know.
-        progress: Told (done, total, what) while the pool is built; a total of 0 is not known.
+        place: The folder of the pool; a separate one for each process.
+        given: A pool that `thinkaloud data` built; built here if absent.
+        note: Receives one line per slow operation or warning.
+        progress: Receives (done, total, label) while the pool is built; a total of 0 means unknown.
 
     Raises:
-        UserError: Whatever the user can mend.
+        UserError: The model, a source or the given pool cannot be used.
     """
     files, contract = open_contract(recipe, note)
     pool = place_pool(recipe, contract, place, given=given, progress=progress, note=note) if is_first() else None
@@ -101,7 +102,7 @@ def open_session(
 
 
 def copy_from_first(folder: Path, names: Sequence[str]) -> None:
-    """Give every process, in its own `folder`, the files that process 0 has in its."""
+    """Copy files of the primary process's `folder` to the `folder` of every other process."""
     if alone():
         return
     for name in names:
@@ -112,7 +113,7 @@ def copy_from_first(folder: Path, names: Sequence[str]) -> None:
 
 
 def check_same_session(session: Session) -> None:
-    """Raises UserError where the processes of a run have other models, or other words for theirs."""
+    """Raises UserError if the processes of a run have different models or prompt contracts."""
     weights = [[path.name, path.stat().st_size] for path in session.files.weights]
     model = [session.files.name, *weights, session.files.adapter and session.files.adapter.name]
     require_same(gather({"the model's files": model, "the prompt contract": session.contract.fingerprint}))

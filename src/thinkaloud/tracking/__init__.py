@@ -1,1 +1,1 @@
-"""What a run shows and records: progress, metrics, health checks, rollouts, profiles."""
+"""Progress display, metrics, health checks, rollout files and profiles of a run."""

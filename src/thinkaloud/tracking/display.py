@@ -1,7 +1,7 @@
-"""What a long command shows while it works: a live panel on a terminal, plain lines elsewhere.
+"""The progress of a long command: a live panel on a terminal, plain lines elsewhere.
 
-Everything goes to stderr, so that stdout carries results only. A display must not end a night's training: odd metrics
-(None, NaN, text) show as absent, and once the terminal is gone the display falls silent.
+Everything goes to stderr; stdout carries results only. A display never ends a training run: invalid metrics (None, NaN,
+text) are shown as absent, and if the terminal is gone, output stops.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _RECENT_STEPS = 20
-"""Steps whose median time predicts the rest: long enough to forget a compilation, short enough to follow a change."""
+"""Number of steps whose median time predicts the rest."""
 _PROGRESS_SECONDS = 20.0
-"""Between two plain progress lines."""
+"""Time between two plain progress lines."""
 _LABELS = {"cold_start": "cold start", "grpo": "GRPO", "evaluate": "evaluation", "data": "curating tasks"}
 _NUMBERS = (("loss", "loss", ".3f"), ("reward", "reward", ".3f"), ("format_rate", "format", ".0%"))
 
@@ -40,8 +40,8 @@ class Display:
             display.note("checkpoint saved")
 
     Args:
-        stream: where to write; stderr when absent. A panel is drawn only if it is a terminal that can move its cursor.
-        clock: seconds, monotonic.
+        stream: Where to write; stderr if absent. A panel is drawn only on a terminal that can move its cursor.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Display:
         self._metrics: Mapping[str, object] = {}
         self._progress = ""
         self._raised: tuple[str, ...] = ()
-        self._said = self._begun
+        self._last_output = self._begun
         if _is_screen(self._stream):
             self._try(self._open_panel)
 
@@ -72,56 +72,56 @@ class Display:
         self.close()
 
     def stage(self, name: str, total_steps: int, done: int = 0) -> None:
-        """Begin a stage of `total_steps` steps, `done` of them taken before (a resumed run); 0 where there are none."""
+        """Start a stage of `total_steps` steps (0 if it has no steps), of which `done` were done before a resume."""
         self._keep_last_step()
         self._stage, self._total, self._done = name, total_steps, done
         self._metrics, self._progress = {}, ""
         self._step_seconds.clear()
         self._last_step = self._clock()
         steps = f": {total_steps - done} steps" if total_steps > done else ""
-        self._say(f"{_label(name)}{steps}{f' from step {done}' if done else ''}")
+        self._print(f"{_label(name)}{steps}{f' from step {done}' if done else ''}")
 
     def step(self, metrics: Mapping[str, object]) -> None:
-        """One more step is done; `metrics` is its row of metrics.jsonl."""
+        """A step is done; `metrics` is its row of metrics.jsonl."""
         now = self._clock()
         self._step_seconds.append(now - self._last_step)
         self._last_step = now
         self._done += 1
         self._metrics, self._progress = metrics, ""
         if self._live is None:
-            self._say(self._line())
+            self._print(self._line())
         else:
             self._refresh()
 
     def plan(self, total_steps: int) -> None:
-        """The stage in progress is planned anew."""
+        """Set a new number of steps for the current stage."""
         self._total = total_steps
         self._refresh()
 
     def health(self, raised: Sequence[str]) -> None:
-        """The names of the warnings that stand, for the panel."""
+        """Set the names of the active warnings, for the panel."""
         self._raised = tuple(raised)
         self._refresh()
 
-    def progress(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` within a step or an evaluation; 0 where the total is not known.
+    def progress(self, done: int, total: int, label: str) -> None:
+        """Report `done` of `total` within a step or an evaluation; a total of 0 means unknown.
 
-        Plain output shows one in twenty seconds, and the last in a stage without steps, where no step's line follows.
+        Plain output prints one line per twenty seconds, and the last one in a stage without steps.
         """
-        self._progress = f"{what} {done}/{total}" if total else f"{what} {done}"
+        self._progress = f"{label} {done}/{total}" if total else f"{label} {done}"
         if self._live is not None:
             self._refresh()
             return
         now = self._clock()
-        if now - self._said >= _PROGRESS_SECONDS or (done >= total > 0 and self._total == 0):
-            self._say(f"  {self._progress}")
+        if now - self._last_output >= _PROGRESS_SECONDS or (done >= total > 0 and self._total == 0):
+            self._print(f"  {self._progress}")
 
     def note(self, text: str) -> None:
-        """A line that stays."""
-        self._say(text)
+        """Print a line."""
+        self._print(text)
 
     def close(self) -> None:
-        """Take the panel away; what was said stays. May be called twice."""
+        """Remove the panel; printed lines stay. May be called twice."""
         self._keep_last_step()
         live, self._live = self._live, None
         if live is not None:
@@ -129,7 +129,7 @@ class Display:
 
     @property
     def seconds_left(self) -> float | None:
-        """Steps left times the median of the recent step times; None before the first step of a stage."""
+        """The remaining steps times the median of the recent step times; None before the first step of a stage."""
         if not self._step_seconds or self._total <= 0:
             return None
         return median(self._step_seconds) * max(0, self._total - self._done)
@@ -149,13 +149,13 @@ class Display:
         return " | ".join(parts)
 
     def _keep_last_step(self) -> None:
-        """The panel is wiped when it goes; a stage's last numbers stay in the scroll-back."""
+        """Print the last line of a stage, because the panel is erased when it closes."""
         if self._live is not None and self._step_seconds:
-            self._say(self._line())
+            self._print(self._line())
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         clean = "".join(c if c.isprintable() else " " for c in text)
-        self._said = self._clock()
+        self._last_output = self._clock()
         console = self._console
         if console is not None and self._live is not None:
             self._try(lambda: console.print(clean, markup=False, highlight=False, soft_wrap=True))
@@ -212,7 +212,7 @@ class Display:
         )
 
     def _try(self, write: Callable[[], object]) -> None:
-        """Write; a terminal that went away (hang-up, closed pipe) silences the display and harms nothing else."""
+        """Write; if the terminal is gone (hang-up, closed pipe), stop all output without an error."""
         if self._silent:
             return
         try:
@@ -235,7 +235,7 @@ def _label(stage: str) -> str:
 
 
 def _number(metrics: Mapping[str, object], key: str) -> float | None:
-    """The finite number under `key`, whatever numeric type it has; None for anything else."""
+    """The finite number under `key`, of any numeric type; None for anything else."""
     value = metrics.get(key)
     if value is None or isinstance(value, bool | str | bytes):
         return None
@@ -252,7 +252,7 @@ def _headline(metrics: Mapping[str, object]) -> list[str]:
 
 
 def _domain_rates(metrics: Mapping[str, object]) -> dict[str, float]:
-    """Format rate by domain, where the row has one."""
+    """Format rate by domain, if the row has one."""
     domains = metrics.get("domains")
     if not isinstance(domains, Mapping):
         return {}
@@ -261,7 +261,7 @@ def _domain_rates(metrics: Mapping[str, object]) -> dict[str, float]:
 
 
 def _tokens_per_second(metrics: Mapping[str, object]) -> float | None:
-    """Completion tokens (all tokens in the cold start) by the whole step's seconds, sampling and update together."""
+    """Completion tokens (in the cold start all tokens) per second of the whole step."""
     tokens, seconds = metrics.get("tokens"), metrics.get("seconds")
     count = _number(tokens, "completion") if isinstance(tokens, Mapping) else _number(metrics, "tokens")
     spent = _number(seconds, "total") if isinstance(seconds, Mapping) else _number(metrics, "seconds")

@@ -1,4 +1,4 @@
-"""On what a run ran, and how long each phase took: environment.json."""
+"""The machine, the software and the time of each phase of a run: environment.json."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import thinkaloud
 
 
 class PhaseTimer:
-    """Seconds by phase; a phase entered twice adds up.
+    """Seconds by phase. Times of a phase that is entered several times are added.
 
     Args:
-        earlier: The seconds of an earlier session, as environment.json has them; what is no number is left out.
+        earlier: The seconds of an earlier session, from environment.json; values that are not numbers are ignored.
     """
 
     def __init__(self, earlier: object = None) -> None:

@@ -1,8 +1,7 @@
-"""Is the run well? Checks over its metrics after every step, in plain words and with a remedy.
+"""Health checks: warnings about the metrics of a run, computed after every step, each with a remedy.
 
-A check looks at the recent rows, raises its warning once, and takes it back only when things are clearly better
-(hysteresis), so that a value on the edge does not chatter. Health is a function of the rows alone: a resumed run gets
-it back by replaying them.
+A check measures the recent rows. It raises its warning once and clears it at a lower threshold (hysteresis), so that a
+value near the threshold does not alternate. The state depends on the rows alone: a resumed run replays them.
 """
 
 from __future__ import annotations
@@ -16,21 +15,22 @@ from typing import Any
 Row = Mapping[str, Any]
 
 SHORT, LONG = 5, 20
-"""Steps that a check of the present looks at, and one of a trend."""
+"""Window sizes in steps: for the present value, and for a trend."""
 KEPT = 2 * LONG
 LEAST_COMPLETIONS = 16
-"""Of a domain, before its rewards are compared."""
+"""Completions of a domain in a window before its rewards are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A warning raised, or taken back.
+    """A warning that was raised or cleared.
 
     Attributes:
-        check: Its name.
+        check: The name of the check.
         state: `raised` or `cleared`.
-        message: What was seen.
-        remedy: What to do about it; empty where it was cleared.
+        message: The finding.
+        remedy: What to do about it; empty if it was cleared.
+        value: The measured value.
     """
 
     stage: str
@@ -44,13 +44,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A measure of the recent rows, and where it is bad and where good again.
+    """A measure of the recent rows with its two thresholds.
 
     Attributes:
-        measure: None where there is too little to judge by.
-        raise_at: The warning is raised from here upwards.
-        clear_at: It is taken back from here downwards.
-        message: With `{value}`.
+        measure: Returns the value; None if there are too few rows.
+        raise_at: The warning is raised at this value or above.
+        clear_at: The warning is cleared at this value or below.
+        message: A format string with `{value}` or `{share}` (the value in per cent).
+        remedy: What to do about it.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Health:
     """The state of the checks of one stage.
 
     Args:
-        stage: Whose rows these are.
+        stage: The stage that the rows belong to.
     """
 
     def __init__(self, stage: str = "grpo") -> None:
@@ -75,24 +76,24 @@ class Health:
         self._raised: dict[str, str] = {}
         self._domains: dict[str, _Domain] = {}
         self.not_finite = 0
-        """Steps in a row whose gradient was not finite."""
+        """Consecutive steps whose gradient was not finite."""
         self.idle = 0
-        """Steps in a row without any signal."""
+        """Consecutive steps without any signal."""
         self.last_good = 0
-        """The newest step before these."""
+        """The newest step with a finite gradient."""
 
     @property
     def raised(self) -> tuple[str, ...]:
-        """The checks whose warnings stand."""
+        """The checks with an active warning."""
         return tuple(self._raised)
 
     def replay(self, rows: Iterable[Row]) -> None:
-        """Come to the state after `rows`, which were told before."""
+        """Restore the state after `rows`, whose events were already reported."""
         for row in rows:
-            self.look(row)
+            self.update(row)
 
-    def look(self, row: Row) -> list[Event]:
-        """One more step; returns the warnings that it raises or clears."""
+    def update(self, row: Row) -> list[Event]:
+        """Add the row of a step; returns the warnings that it raises or clears."""
         self._rows.append(row)
         if len(self._first) < SHORT:
             self._first.append(row)
@@ -107,9 +108,8 @@ class Health:
         for name, cell in (row.get("domains") or {}).items():
             domain = self._domains.setdefault(name, _Domain())
             domain.add(cell)
-            fallen = domain.fallen()
-            check = Check(f"domain {name}", lambda rows: None, 0.6, 0.4, *_domain_words(name))
-            if event := self._judge(row["step"], check, fallen):
+            check = Check(f"domain {name}", lambda rows: None, 0.6, 0.4, *_domain_texts(name))
+            if event := self._judge(row["step"], check, domain.lost_share()):
                 events.append(event)
         return events
 
@@ -126,7 +126,7 @@ class Health:
         return None
 
     def _lost_entropy(self, rows: list[Row]) -> float | None:
-        """The share of the first steps' entropy that is gone."""
+        """The lost share of the entropy of the first steps."""
         before, now = _mean(self._first, "entropy"), _mean(rows[-SHORT:], "entropy")
         if before is None or now is None or len(rows) < 2 * SHORT or before <= 0:
             return None
@@ -134,7 +134,7 @@ class Health:
 
 
 class _Domain:
-    """The rewards of one domain: the best window there was, and the window now."""
+    """The rewards of one domain: the current window, and the best window so far."""
 
     def __init__(self) -> None:
         self._recent: deque[tuple[int, float]] = deque()
@@ -150,8 +150,8 @@ class _Domain:
         if (now := self._now()) is not None:
             self._best = max(self._best, now)
 
-    def fallen(self) -> float | None:
-        """The share of its best reward that is gone; None where it never was worth speaking of."""
+    def lost_share(self) -> float | None:
+        """The lost share of the best reward; None if the best reward was below 0.1."""
         now = self._now()
         return None if now is None or self._best < 0.1 else 1 - now / self._best
 
@@ -175,14 +175,14 @@ def _no_format(rows: list[Row]) -> float | None:
 
 
 def _not_finite(rows: list[Row]) -> float | None:
-    """1 where the last step's gradient was not finite, 0 after five that were."""
+    """1 if the last step's gradient was not finite, 0 after `SHORT` steps with finite ones, 0.5 between."""
     if rows[-1].get("skipped_updates"):
         return 1.0
     return 0.0 if not any(row.get("skipped_updates") for row in rows[-SHORT:]) else 0.5
 
 
-def _apart(rows: list[Row]) -> float | None:
-    """How far accuracy has fallen over two windows in which the reward has risen; 0 where it has not."""
+def _reward_without_accuracy(rows: list[Row]) -> float | None:
+    """The drop of accuracy between two windows in which the reward rises; 0 if the reward does not rise."""
     before, now = rows[-2 * LONG : -LONG], rows[-LONG:]
     if len(before) < LONG:
         return None
@@ -200,15 +200,15 @@ CHECKS = (
         1.0,
         0.0,
         "a gradient was not finite; its update was skipped",
-        "if it happens again: a lower grpo.learning_rate, or a lower grpo.max_grad_norm",
+        "if it happens again, lower grpo.learning_rate or grpo.max_grad_norm",
     ),
     Check(
         "zero_std_fraction",
         _recent("zero_std_fraction"),
         0.9,
         0.75,
-        "in {share} of the groups all rewards are equal: nothing to learn from",
-        "where most rewards are 0: a longer cold start; where most are full: harder tasks, a higher temperature or "
+        "{share} of the groups have no signal (all rewards are equal)",
+        "if most rewards are 0, use a longer cold start; if most are 1, use harder tasks, a higher temperature or "
         "larger groups",
     ),
     Check(
@@ -216,15 +216,15 @@ CHECKS = (
         _no_format,
         0.98,
         0.95,
-        "{share} of the completions break the format, and earn nothing",
-        "a longer cold start (cold_start.max_steps), or more room (rollout.max_new_tokens)",
+        "{share} of the completions have an invalid format and earn no reward",
+        "use a longer cold start (cold_start.max_steps), or raise rollout.max_new_tokens",
     ),
     Check(
         "truncation",
         _recent("truncated_rate"),
         0.25,
         0.2,
-        "{share} of the completions are cut at the token limit",
+        "{share} of the completions are cut off at the token limit",
         "raise rollout.max_new_tokens, or set rewards.truncated = 'mask'",
     ),
     Check(
@@ -232,27 +232,28 @@ CHECKS = (
         _recent("kl"),
         0.5,
         0.25,
-        "the KL to the start of GRPO is {value:.2g} nats a token: the policy runs away",
-        "a lower grpo.learning_rate, or a higher grpo.beta",
+        "the KL divergence from the reference is {value:.2g} nats per token",
+        "lower grpo.learning_rate, or raise grpo.beta",
     ),
     Check(
         "reward_without_accuracy",
-        _apart,
+        _reward_without_accuracy,
         0.05,
         0.02,
-        "the reward rises while accuracy fell by {share}: something else is being paid",
-        "read `thinkaloud rollouts RUN --sort reward`, and look for what earns without being right",
+        "the reward rises while accuracy fell by {share}",
+        "read `thinkaloud rollouts RUN --sort reward`, and look for wrong answers with a high reward",
     ),
 )
 _ENTROPY = (
-    "entropy is {share} below that of the first steps: the policy says the same again and again",
-    "a higher rollout.temperature, a lower grpo.learning_rate, or a higher grpo.beta",
+    "entropy is {share} below that of the first steps: completions become identical",
+    "raise rollout.temperature, lower grpo.learning_rate, or raise grpo.beta",
 )
 
 
-def _domain_words(name: str) -> tuple[str, str]:
-    words = name.replace("{", "{{").replace("}", "}}")
+def _domain_texts(name: str) -> tuple[str, str]:
+    """Message and remedy of a domain's check."""
+    escaped = name.replace("{", "{{").replace("}", "}}")
     return (
-        words + " has lost {share} of the best reward it had",
-        f"read `thinkaloud rollouts RUN --domain {name}`; a lower grpo.learning_rate, or a lower mixture.exponent",
+        escaped + " has lost {share} of its best reward",
+        f"read `thinkaloud rollouts RUN --domain {name}`; lower grpo.learning_rate or mixture.exponent",
     )

@@ -1,7 +1,7 @@
-"""A trace of a few steps, for the eye: what the host and the devices did when, by phase.
+"""A trace of a few steps: the timeline of the host and the devices, with the phases of each step by name.
 
-The files are those of `jax.profiler`: XProf and TensorBoard's profile plugin open the folder, https://ui.perfetto.dev
-opens the `perfetto_trace.json.gz` in it.
+`jax.profiler` writes the files: XProf and TensorBoard's profile plugin open the folder, https://ui.perfetto.dev opens
+the `perfetto_trace.json.gz` in it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ PROFILED_STEPS = 3
 
 
 class Profiler:
-    """Traces the steps after the first of a session. One that fails is said, and costs nothing else.
+    """Traces the steps after the first of a session. A failure is reported and does not affect training.
 
     Args:
-        folder: Where the trace goes; None for no trace.
-        note: Told where it lies.
+        folder: Where the trace is written; None for no trace.
+        note: Receives one line: where the trace is, or why there is none.
     """
 
     def __init__(self, folder: Path | None, note: Callable[[str], None] = lambda text: None) -> None:
@@ -42,14 +42,14 @@ class Profiler:
             self.close()
 
     def close(self) -> None:
-        """Write what there is. May be called twice."""
+        """Write the trace, if one is being recorded. May be called twice."""
         if not self._tracing:
             return
         self._tracing = False
         try:
             jax.profiler.stop_trace()  # type: ignore[no-untyped-call]
         except (OSError, RuntimeError, ValueError) as error:
-            self._note(f"warning: no profile could be written into {self._folder} ({str(error)[:200]})")
+            self._note(f"warning: cannot write a profile into {self._folder} ({str(error)[:200]})")
             return
         self._note(
             f"profile: {self._folder}; open the perfetto_trace.json.gz in it at https://ui.perfetto.dev, or the folder "
@@ -58,11 +58,11 @@ class Profiler:
 
     def _begin(self, folder: Path) -> None:
         options = jax.profiler.ProfileOptions()
-        options.python_tracer_level = 0  # every Python call would hide what is looked for
+        options.python_tracer_level = 0  # Python calls would hide the device events
         try:
-            folder.mkdir(parents=True, exist_ok=True)  # now: after a trace that went nowhere JAX begins no other
+            folder.mkdir(parents=True, exist_ok=True)  # first: after a trace that cannot be written JAX starts no other
             jax.profiler.start_trace(folder, create_perfetto_trace=True, profiler_options=options)
         except (OSError, RuntimeError, ValueError) as error:
-            self._note(f"warning: no profile is taken ({str(error)[:200]})")
+            self._note(f"warning: cannot start a profile ({str(error)[:200]})")
             return
         self._tracing = True

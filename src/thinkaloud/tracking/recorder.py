@@ -1,7 +1,7 @@
-"""What a run writes down and says, step by step: metrics, rollouts, notes.
+"""Writes the records of a run, step by step: metrics, rollouts, health events, plans.
 
-A disk that is full or read-only must not end a night's training. Metrics that cannot be written are kept and written as
-soon as they can be; rollouts that cannot be written are left out; either is said once.
+A full or read-only disk does not end a training run. Metrics that cannot be written are kept in memory and written
+later; rollouts that cannot be written are left out. Either is reported once.
 """
 
 from __future__ import annotations
@@ -38,108 +38,108 @@ class Recorder:
     """The records of one run.
 
     Args:
-        sinks: Who else is told of every row; one that fails is said once, and dropped.
+        sinks: Further receivers of every row. A sink that fails is reported and removed.
     """
 
     def __init__(self, run: RunDir, display: Display, sinks: Sequence[Sink] = ()) -> None:
         self._run, self._display = run, display
         self._sinks = list(sinks)
         self._pending: list[tuple[Path, dict[str, Any]]] = []
-        self._lock = threading.Lock()  # a checkpoint's thread writes them too
-        self._troubles: set[str] = set()
+        self._lock = threading.Lock()  # the thread of a checkpoint writes them too
+        self._problems: set[str] = set()
         self._at = ("", 0)
         self._clocks = time.time() - session_clock()
 
-    def problem(self, what: str, message: str, remedy: str = "") -> None:
-        """Something could not be written that will be tried again; said once, until `recovered`."""
-        if what not in self._troubles:
-            self._troubles.add(what)
-            self.event(Event(*self._at, f"disk {what}", "raised", message, remedy))
+    def problem(self, name: str, message: str, remedy: str = "") -> None:
+        """Report that `name` could not be written; once, until `recovered`."""
+        if name not in self._problems:
+            self._problems.add(name)
+            self.event(Event(*self._at, f"disk {name}", "raised", message, remedy))
 
-    def recovered(self, what: str) -> None:
-        """Something has been written; said where there was trouble with it."""
-        if what in self._troubles:
-            self._troubles.discard(what)
-            self.event(Event(*self._at, f"disk {what}", "cleared", f"{what} can be written again"))
+    def recovered(self, name: str) -> None:
+        """Report that `name` was written, if there was a problem with it."""
+        if name in self._problems:
+            self._problems.discard(name)
+            self.event(Event(*self._at, f"disk {name}", "cleared", f"{name} can be written again"))
 
     def judge(self, notice: Notice) -> None:
-        """What the judge has to tell."""
+        """Record a notice of the judge."""
         self.event(Event(*self._at, "judge", notice.state, notice.message, notice.remedy))
 
     def resume(self, stage: str, done: int) -> None:
-        """A stage goes on after `done` steps: what was told of later ones is forgotten."""
+        """A stage continues after `done` steps: remove the records of later steps."""
         self._at = (stage, done)
         path = self._run.path / "health.jsonl"
         if path.exists():
             lines = path.read_text("utf-8", errors="replace").split("\n")[:-1]  # the last one may be cut off
-            write_text(path, "".join(line + "\n" for line in lines if _stays(line, stage, done)))
+            write_text(path, "".join(line + "\n" for line in lines if _is_kept(line, stage, done)))
         for sink in self._sinks:
             with self._dropping(sink):
                 sink.resume(stage, done)
 
     def step(self, row: dict[str, Any]) -> None:
-        """A step is done: its row goes to metrics.jsonl, the display, and wherever else."""
+        """A step is done: write its row to metrics.jsonl, the display and the sinks."""
         self._at = (row["stage"], row["step"])
         with self._lock:
             self._pending.append((self._run.metrics, row))
         self._flush()
         self._display.step(row)
         for sink in list(self._sinks):
-            with self._dropping(sink), self._tolerant(sink.name, "steps are left out of it until it can be"):
+            with self._dropping(sink), self._tolerant(sink.name, "its steps are left out until then"):
                 sink.row(row)
         self._watch_clocks()
 
     def event(self, event: Event, raised: Sequence[str] | None = None) -> None:
-        """A warning, raised or cleared: to health.jsonl and the display.
+        """Write a warning, raised or cleared, to health.jsonl and the display.
 
         Args:
-            raised: The checks whose warnings stand; None leaves the display's list as it is.
+            raised: The checks with active warnings; None leaves the display's list unchanged.
         """
         with self._lock:
             self._pending.append((self._run.path / "health.jsonl", {"time": _now(), **asdict(event)}))
         self._flush()
-        said = f"warning: {event.message}" if event.state == "raised" else event.message
-        self._display.note(f"{said}; {event.remedy}" if event.remedy else said)
+        line = f"warning: {event.message}" if event.state == "raised" else event.message
+        self._display.note(f"{line}; {event.remedy}" if event.remedy else line)
         if raised is not None:
             self._display.health(raised)
 
     def rollouts(self, step: int, groups: Sequence[RolloutGroup]) -> None:
-        """What was sampled in 1-based `step`, with its scores."""
+        """Write the scored completions of the 1-based `step`."""
         if not is_first():
             return
         from thinkaloud.tracking.rollout_writer import write_rollouts
 
-        with self._tolerant("rollouts", "steps are left out of rollouts/ until they can be"):
+        with self._tolerant("rollouts", "their steps are left out until then"):
             write_rollouts(self._run.rollouts, step, groups)
 
     def plan(self, plan: Plan) -> None:
-        """A plan, or a change of it: to plan.jsonl and the display."""
+        """Write a plan, or a change of it, to plan.jsonl and the display."""
         row = {"time": _now(), **asdict(plan)}
-        with self._tolerant("plan.jsonl", "the plan holds all the same"):
+        with self._tolerant("plan.jsonl", "the plan is in force nevertheless"):
             append_line(self._run.path / "plan.jsonl", json.dumps(row))
         self._display.plan(plan.total_steps)
         self._display.note(
             f"deadline: {plan.total_steps} steps ({plan.reason}); {duration(plan.seconds_left)} left, "
-            f"{duration(plan.reserve.total)} of them kept for evaluation, report and saving"
+            f"{duration(plan.reserve.total)} of it reserved for evaluation, report and saving"
         )
 
     def file(self, name: str, value: Mapping[str, Any]) -> None:
-        """A JSON file of the run."""
-        with self._tolerant(name, "training goes on without it"):
+        """Write a JSON file of the run."""
+        with self._tolerant(name, "training continues without it"):
             self._run.write_json(name, value)
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Write what is pending and close the sinks."""
         self._flush()
         for sink in list(self._sinks):
             with self._dropping(sink):
                 sink.close()
 
-    def settle(self) -> None:
-        """Every row so far is on the disk when this returns; called before a checkpoint, from its thread.
+    def flush_to_disk(self) -> None:
+        """Write every pending row and sync it to the disk; called before a checkpoint, from its thread.
 
         Raises:
-            OSError: The disk does not take them.
+            OSError: The rows cannot be written.
         """
         self._write_pending()
         if self._run.metrics.exists():
@@ -147,7 +147,7 @@ class Recorder:
                 os.fsync(file.fileno())
 
     def _flush(self) -> None:
-        with self._tolerant("metrics", "they are kept in memory and written as soon as they can be"):
+        with self._tolerant("metrics", "they are kept in memory and written later"):
             self._write_pending()
 
     def _write_pending(self) -> None:
@@ -158,7 +158,7 @@ class Recorder:
                 del self._pending[0]
 
     def _watch_clocks(self) -> None:
-        """Deadlines and times run on a clock that never jumps; that the clock on the wall did is worth a line."""
+        """Report a jump of the system clock. (Deadlines and durations use a monotonic clock.)"""
         apart = time.time() - session_clock() - self._clocks
         if abs(apart) > CLOCK_JUMP_SECONDS:
             self._clocks += apart
@@ -168,28 +168,29 @@ class Recorder:
     def _dropping(self, sink: Sink) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # whatever a tracker's library throws: training is worth more
+        except Exception as error:  # whatever a tracker's library raises, training continues
             self._sinks.remove(sink)
-            self._display.note(f"warning: {sink.name} is not told any more ({' '.join(str(error).split())[:200]})")
+            reason = " ".join(str(error).split())[:200]
+            self._display.note(f"warning: no more metrics are sent to {sink.name} ({reason})")
 
     @contextlib.contextmanager
-    def _tolerant(self, what: str, consequence: str) -> Iterator[None]:
+    def _tolerant(self, name: str, consequence: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)  # Arrow's has words of its own
+            reason = os.strerror(error.errno) if error.errno else str(error)  # Arrow's errors have no number
             remedy = "make the disk writable again" if error.errno == errno.EROFS else "free some space"
-            self.problem(what, f"cannot write {what} ({why}); {consequence}", remedy)
+            self.problem(name, f"cannot write {name} ({reason}); {consequence}", remedy)
         else:
-            self.recovered(what)
+            self.recovered(name)
 
 
 def _now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _stays(line: str, stage: str, done: int) -> bool:
-    """Whether a line of health.jsonl is whole, and not about a step that is taken again."""
+def _is_kept(line: str, stage: str, done: int) -> bool:
+    """Whether a line of health.jsonl is complete, and not about a step that will be repeated."""
     try:
         event = json.loads(line)
         return bool(event["stage"] != stage or event["step"] <= done)

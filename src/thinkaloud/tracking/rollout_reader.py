@@ -1,4 +1,4 @@
-"""Reads the completions of a run from its Parquet files, filtered and sorted."""
+"""Reads the completions of a run from its Parquet files, with filters and sorting."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def find_rollouts(directory: Path, criteria: RolloutFilter) -> tuple[list[dict[s
     Files are read one at a time; no more than `limit` rows are kept.
 
     Raises:
-        UserError: There are no files, no such step, or the status or the domain is unknown.
+        UserError: There are no files or no such step, or the status or the domain is unknown.
     """
     if criteria.status is not None and criteria.status not in {status.value for status in Status}:
         raise UserError(f"unknown status {criteria.status!r}{nearest(criteria.status, [s.value for s in Status])}")
@@ -84,7 +84,7 @@ def _file_of(files: list[Path], step: int) -> Path:
     if step < 0 and -step <= len(files):
         return files[step]
     first, last = (int(file.stem.removeprefix("step-")) for file in (files[0], files[-1]))
-    raise UserError(f"expected a step from {first} to {last}, found {step}")
+    raise UserError(f"expected a step from {first} to {last}, or -1 for the newest, found {step}")
 
 
 def _rows(files: list[Path], criteria: RolloutFilter, bad: list[str], seen: set[str]) -> Iterator[dict[str, Any]]:

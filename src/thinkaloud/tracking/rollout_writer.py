@@ -1,4 +1,4 @@
-"""What was sampled and what it earned: one Parquet file a step, that any tool reads."""
+"""Writes the scored completions of a step: one Parquet file per step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thinkaloud.storage.unicode import well_formed
 
 
 def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -> Path:
-    """Write `step-<step>.parquet`, whole or not at all: one row a completion.
+    """Write `step-<step>.parquet` atomically, with one row per completion.
 
     Columns: step, member (place in its group), task_id, domain, question, gold, text, token_ids, logprobs, finish,
     reward, status, reason, components (JSON), explanation.

@@ -1,6 +1,6 @@
-"""Who else is told of every row of metrics: TensorBoard always, Weights & Biases or Trackio where asked for.
+"""Receivers of every row of metrics: TensorBoard always, Weights & Biases or Trackio with `--track`.
 
-Names are paths: `grpo/reward`, `grpo/domains/math/accuracy`, `cold_start/loss`.
+Metric names are paths: `grpo/reward`, `grpo/domains/math/accuracy`, `cold_start/loss`.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from thinkaloud.errors import UserError
 
 TRACKERS = ("wandb", "trackio")
 TRACKING = "tracking.json"
-"""Of a run directory: which run it is with the tracker."""
+"""File of a run directory: the id of the run at the tracker."""
 FINISH_SECONDS = 30.0
-"""That a tracker without a network may take to end; Trackio has the same limit of its own."""
+"""Time limit for a tracker without a network to finish; Trackio has the same limit itself."""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """One that is told. Whatever it raises, it is told no more."""
+    """Receives the rows of metrics. After an exception it receives no more."""
 
     name: str
 
     def resume(self, stage: str, done: int) -> None:
-        """A stage goes on after `done` steps; what was told of later ones does not count."""
+        """A stage continues after `done` steps; rows of later steps are obsolete."""
 
     def row(self, row: Mapping[str, Any]) -> None:
-        """A step is done."""
+        """Receive the row of a step."""
 
     def close(self) -> None:
-        """The run ends."""
+        """Finish; called at the end of the run."""
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of a row by path, below its stage; `step` is not among them.
+    """The finite numbers of a row by path, below its stage, without `step`.
 
     >>> flat({"stage": "grpo", "step": 3, "reward": 0.5, "kl": None, "domains": {"math": {"n": 4}}})
     {'grpo/reward': 0.5, 'grpo/domains/math/n': 4.0}
@@ -60,7 +60,7 @@ def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
 
 
 class TensorBoard:
-    """Event files in `tensorboard/` of the run, written at once and without a thread of their own."""
+    """Event files in `tensorboard/` of the run, flushed after every row, without a thread."""
 
     name = "tensorboard"
 
@@ -73,7 +73,7 @@ class TensorBoard:
         if done and self._folder.exists():
             from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-            start = SessionLog(status=SessionLog.START)  # what an earlier session told of later steps is not shown
+            start = SessionLog(status=SessionLog.START)  # hides an earlier session's later steps
             self._write(Event(wall_time=time.time(), step=done + 1, session_log=start))
 
     def row(self, row: Mapping[str, Any]) -> None:
@@ -101,26 +101,28 @@ class TensorBoard:
         except OSError:
             with contextlib.suppress(OSError):
                 self._writer.close()
-            self._writer = None  # what was torn ends its file; the next row begins another
+            self._writer = None  # this file may end in a partial record; the next row starts another
             raise
 
 
 class Tracker:
-    """Weights & Biases or Trackio: one run there for one run directory, however often that is resumed.
+    """Weights & Biases or Trackio: one tracked run per run directory, also after a resume.
 
     Args:
         library: `wandb` or `trackio`.
-        run: The run directory, which need not be there yet.
+        run: The run directory, which need not exist yet.
+        name: The recipe's name.
+        recipe: The resolved recipe.
 
     Raises:
-        UserError: It is not installed, or does not start.
+        UserError: The library is not installed, or does not start.
     """
 
     def __init__(self, library: str, run: Path, name: str, recipe: Mapping[str, Any]) -> None:
         if library not in TRACKERS:
             raise UserError(f"--track {library}: expected one of {', '.join(TRACKERS)}")
-        os.environ.setdefault("WANDB_FINISH_TIMEOUT", f"{FINISH_SECONDS:g}")  # for ever, by default
-        os.environ.setdefault("WANDB_CONSOLE", "off")  # the panel is no log
+        os.environ.setdefault("WANDB_FINISH_TIMEOUT", f"{FINISH_SECONDS:g}")  # unlimited by default
+        os.environ.setdefault("WANDB_CONSOLE", "off")  # the panel is not a log
         try:
             self._library: Any = importlib.import_module(library)
         except ImportError:
@@ -138,18 +140,18 @@ class Tracker:
                     self._run = self._library.init(**options, resume="allow", id=self._id)
                     for stage in ("cold_start", "grpo"):
                         self._library.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
-                else:  # it knows a run by its name
+                else:  # Trackio identifies a run by its name
                     self._library.init(**options, resume="allow")
-        except Exception as error:  # no account, no network: whatever its library throws
-            raise UserError(f"--track {library}: it does not start ({str(error)[:200]})") from error
+        except Exception as error:  # no account, no network: any exception of the library
+            raise UserError(f"--track {library}: cannot start it ({str(error)[:200]})") from error
 
     @property
     def identity(self) -> dict[str, str]:
-        """Which run it is there: what belongs into TRACKING of the run directory."""
+        """The content of the file TRACKING of the run directory."""
         return {"id": self._id}
 
     def resume(self, stage: str, done: int) -> None:
-        """Trackers keep what they were told; the rows of steps taken again come once more, at the same steps."""
+        """Trackers keep the rows that they received; rows of repeated steps are sent again, at the same steps."""
         if stage == "cold_start":
             self._cold_start = done
 
@@ -160,7 +162,7 @@ class Tracker:
             return
         if row["stage"] == "cold_start":
             self._cold_start = step
-        # wandb's own step runs through both stages and never falls; offline, it does not know of earlier sessions
+        # wandb's step counts both stages and must not decrease; offline, it does not know earlier sessions
         passed = step - 1 if row["stage"] == "cold_start" else self._cold_start + step - 1
         self._library.log(values, step=max(passed, self._run.step), commit=True)
 
@@ -170,5 +172,5 @@ class Tracker:
 
 
 def _notes_only() -> contextlib.redirect_stdout[Any]:
-    """Standard output is for results; what a library prints there goes where notes go."""
+    """Redirect what a library prints to stderr: stdout is for results."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -1,5 +1,5 @@
-"""Groups of scored completions in, a better adapter out.
+"""Training: the cold start and GRPO.
 
-`cold_start` teaches the format by imitation, `grpo` improves on it by reward; `loss`, `advantage` and `schedule` are
-the arithmetic, `learner` the device code they share, `checkpoint` what survives a crash, `run` the whole command.
+`grpo_step` is one GRPO step from top to bottom, `cold_start` the supervised stage before it. `loss`, `advantage` and
+`schedule` hold the formulas, `learner` the device code, `minibatches`, `microbatch` and `memory` the layout on it.
 """

@@ -1,9 +1,9 @@
-"""The cold start: a short supervised stage on the pool's rationales, written as the contract asks.
+"""The cold start: a short supervised stage on the pool's rationales in the contract's format.
 
-A model that never keeps the format earns nothing but zeros, and GRPO has nothing to go by (DeepSeek-R1, arXiv
-2501.12948, section 2.3.1, begins the same way). Driven too far it does harm too: when every sample of a group earns the
-same, the group teaches nothing. So every few steps the policy is sampled, and the stage ends as soon as the sampled
-format rate reaches what the recipe asks.
+A model that never writes the format earns only rewards of 0, and GRPO has no signal (DeepSeek-R1, arXiv 2501.12948,
+section 2.3.1, has such a stage too). Too many steps also remove the signal: if all completions of a group earn the
+same, its advantages are zero. So the policy is sampled every few steps (a probe), and the stage ends when the sampled
+format rate reaches the recipe's value.
 """
 
 from __future__ import annotations
@@ -42,32 +42,31 @@ MAX_GRAD_NORM = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ColdStep:
-    """Where a step leaves the stage, and the step's row of metrics.jsonl."""
+    """The state after a step, and its row of metrics.jsonl."""
 
     adapter: Adapter
     state: Any
     metrics: dict[str, Any]
     finished: bool
-    """Whether it was the last one."""
+    """Whether it was the last step."""
 
 
 def cold_start_optimizer() -> optax.GradientTransformation:
-    """Its state is what a resumed cold start needs besides the adapter."""
+    """The optimizer of the cold start; a checkpoint holds its state and the adapter."""
     return make_optimizer(b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
 
 
 def cold_start(
     policy: Policy, adapter: Adapter, recipe: Recipe, pool: Pool, state: Any = None, done: int = 0
 ) -> Iterator[ColdStep]:
-    """Train on rationales, step by step, until a probe is satisfied or `max_steps` are done.
+    """Train on rationales, step by step, until a probe reaches the format rate or `max_steps` are done.
 
     Args:
-        pool: Its training tasks that have a rationale are learned from, all of them are probed.
-        state: The optimizer's, of a stage that goes on after `done` steps; None at its beginning.
+        pool: The stage trains on its training tasks with a rationale, and probes on all training tasks.
+        state: The optimizer state of a stage that continues after `done` steps; None at the start.
 
     Yields:
-        After each step, where it leaves the stage; the last adapter is where GRPO begins. The next step consumes the
-        adapter and the state before it.
+        The state after each step; GRPO starts from the last adapter. The next step consumes the buffers of the state.
 
     Raises:
         UserError: No training task has a rationale.
@@ -79,7 +78,7 @@ def cold_start(
     seed = derive_seed(recipe.seed, "cold_start")
     usable = pool.by_domain("train", with_rationale=True)
     if not usable:
-        raise UserError("no training task has a rationale for the cold start; leave it out: cold_start.max_steps = 0")
+        raise UserError("expected training tasks with a rationale, found none; set cold_start.max_steps = 0")
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
     footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
     for step in range(done, config.max_steps):
@@ -108,7 +107,7 @@ def cold_start(
 def probe_format_rate(
     policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Mapping[str, Sequence[Task]], step: int
 ) -> float:
-    """The share of well-formed completions, one sample of each of `probe_tasks` training tasks, spread over domains."""
+    """The format rate of one completion for each of `probe_tasks` training tasks, equally many per domain."""
     config: ColdStartConfig = recipe.cold_start
     seed = derive_seed(recipe.seed, "probe", step)
     chosen = Mixture(tasks, exponent=0.0, seed=seed).tasks(0, config.probe_tasks)

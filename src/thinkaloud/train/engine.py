@@ -1,4 +1,4 @@
-"""Which trainer runs GRPO, by the recipe's `engine`: the package's own, or Tunix."""
+"""Selects the trainer of GRPO by the recipe's `engine`: the package's own, or Tunix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_engine(
 def open_trainer(
     policy: Policy, reference: Adapter, recipe: Recipe, score: GroupScorer, interrupt: Callable[[], None]
 ) -> Trainer:
-    """The trainer of the recipe's engine; see `GrpoTrainer` for the arguments."""
+    """The trainer of the recipe's engine; see `Trainer` for the arguments."""
     if recipe.engine != "tunix":
         return GrpoTrainer(policy, reference, recipe, score, interrupt)
     from thinkaloud.train.tunix.engine import TunixTrainer

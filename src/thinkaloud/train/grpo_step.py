@@ -15,13 +15,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.profiler import TraceAnnotation
 
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.distributed.team import gather
-from thinkaloud.domains import registry_of
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
@@ -31,24 +29,14 @@ from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
 from thinkaloud.train.advantage import with_advantages
 from thinkaloud.train.learner import add_trees, apply_gradients, grpo_gradients
-from thinkaloud.train.loss import Sums, objective_of
+from thinkaloud.train.loss import Sums
 from thinkaloud.train.minibatches import MiniBatch, Minibatches
-from thinkaloud.train.schedule import Horizon, optimizer_of
 from thinkaloud.train.step_metrics import outcome_metrics, update_metrics
-from thinkaloud.train.trainer import StepResult, TrainState, update_learning_rate
+from thinkaloud.train.trainer import StepResult, Trainer, TrainState
 
 
-class GrpoTrainer:
-    """The package's own trainer; see the `Trainer` protocol.
-
-    Args:
-        policy: The base model and its prompt contract.
-        reference: The adapter at the start of GRPO. Used by the KL penalty, so only if `grpo.beta` is not 0.
-        recipe: Everything else.
-        score: Scores the groups.
-        interrupt: Called between the phases of a step. If it raises, the step is dropped, and the state that was
-            passed in is still valid.
-    """
+class GrpoTrainer(Trainer):
+    """The package's own trainer; see `Trainer` for the arguments."""
 
     def __init__(
         self,
@@ -58,21 +46,11 @@ class GrpoTrainer:
         score: GroupScorer,
         interrupt: Callable[[], None] = lambda: None,
     ) -> None:
-        self.policy, self.reference, self.recipe = policy, reference, recipe
-        self.score, self.interrupt = score, interrupt
-        self.registry = registry_of(recipe)
-        self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
-        self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
-        self.objective = objective_of(recipe.grpo)
+        super().__init__(policy, reference, recipe, score, interrupt)
         self.minibatches = Minibatches(policy, reference, recipe)
 
-    def start(self, adapter: Adapter) -> TrainState:
-        """The state before the first step, with the learning rate planned for `grpo.max_steps`."""
-        horizon = Horizon(self.recipe.grpo.max_steps * self.updates_per_step)
-        return TrainState(adapter=adapter, optimizer_state=self.optimizer.init(adapter), step=0, horizon=horizon)
-
     def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
-        """Run the next step on its tasks. Consumes the buffers of `state`."""
+        """Run the next step on `tasks`. Consumes the buffers of `state`."""
         began = time.perf_counter()
         with TraceAnnotation("rollout"):
             groups = self.sample(state, tasks)
@@ -132,12 +110,12 @@ class GrpoTrainer:
                 gradients = self._gradients(adapter, minibatch, iteration, sums)
                 if minibatch.has_signal:
                     gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
-                    rate = self._learning_rate(state, iteration * config.minibatches + index)
+                    rate = self.learning_rate(state, iteration * config.minibatches + index)
                     adapter, optimizer_state, norm = apply_gradients(
                         adapter, optimizer_state, gradients, np.float32(rate), optimizer=self.optimizer
                     )
                     norms.append(norm)
-        rate = self._learning_rate(state, 0)
+        rate = self.learning_rate(state, 0)
         learned = update_metrics(gather(jax.device_get(sums)), jax.device_get(norms), rate, config)
         return replace(state, adapter=adapter, optimizer_state=optimizer_state, step=state.step + 1), learned
 
@@ -164,7 +142,3 @@ class GrpoTrainer:
             gradients = part if gradients is None else add_trees(gradients, part)
             sums.append(counted)
         return gradients
-
-    def _learning_rate(self, state: TrainState, update: int) -> float:
-        """The learning rate of the 0-based `update` within the next step."""
-        return update_learning_rate(state, update, self.updates_per_step, self.recipe.grpo)

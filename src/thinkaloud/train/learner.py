@@ -1,7 +1,7 @@
 """The device side of learning: log-probabilities, gradients micro-batch by micro-batch, one optimizer step.
 
-Micro-batches hold whole groups, so that a prompt is computed once a group; their gradients add up to the gradient of
-the whole update. Adapters, gradients and moments are float32.
+Micro-batches contain whole groups, so that a prompt is computed once per group; the sum of their gradients is the
+gradient of the update. Adapters, gradients and moments are float32.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def packed_logprobs(
 def reference_logprobs(
     params: Params, adapter: Adapter, packed: Packed, *, config: ModelConfig, scale: float, temperature: float
 ) -> Float[Array, " targets"]:
-    """Log-probabilities under a frozen policy; nothing is kept for a backward pass."""
+    """Log-probabilities under a frozen policy, without a backward pass."""
     return packed_logprobs(params, adapter, packed, config, scale, temperature)[0]
 
 
@@ -123,8 +123,8 @@ def apply_gradients(
 ) -> tuple[Adapter, Any, Float[Array, ""]]:
     """One optimizer step; returns the norm of the gradient before it was clipped.
 
-    `optimizer` works at a learning rate of 1; its updates are multiplied by `learning_rate` (float32).
-    A gradient that is not finite changes nothing: neither the adapter nor the moments.
+    `optimizer` has a learning rate of 1; its updates are multiplied by `learning_rate` (float32). A gradient that is
+    not finite changes neither the adapter nor the moments.
     """
     norm = optax.tree.norm(gradients)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer counts

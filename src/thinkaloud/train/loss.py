@@ -1,4 +1,4 @@
-"""The clipped objective, the KL penalty and how token losses are added up.
+"""The clipped objective, the KL penalty, and the weights of token losses.
 
 For token t of completion i, with r = exp(log p - log p_old):
 
@@ -21,11 +21,11 @@ from jaxtyping import Array, Bool, Float, Int
 from thinkaloud.config.recipe import GrpoConfig
 
 LARGEST_LOG_RATIO = np.float32(20.0)
-"""Log-ratios are cut here, so that a ratio stays finite; far outside any clip bound."""
+"""Log-ratios are clipped here, so that a ratio stays finite; far outside any clip bound."""
 
 
 class Objective(NamedTuple):
-    """The recipe's parameters of the loss; hashable, so that it is static under jit."""
+    """The recipe's parameters of the loss; hashable, so that it can be a static argument of jit."""
 
     beta: float
     epsilon: float
@@ -40,7 +40,7 @@ def objective_of(config: GrpoConfig) -> Objective:
 
 
 class Sums(NamedTuple):
-    """Sums over tokens, to be divided by `tokens` once all micro-batches are in; `ratio_off` is a maximum."""
+    """Sums over tokens, to be divided by `tokens` after the last micro-batch; `ratio_off` is a maximum."""
 
     loss: Float[Array, ""]
     kl: Float[Array, ""]
@@ -62,8 +62,8 @@ def token_weights(
     """The weight of each token of each row in the sum that is the loss.
 
     Args:
-        lengths: Tokens of the rows at hand.
-        num_rows, num_tokens: Of the whole update, all its micro-batches, groups without signal included.
+        lengths: Tokens of each row.
+        num_rows, num_tokens: Of the whole update: all its micro-batches, including groups without signal.
         max_new_tokens: The constant of `constant_length`.
     """
     if kind == "sequence_mean":
@@ -100,8 +100,8 @@ def grpo_loss(
         entropies: Of the policy's distribution at each token (a metric).
         advantages: Of the token's completion.
         weights: From `token_weights`, zero for completions left out.
-        valid: False where a slot holds no token.
-        rows: Which completion a token belongs to, below `num_rows`.
+        valid: False for padding.
+        rows: The completion that a token belongs to, below `num_rows`.
     """
     log_ratio = jnp.clip(jnp.where(valid, logprobs - old, 0.0), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     if objective.ratio == "sequence":

@@ -1,8 +1,8 @@
-"""How much memory a run takes at its peak, told before it starts.
+"""Estimates the peak memory of a run before it starts.
 
-Counted part by part from the recipe and the model's shape: what stays (weights, adapters, moments), and what each phase
-adds on top. Formulas of temporaries are fitted to what XLA's own `memory_analysis` says of the compiled programs
-(tests/train/test_memory.py holds them to it).
+The estimate is a sum of parts, from the recipe and the model's shape: resident arrays (weights, adapters, moments), and
+what each phase adds. The formulas of temporaries are fitted to XLA's `memory_analysis` of the compiled programs;
+tests/train/test_memory.py checks them.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from thinkaloud.train.microbatch import (
 )
 
 PROCESS_BYTES = 450 * 10**6
-"""Python, JAX and the libraries of a process: they share the memory of a CPU's arrays."""
+"""Python, JAX and the libraries; on a CPU they share memory with the arrays."""
 
 TOKENIZER_BYTES_PER_WORD = 900
-"""A tokenizer's tables, by its vocabulary."""
+"""Tables of a tokenizer, per entry of the vocabulary."""
 
 COMPILED_BYTES_PER_LAYER = 25 * 10**6
-"""Compiled programs and what their compilation leaves behind (CPU): decoding is unrolled over layers."""
+"""Compiled programs and the memory that compilation does not return (CPU); decoding is unrolled over layers."""
 
 DECODED_LOGITS = 4
-"""Arrays of [rows, vocabulary] in float32 that sampling a token holds at once."""
+"""Arrays of [rows, vocabulary] in float32 that are live while a token is sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
-    """Bytes on one device at the peak of a run, by part: what stays all the time, and what each phase adds."""
+    """Bytes on one device by part: `resident` all the time, and `phases` with what each phase adds."""
 
     resident: dict[str, int]
     phases: dict[str, dict[str, int]]
@@ -76,14 +76,14 @@ def estimate_memory(
     backend: str | None = None,
     memory_bytes: int | None = None,
 ) -> MemoryEstimate:
-    """The peak of `thinkaloud train` on one device.
+    """Estimate the peak memory of `thinkaloud train` on one device.
 
     Args:
-        recipe: What would run.
-        model_config: The model's shape (`model.checkpoint.load_config`).
-        prompt_lengths: Tokens of the pool's prompts; the longest that the recipe allows when None.
-        backend: `cpu`, `gpu` or `tpu`; the one at hand when None.
-        memory_bytes: Of the whole device, which micro-batches are cut to fit; that of the one at hand when None.
+        recipe: The recipe to run.
+        model_config: The model's shape (`model.weights.load_config`).
+        prompt_lengths: Tokens of the pool's prompts; the recipe's limit if None.
+        backend: `cpu`, `gpu` or `tpu`; JAX's default if None.
+        memory_bytes: Memory of the device, which limits micro-batches; that of the current device if None.
 
     Returns:
         Bytes by part, for completions that use their whole token limit.
@@ -115,7 +115,7 @@ def estimate_memory(
     if recipe.cold_start.max_steps:
         probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
         phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)
-        # rationales are short: what a rollout may say bounds them
+        # rationales are short: bounded by the length of a completion
         lengths = [
             (longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(recipe.cold_start.batch_size)
         ]
@@ -128,7 +128,7 @@ def estimate_memory(
 
 
 def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint:
-    """What a byte count needs to know of the recipe besides the model's shape."""
+    """The `Footprint` of a recipe on a backend."""
     dtype = base_dtype(recipe.model.dtype, backend)
     itemsize = jnp.dtype(dtype).itemsize
     stays = weights_bytes(config, itemsize) + 4 * adapter_bytes(recipe, config)
@@ -143,28 +143,28 @@ def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint
 
 
 def weights_bytes(config: ModelConfig, itemsize: int) -> int:
-    """The frozen base."""
+    """Bytes of the frozen base."""
     return num_parameters(config) * itemsize
 
 
 def adapter_bytes(recipe: Recipe, config: ModelConfig) -> int:
-    """One adapter, or its gradient, or one of Adam's moments: float32."""
+    """Bytes of one adapter, of its gradient, or of one of Adam's moments (float32)."""
     shapes = projection_shapes(config)
     return sum(4 * config.num_layers * recipe.lora.rank * sum(shapes[target]) for target in recipe.lora.targets)
 
 
 def device_memory() -> int | None:
-    """Bytes that arrays may take: the device's limit, or what the machine (or its control group) has available.
+    """Bytes that arrays can use: the device's limit, or the available memory of the machine or its control group.
 
     Returns:
-        None where neither is known.
+        None if neither is known.
     """
     limit = device_limit()
     return available_memory() if limit is None else limit
 
 
 def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a new process could take of this machine (bytes), as Linux tells it; None elsewhere."""
+    """Memory available to a new process on Linux, in bytes; None on other systems."""
     found: list[int] = []
     try:
         for line in proc.read_text().splitlines():
@@ -179,7 +179,7 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
 
 
 def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group: int, slots: int) -> dict[str, int]:
-    """What sampling adds: its weights, caches, logits; at the worst of prefill, decoding and packing closer."""
+    """Bytes that sampling adds: merged weights, caches and logits, at the peak of prefill, decoding and repacking."""
     config, itemsize = footprint.config, footprint.itemsize
     prompts = 1 << (prompts - 1).bit_length()
     length = round_up(longest[0], PROMPT_BUCKET)
@@ -189,7 +189,7 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
     tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)))
     prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
     logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
-    half = prompts * group // 2  # rows that are left when they are packed closer, each with a copy of its prompt
+    half = prompts * group // 2  # rows left when the batch is repacked, each with a copy of its prompt
     repacked = half * (length + slots) * token if half >= FEWEST_ROWS else 0
     at_prefill, at_decode = prompt_cache + prefill, own_cache + max(logits, repacked)
     temporary = max(at_prefill, at_decode)
@@ -199,7 +199,7 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
 def _update(
     footprint: Footprint, adapter: int, rows: list[tuple[int, list[int]]], completion_bucket: int, budget: int
 ) -> dict[str, int]:
-    """What the largest micro-batch adds: what its backward pass keeps, temporaries, gradients."""
+    """Bytes that the largest micro-batch adds: saved activations, temporaries, gradients."""
     length = round_up(max(prompt for prompt, _ in rows), PROMPT_BUCKET)
     inputs = round_up(max(max(members) for _, members in rows) - 1, completion_bucket)
     counts = [prompt + sum(members) for prompt, members in rows]

@@ -1,4 +1,4 @@
-"""Groups of completions -> what the device computes an update from."""
+"""Lays out groups of completions for the device, in minibatches and micro-batches."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Minibatches:
 
     def __init__(self, policy: Policy, reference: Adapter, recipe: Recipe) -> None:
         self._policy, self._recipe = policy, recipe
-        # An adapter that is still zero changes nothing: the reference pass then runs the base alone.
+        # With an adapter that is still zero, the reference pass runs the base alone.
         changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
         self._reference: Adapter = reference if changes else {}
         self._mask_truncated = recipe.rewards.truncated == "mask"

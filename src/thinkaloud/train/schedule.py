@@ -1,7 +1,7 @@
-"""The optimizer: gradient norm clip, AdamW; and its learning rate: linear warm-up, cosine decay to zero.
+"""The optimizer: gradient norm clip and AdamW; and its learning rate: linear warm-up, cosine decay to zero.
 
-The rate of an update is worked out on the host from how far along the run it is, so that a plan that changes (a
-deadline, a longer run) bends the curve where it stands: no jump, and nothing is compiled again.
+The host computes the learning rate of an update from its progress through the run. If the plan changes (a deadline, a
+longer run), the schedule continues from the current value without a jump, and nothing is compiled again.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from thinkaloud.config import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """How far along the run each update is, from 0 to 1, under the plan in force.
+    """Maps an update to its progress through the run, from 0 to 1, under the current plan.
 
     Args:
-        total: Updates in all, as planned.
-        since: The update from which this plan holds.
-        covered: The share of the run that was covered by then.
+        total: The planned number of updates.
+        since: The update at which this plan started.
+        covered: The progress at that update.
     """
 
     total: int
@@ -31,14 +31,14 @@ class Horizon:
     covered: float = 0.0
 
     def progress(self, update: int) -> float:
-        """The share covered before the 0-based `update`; 1 at the end and after it."""
+        """The progress before the 0-based `update`; 1 at the end and after it."""
         left = self.total - self.since
-        if update <= self.since:  # a plan that ends where it begins covers nothing
+        if update <= self.since:  # also for a plan without updates
             return self.covered
         return 1.0 if left <= 0 else min(1.0, self.covered + (1 - self.covered) * (update - self.since) / left)
 
     def replanned(self, update: int, total: int) -> Horizon:
-        """The same share covered before `update`, the rest spread over the updates up to `total`."""
+        """A plan with the same progress before `update`, and the rest distributed over the updates up to `total`."""
         return self if total == self.total else Horizon(total, update, self.progress(update))
 
 
@@ -47,8 +47,8 @@ def learning_rate(
 ) -> float:
     """The learning rate of the 0-based `update`.
 
-    It rises to `peak` over the first `warmup_fraction` of the run (no update is idle), then stays there or, with
-    `cosine`, falls to nearly nothing: the last update still has a small positive rate.
+    It rises to `peak` over the first `warmup_fraction` of the run (the first update has a positive rate), then stays
+    there or, with `cosine`, decays; the last update still has a small positive rate.
     """
     warm = min(1.0, horizon.progress(update + 1) / warmup_fraction) if warmup_fraction > 0 else 1.0
     if kind == "constant":
@@ -57,11 +57,11 @@ def learning_rate(
     return peak * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
 
 
-@lru_cache(maxsize=16)  # the same optimizer for the same settings: jit knows its step again
+@lru_cache(maxsize=16)  # the same object for the same settings, so that jit does not compile again
 def make_optimizer(*, b1: float, b2: float, weight_decay: float, max_grad_norm: float) -> optax.GradientTransformation:
-    """AdamW (arXiv 1711.05101) on clipped gradients, for a learning rate of 1; moments in the parameters' float32.
+    """AdamW (arXiv 1711.05101) on clipped gradients, with float32 moments and a learning rate of 1.
 
-    What it gives is multiplied by the update's learning rate (`learner.apply_gradients`).
+    `learner.apply_gradients` multiplies its updates by the learning rate.
     """
     adam: Any = optax.scale_by_adam(b1=b1, b2=b2)
     return optax.chain(

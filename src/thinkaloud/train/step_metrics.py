@@ -1,4 +1,4 @@
-"""The metrics of a GRPO step: of what was sampled, and of the updates."""
+"""The metrics of a GRPO step: of the completions, and of the updates."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def update_metrics(
     finite = [float(norm) for norm in norms if np.isfinite(norm)]
     found = {
         "loss": sum((float(part.loss) for part in parts), 0.0) / config.inner_iterations,
-        "kl": mean("kl", parts, tokens) if config.beta > 0 else None,  # without a reference pass it is not known
+        "kl": mean("kl", parts, tokens) if config.beta > 0 else None,  # unknown without a reference pass
         "ratio_mean": mean("ratio", first, first_tokens),
         "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),
         "clip_fraction": mean("clipped", parts, tokens),

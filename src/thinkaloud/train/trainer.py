@@ -1,15 +1,22 @@
-"""What every GRPO trainer has in common: its state, the result of a step, and the protocol."""
+"""What all GRPO trainers share: the state, the result of a step, and the base class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from thinkaloud.config.recipe import GrpoConfig
+import optax
+
+from thinkaloud.config import Recipe
+from thinkaloud.domains import registry_of
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
-from thinkaloud.train.schedule import Horizon, learning_rate
+from thinkaloud.rewards.scoring import GroupScorer
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.loss import objective_of
+from thinkaloud.train.schedule import Horizon, learning_rate, optimizer_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,37 +49,53 @@ class StepResult:
     metrics: dict[str, Any]
 
 
-def update_learning_rate(state: TrainState, update: int, updates_per_step: int, config: GrpoConfig) -> float:
-    """The learning rate of the 0-based `update` within the step after `state`."""
-    rate = learning_rate(
-        config.learning_rate,
-        state.horizon,
-        state.step * updates_per_step + update,
-        warmup_fraction=config.warmup_fraction,
-        kind=config.schedule,
-    )
-    return rate * state.rate_scale
-
-
-@runtime_checkable
-class Trainer(Protocol):
+class Trainer(ABC):
     """Runs GRPO steps. `GrpoTrainer` is the package's own; `TunixTrainer` drives Tunix.
 
+    Args:
+        policy: The base model and its prompt contract.
+        reference: The adapter at the start of GRPO. Used by the KL penalty, so only if `grpo.beta` is not 0.
+        recipe: All settings.
+        score: Scores the groups.
+        interrupt: Called between the phases of a step. If it raises, the step is dropped, and the state that was
+            passed in is still valid.
+
     Attributes:
-        reference: The adapter at the start of GRPO: the reference policy of the KL penalty.
         updates_per_step: Optimizer updates in a step (`inner_iterations` x `minibatches`).
     """
 
-    @property
-    def reference(self) -> Adapter: ...
-
-    @property
-    def updates_per_step(self) -> int: ...
+    def __init__(
+        self,
+        policy: Policy,
+        reference: Adapter,
+        recipe: Recipe,
+        score: GroupScorer,
+        interrupt: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.policy, self.reference, self.recipe = policy, reference, recipe
+        self.score, self.interrupt = score, interrupt
+        self.registry = registry_of(recipe)
+        self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
+        self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
+        self.objective = objective_of(recipe.grpo)
 
     def start(self, adapter: Adapter) -> TrainState:
-        """The state before the first step."""
-        ...
+        """The state before the first step, with the learning rate planned for `grpo.max_steps`."""
+        horizon = Horizon(self.recipe.grpo.max_steps * self.updates_per_step)
+        return TrainState(adapter=adapter, optimizer_state=self.optimizer.init(adapter), step=0, horizon=horizon)
 
+    @abstractmethod
     def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
         """Run the next step on `tasks`. Consumes the buffers of `state`."""
-        ...
+
+    def learning_rate(self, state: TrainState, update: int) -> float:
+        """The learning rate of the 0-based `update` within the step after `state`."""
+        config = self.recipe.grpo
+        rate = learning_rate(
+            config.learning_rate,
+            state.horizon,
+            state.step * self.updates_per_step + update,
+            warmup_fraction=config.warmup_fraction,
+            kind=config.schedule,
+        )
+        return rate * state.rate_scale

@@ -1,3 +1,3 @@
-"""One script an engine. Peers' scripts run in the peers' own environment, which does not hold thinkaloud: they import
-`block` (standard library only) and their engine, nothing else of this package.
+"""One script per engine. The scripts of peers run in the peers' environment, without thinkaloud: of this package they
+import only `block` (standard library only).
 """

@@ -1,6 +1,6 @@
-"""What every worker shares: the job in, one line of JSON for each thing that happened out. Standard library only.
+"""The protocol of a worker: it reads a job and writes one line of JSON per event. Standard library only.
 
-A worker is started as `python -m workers.NAME JOB.json`. It says `ready`, then `step` for every step, then `end`.
+A worker is started as `python -m workers.NAME JOB.json`. Its events are `ready`, one `step` per step, and `end`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 _BEGAN = time.time()
 _OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)  # whatever a library prints is no result
+os.dup2(2, 1)  # stdout is for events; what libraries print goes to stderr
 
 
 def read_job() -> dict[str, Any]:
@@ -24,31 +24,35 @@ def read_job() -> dict[str, Any]:
     return json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 
 
-def _say(event: str, **values: Any) -> None:
+def _write_event(event: str, **values: Any) -> None:
     print(json.dumps({"event": event, **values}), file=_OUT, flush=True)
 
 
-def say_ready(*, version: str, dtype: str, **more: Any) -> None:
-    """The engine is loaded; the first step begins now."""
-    _say("ready", version=version, dtype=dtype, start_seconds=time.time() - _process_start(), **more)
+def report_ready(*, version: str, dtype: str, **more: Any) -> None:
+    """The engine is loaded; the first step starts now."""
+    _write_event("ready", version=version, dtype=dtype, start_seconds=time.time() - _process_start(), **more)
 
 
-def say_step(*, seconds: float, rollout: float, update: float, lengths: Sequence[int], adapter_change: float) -> None:
+def report_step(
+    *, seconds: float, rollout: float, update: float, lengths: Sequence[int], adapter_change: float
+) -> None:
     """A step is done.
 
     Args:
-        seconds: Of the whole step.
-        rollout: Of sampling, the prompts' own pass included.
-        update: Of everything from the rewards on: reference pass, gradients, optimizer.
+        seconds: Time of the whole step.
+        rollout: Time of sampling, including the prefill.
+        update: Time of everything after the rewards: reference pass, gradients, optimizer.
         lengths: Tokens of each completion.
-        adapter_change: Euclidean distance of all adapter weights from where they began.
+        adapter_change: Euclidean distance of all adapter weights from their initial values.
     """
-    _say("step", seconds=seconds, rollout=rollout, update=update, lengths=list(lengths), adapter_change=adapter_change)
+    _write_event(
+        "step", seconds=seconds, rollout=rollout, update=update, lengths=list(lengths), adapter_change=adapter_change
+    )
 
 
-def say_machine(*, copy_bytes_per_second: float, matrix_flops_per_second: float, dtype: str) -> None:
-    """What the machine can do; a copy counts the bytes that are read and those that are written."""
-    _say(
+def report_machine(*, copy_bytes_per_second: float, matrix_flops_per_second: float, dtype: str) -> None:
+    """Measured rates of the machine. A copy counts the bytes read and the bytes written."""
+    _write_event(
         "machine",
         copy_bytes_per_second=copy_bytes_per_second,
         matrix_flops_per_second=matrix_flops_per_second,
@@ -56,18 +60,18 @@ def say_machine(*, copy_bytes_per_second: float, matrix_flops_per_second: float,
     )
 
 
-def say_end(device_peak_bytes: int | None = None) -> None:
-    """All steps are done. `device_peak_bytes`: the accelerator's peak, where there is one."""
-    _say("end", peak_memory_bytes=device_peak_bytes or _peak_bytes())
+def report_end(device_peak_bytes: int | None = None) -> None:
+    """All steps are done. `device_peak_bytes`: peak memory of the accelerator, if there is one."""
+    _write_event("end", peak_memory_bytes=device_peak_bytes or _peak_bytes())
 
 
 def rewards(count: int, group_size: int) -> list[float]:
-    """A trivial reward: by the place in the group, so that every group has a signal, the same in every engine."""
+    """Rewards by position in the group: the same for every engine, and every group has signal."""
     return [(i % group_size) / (group_size - 1) for i in range(count)]
 
 
 def _peak_bytes() -> int:
-    """Peak resident memory of this process. (`ru_maxrss` would count the parent's too, where it is greater.)"""
+    """Peak resident memory of this process. (`ru_maxrss` also counts the parent's before exec.)"""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -78,7 +82,7 @@ def _peak_bytes() -> int:
 
 
 def _process_start() -> float:
-    """When this process began (seconds since the epoch), interpreter and imports included where the system tells."""
+    """When this process started (seconds since the epoch); without /proc, when this module was imported."""
     try:
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         uptime = float(Path("/proc/uptime").read_text().split()[0])

@@ -1,4 +1,4 @@
-"""What the machine can do: bytes copied and multiplications done a second, by JAX, on the device it trains on."""
+"""Measures the machine: bytes copied and floating-point operations per second, with JAX, on the training device."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def main() -> None:
     vector = jnp.zeros(COPY_BYTES // 4, jnp.float32)
     matrix = jnp.ones((WIDTH, WIDTH), dtype)
     copying = _least(jax.jit(lambda x: x + np.float32(1.0)), vector)
-    # with sums in float32: as the engine multiplies, and on some processors twice as fast
+    # sums in float32, as in the engine; on some processors twice as fast
     product = jax.jit(lambda x: jnp.matmul(x, x, preferred_element_type=jnp.float32))
     multiplying = _least(product, matrix)
-    block.say_machine(
+    block.report_machine(
         copy_bytes_per_second=2 * COPY_BYTES / copying, matrix_flops_per_second=2 * WIDTH**3 / multiplying, dtype=dtype
     )
-    block.say_end()
+    block.report_end()
 
 
 def _least(function: Callable[[Any], Any], argument: Any) -> float:
-    """The shortest of several runs: what the machine can do, not what its neighbours leave of it."""
+    """The shortest of several runs, to exclude the load of other processes."""
     function(argument).block_until_ready()
     times = []
     for _ in range(REPEATS):

@@ -31,7 +31,7 @@ def main() -> None:
     policy = Policy(model, contract, recipe.lora.alpha / recipe.lora.rank, ignore_stop=True)
     tasks = [Task(**row) for row in job["tasks"]]
     for task, prompt in zip(tasks, job["prompts"], strict=True):
-        assert contract.encode(task.question) == prompt, "the exported tokenizer gives other prompts"
+        assert contract.encode(task.question) == prompt, "the exported tokenizer encodes the prompts differently"
     adapter = init_adapter(model.config, recipe.lora.rank, recipe.lora.targets, recipe.seed)
     first: Any = jax.tree.map(jnp.copy, adapter)
 
@@ -43,7 +43,7 @@ def main() -> None:
 
     trainer = GrpoTrainer(policy, first, recipe, score)
     state = trainer.start(adapter)
-    block.say_ready(
+    block.report_ready(
         version=thinkaloud.__version__,
         dtype=weights_dtype(model.params).name,
         machine=describe_environment("not needed", {}),
@@ -55,7 +55,7 @@ def main() -> None:
         jax.tree.map(lambda leaf: leaf.block_until_ready(), (state.adapter, state.optimizer_state))
         seconds = time.perf_counter() - began
         rollout = result.metrics["seconds"]["rollout"]
-        block.say_step(
+        block.report_step(
             seconds=seconds,
             rollout=rollout,
             update=seconds - rollout - result.metrics["seconds"]["score"],
@@ -63,7 +63,7 @@ def main() -> None:
             adapter_change=_distance(state.adapter, first),
         )
     stats = jax.local_devices()[0].memory_stats() or {}
-    block.say_end(stats.get("peak_bytes_in_use"))
+    block.report_end(stats.get("peak_bytes_in_use"))
 
 
 def _distance(one: Any, other: Any) -> float:

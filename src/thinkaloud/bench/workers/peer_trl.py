@@ -1,7 +1,7 @@
 """TRL's `GRPOTrainer` with transformers' own generation, on one device.
 
-Settings are those that make it fastest: all completions in one micro-batch, no gradient checkpointing, no pass for old
-log-probabilities. Its sampler may not choose an end-of-turn token (`min_new_tokens`), so every completion is full.
+The settings are the fastest: all completions in one micro-batch, no gradient checkpointing, no pass for old
+log-probabilities. `min_new_tokens` forbids an end-of-turn token, so every completion has full length.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(job["weights"], dtype=getattr(torch, job["dtype"]))
     with tempfile.TemporaryDirectory() as folder:
         trainer = _trainer(job, model, tokenizer, folder)
-        block.say_ready(version=trl.__version__, dtype=job["dtype"])
+        block.report_ready(version=trl.__version__, dtype=job["dtype"])
         trainer.train()
-    block.say_end(torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None)
+    block.report_end(torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None)
 
 
 def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> Any:
@@ -39,7 +39,7 @@ def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> An
     spent: dict[str, Any] = {}
 
     class Trainer(trl.GRPOTrainer):
-        """Takes the prompts' ids as they are, and its own time."""
+        """Uses the given prompt ids, and measures the time of rollouts."""
 
         def _tokenize_prompts(self, prompts: list[str]) -> Any:
             return [ids[prompt] for prompt in prompts], None, {}
@@ -70,7 +70,7 @@ def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> An
                 torch.cuda.synchronize()
             seconds = time.perf_counter() - self.began
             self.updates = 0
-            block.say_step(
+            block.report_step(
                 seconds=seconds,
                 rollout=spent["rollout"],
                 update=seconds - spent["rollout"],

@@ -1,7 +1,7 @@
 """Tunix's `GRPOLearner` with its own ("vanilla") rollout, on one device.
 
-The base is shared by policy and reference, all completions make one micro-batch, prompts are padded to the longest of
-them. Its sampler is told of an end-of-turn token that no vocabulary has, so every completion is full.
+Policy and reference share the base weights. All completions form one micro-batch; prompts are padded to the longest.
+The end-of-turn token is an id outside the vocabulary, so every completion has full length.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ MODULES = {
         **{name: f"{name}_proj" for name in ("gate", "up", "down")},
     },
 }
-"""What Tunix's model calls each projection; in Gemma, queries, keys and values are not told apart."""
+"""Names of the projections in Tunix's models; in Gemma, queries, keys and values cannot be selected one by one."""
 PAD = 0
 NO_TOKEN = -1
 
 
 class Tokens:
-    """A tokenizer in the form Tunix asks for; the prompts' ids are those it was given."""
+    """Tunix's tokenizer interface over the prompt ids of the job."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._ids = dict(zip(job["texts"], job["prompts"], strict=True))
         self._tokenizer = Tokenizer.from_file(str(Path(job["weights"]) / "tokenizer.json"))
-        assert not any(PAD in ids for ids in job["prompts"]), f"a prompt holds token {PAD}, which Tunix would mask"
+        assert not any(PAD in ids for ids in job["prompts"]), f"a prompt contains token {PAD}, which Tunix would mask"
 
     def encode(self, text: str) -> list[int]:
         return list(self._ids[text])
@@ -58,7 +58,7 @@ class Tokens:
         return self._tokenizer.decode(ids)
 
     def bos_id(self) -> int:
-        return 0  # none: the prompts have theirs
+        return 0  # unused: the prompts start with theirs
 
     def eos_id(self) -> int:
         return NO_TOKEN
@@ -68,7 +68,7 @@ class Tokens:
 
 
 class Clock:
-    """Takes the time of each step: from one call of the cluster's `generate` to the next."""
+    """Measures each step: from one call of the cluster's `generate` to the next."""
 
     def __init__(self, cluster: Any) -> None:
         self._cluster, self._generate = cluster, cluster.generate
@@ -86,11 +86,11 @@ class Clock:
         return output
 
     def finish_step(self) -> None:
-        """Wait for what is still being computed, and report the step, if there was one."""
+        """Wait for pending computations, and report the step, if there was one."""
         adapter = self._adapter()
         seconds = time.perf_counter() - self._began
         if self._lengths is not None:
-            block.say_step(
+            block.report_step(
                 seconds=seconds,
                 rollout=self._rollout,
                 update=seconds - self._rollout,
@@ -128,12 +128,12 @@ def main() -> None:
         reward_fns=lambda prompts, completions, **columns: block.rewards(len(completions), job["group_size"]),
     )
     clock = Clock(cluster)
-    block.say_ready(version=version("google-tunix"), dtype=job["dtype"])
+    block.report_ready(version=version("google-tunix"), dtype=job["dtype"])
     with mesh:
         learner.train([{"prompts": np.array(job["texts"])} for _ in range(job["steps"])])
     clock.finish_step()
     stats = jax.local_devices()[0].memory_stats() or {}
-    block.say_end(stats.get("peak_bytes_in_use"))
+    block.report_end(stats.get("peak_bytes_in_use"))
 
 
 def _load(job: dict[str, Any], mesh: Mesh) -> Any:
@@ -166,7 +166,7 @@ def _load(job: dict[str, Any], mesh: Mesh) -> Any:
             param_dtype=dtype,
         )
         return gemma3_params.create_model_from_safe_tensors(job["weights"], gemma, mesh, dtype=dtype)
-    raise SystemExit(f"Tunix is not set up here for models of the family {job['family']!r}: expected llama or gemma3")
+    raise SystemExit(f"expected a model of the family llama or gemma3, found {job['family']!r}")
 
 
 def _cluster_config(job: dict[str, Any], mesh: Mesh) -> Any:

@@ -1,8 +1,8 @@
 """GRPO through Tunix's `GRPOLearner` and `RLCluster` (google-tunix 0.1.7), on the same recipe, tasks and rewards.
 
 `model` builds a Tunix model from our base, `lora` and `optimizer` convert adapters and moments in both directions,
-`rollout` and `learner` correct the faults of 0.1.7, `engine` is the trainer. Nothing of Tunix is imported before a run
-asks for it. `docs/tunix.md` lists the faults and the corrections.
+`rollout` and `learner` correct the faults of 0.1.7, `engine` is the trainer. Tunix is imported only by runs that use
+it. `docs/tunix.md` lists the faults and the corrections.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ VERSION = "0.1.7"
 """The version that this was tested with; the corrections replace parts of its source."""
 
 _PROGRAMS = {"vllm": "vllm", "sglang_jax": "sgl_jax"}
-"""What Tunix imports for a rollout that is not its own."""
+"""The module that each external rollout needs."""
 
 
 def check_tunix(recipe: Recipe, warn: Callable[[str], None]) -> None:
-    """Check that this installation and this recipe can train through Tunix; imports nothing of it.
+    """Check that this installation and this recipe can train with Tunix; does not import it.
 
     Args:
         warn: Receives one line if the installed version was not tested.
@@ -36,38 +36,38 @@ def check_tunix(recipe: Recipe, warn: Callable[[str], None]) -> None:
     Raises:
         UserError: They cannot.
     """
-    fix = "pip install '.[tunix]' in the clone, or leave out --engine"
+    fix = "run pip install '.[tunix]' in the clone, or leave out --engine"
     try:
         found = version("google-tunix")
     except PackageNotFoundError:
-        raise UserError(f"the engine tunix needs google-tunix {VERSION}, found none; {fix}") from None
+        raise UserError(f"the engine tunix needs google-tunix {VERSION}, which is not installed; {fix}") from None
     if found != VERSION:
         warn(f"the engine tunix was tested with google-tunix {VERSION}, found {found}")
     if jax.process_count() > 1:
-        raise UserError("the engine tunix runs in one process, found several; leave out --engine")
+        raise UserError("the engine tunix needs a single process, found several; leave out --engine")
     prompts, parts = recipe.rollout.prompts_per_step, recipe.grpo.minibatches
     if prompts % parts:
         raise UserError(
-            f"Tunix's mini-batches are all of one size, but rollout.prompts_per_step = {prompts} is no multiple of "
-            f"grpo.minibatches = {parts}; change one of them"
+            f"the engine tunix needs minibatches of equal size: expected rollout.prompts_per_step to be a multiple of "
+            f"grpo.minibatches = {parts}, found {prompts}; change one of them"
         )
     micro = recipe.tunix.micro_batch_prompts
     if micro and (prompts // parts) % micro:
         raise UserError(
-            f"tunix.micro_batch_prompts = {micro} does not divide the {prompts // parts} prompts of an update; change "
-            "one of them"
+            f"expected tunix.micro_batch_prompts to divide the {prompts // parts} prompts of an update, found {micro}; "
+            "change one of them"
         )
 
     rollout = recipe.tunix.rollout
     if rollout in _PROGRAMS and find_spec(_PROGRAMS[rollout]) is None:
-        raise UserError(f'tunix.rollout = "{rollout}" needs {_PROGRAMS[rollout]}, which is not installed here')
+        raise UserError(f'tunix.rollout = "{rollout}" needs {_PROGRAMS[rollout]}, which is not installed; install it')
 
 
 def check_tunix_model(recipe: Recipe, config: ModelConfig) -> None:
-    """Whether Tunix's modules compute what this model does, and its rollout has the recipe's options.
+    """Check that Tunix's modules support this model, and its rollout the recipe's options.
 
     Raises:
-        UserError: They do not, or it has not.
+        UserError: They do not.
     """
     from thinkaloud.train.tunix.engine import rollout_config
     from thinkaloud.train.tunix.model import check_model
@@ -75,6 +75,6 @@ def check_tunix_model(recipe: Recipe, config: ModelConfig) -> None:
     check_model(config)
     if config.family == "gemma3" and recipe.tunix.rollout != "vanilla":
         raise UserError(
-            f'Tunix {VERSION} cannot carry a Gemma 3 to {recipe.tunix.rollout}; set tunix.rollout = "vanilla"'
+            f'Tunix {VERSION} cannot send Gemma 3 weights to {recipe.tunix.rollout}; set tunix.rollout = "vanilla"'
         )
     rollout_config(recipe, ())

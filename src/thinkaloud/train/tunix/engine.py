@@ -1,6 +1,6 @@
-"""The `Trainer` protocol, implemented by Tunix's learner and cluster.
+"""A trainer that drives Tunix's learner and cluster.
 
-Each step is one `GRPOLearner.train` on one batch: Tunix samples, asks for rewards, computes reference and old
+Each step is one `GRPOLearner.train` on one batch: Tunix samples, calls the reward function, computes reference and old
 log-probabilities, gradients and updates. Adapter and optimizer state are copied in before the step and out after it, so
 that saving, resuming, deadlines and restarts are the same as with the package's own trainer.
 """
@@ -20,7 +20,6 @@ from tunix.rl.rollout.base_rollout import RolloutConfig
 from tunix.sft.metrics_logger import Mode
 
 from thinkaloud.config import Recipe
-from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import round_up
@@ -31,10 +30,9 @@ from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import key_of
 from thinkaloud.seeding import derive_seed
 from thinkaloud.train.advantage import is_masked, with_advantages
-from thinkaloud.train.loss import objective_of, token_weights
-from thinkaloud.train.schedule import Horizon, optimizer_of
+from thinkaloud.train.loss import token_weights
 from thinkaloud.train.step_metrics import outcome_metrics
-from thinkaloud.train.trainer import StepResult, TrainState, update_learning_rate
+from thinkaloud.train.trainer import StepResult, Trainer, TrainState
 from thinkaloud.train.tunix.learner import LOSS, METRICS, Config, Example, Hooks, Learner
 from thinkaloud.train.tunix.lora import adapted, put_adapter, take_adapter
 from thinkaloud.train.tunix.model import build_model, open_mesh
@@ -42,8 +40,8 @@ from thinkaloud.train.tunix.optimizer import put_state, rated, set_rate, take_st
 from thinkaloud.train.tunix.rollout import NO_TOKEN, Cluster, Rollout, Tokens
 
 
-class TunixTrainer:
-    """The trainer of `engine = "tunix"`; see the `Trainer` protocol, and `GrpoTrainer` for the arguments."""
+class TunixTrainer(Trainer):
+    """The trainer of `engine = "tunix"`; see `Trainer` for the arguments."""
 
     def __init__(
         self,
@@ -53,12 +51,7 @@ class TunixTrainer:
         score: GroupScorer,
         interrupt: Callable[[], None] = lambda: None,
     ) -> None:
-        self.policy, self.reference, self.recipe = policy, reference, recipe
-        self.score, self.interrupt = score, interrupt
-        self.registry = registry_of(recipe)
-        self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
-        self.optimizer = optimizer_of(recipe)
-        self.objective = objective_of(recipe.grpo)
+        super().__init__(policy, reference, recipe, score, interrupt)
         self._tokens = Tokens(policy.contract, NO_TOKEN)
         self._state: TrainState | None = None
         self._calls = self._passes = 0
@@ -66,20 +59,15 @@ class TunixTrainer:
         self._groups: list[RolloutGroup] = []
         self._tasks: Sequence[Task] = ()
         self._mesh = open_mesh(recipe.mesh.sizes())
-        absl.logging.set_verbosity(absl.logging.ERROR)  # Tunix warns about settings that are chosen here, such as a CPU
+        absl.logging.set_verbosity(absl.logging.ERROR)  # Tunix warns about intended settings, such as a CPU
         self.cluster = self._open_cluster()
         self.learner = self._open_learner()
         trainer = self.cluster.actor_trainer
-        trainer.config.max_steps = None  # the number of steps is decided here; Tunix draws no progress bar without it
+        trainer.config.max_steps = None  # no limit, and no progress bar
         trainer.with_rl_metrics_to_log(METRICS)
         trainer.with_training_hooks(Hooks(self._before_pass))
         if isinstance(self.cluster.rollout, Rollout):
             self.cluster.rollout.next_key = self._next_key
-
-    def start(self, adapter: Adapter) -> TrainState:
-        """The state before the first step, with the learning rate planned for `grpo.max_steps`."""
-        horizon = Horizon(self.recipe.grpo.max_steps * self.updates_per_step)
-        return TrainState(adapter=adapter, optimizer_state=self.optimizer.init(adapter), step=0, horizon=horizon)
 
     # --- setting Tunix up ---------------------------------------------------------------------------------------
 
@@ -134,7 +122,7 @@ class TunixTrainer:
     # --- one step -----------------------------------------------------------------------------------------------
 
     def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
-        """Run the next step on its tasks, as `GrpoTrainer.step` does."""
+        """Run the next step on `tasks`. Consumes the buffers of `state`."""
         began = time.perf_counter()
         config, cluster = self.policy.model.config, self.cluster
         self._begin(state, tasks)
@@ -159,7 +147,7 @@ class TunixTrainer:
         return StepResult(after, self._groups, metrics)
 
     def batch(self, state: TrainState, tasks: Sequence[Task]) -> Any:
-        """What Tunix would learn from in a step (its `TrainExample`), without the update; one mini-batch."""
+        """The `TrainExample` of a step of one minibatch, without the update."""
         self._begin(state, tasks)
         group = self.recipe.rollout.group_size
         prompts = [str(place) for place in range(len(tasks)) for _ in range(group)]
@@ -183,7 +171,7 @@ class TunixTrainer:
         if self.learner.should_sync_weights:
             self.cluster.sync_weights()
 
-    # --- what Tunix asks for ------------------------------------------------------------------------------------
+    # --- what Tunix calls ---------------------------------------------------------------------------------------
 
     def _next_key(self) -> Any:
         assert self._state is not None
@@ -242,7 +230,7 @@ class TunixTrainer:
         return np.asarray([value for group in groups for value in group.advantages], np.float32)
 
     def _complete(self, example: Any) -> Example:
-        """Tunix's batch with masked completions left out, the weight of every token, and the sampler's own numbers."""
+        """Add to Tunix's batch: the mask of completions, the weight of every token, the sampler's log-probabilities."""
         groups = self._latest(len(example.advantages))
         masked = np.asarray([is_masked(score, self._mask_truncated) for group in groups for score in group.scores])
         mask = np.asarray(example.completion_mask) & ~masked[:, None]
@@ -267,18 +255,15 @@ class TunixTrainer:
         )
 
     def _before_pass(self, trainer: Any) -> None:
-        set_rate(trainer, self._learning_rate(self._passes // self.learner.algo_config.micro_batches))
-        self._passes += 1
-
-    def _learning_rate(self, update: int) -> float:
-        """The learning rate of the 0-based `update` within the current step."""
         assert self._state is not None
-        return update_learning_rate(self._state, update, self.updates_per_step, self.recipe.grpo)
+        update = self._passes // self.learner.algo_config.micro_batches
+        set_rate(trainer, self.learning_rate(self._state, update))
+        self._passes += 1
 
     # --- what Tunix reports -------------------------------------------------------------------------------------
 
     def _update_metrics(self, state: TrainState) -> dict[str, Any]:
-        """The metrics of the updates from Tunix's metrics logger, under our names; None if Tunix does not report it."""
+        """The metrics of the updates from Tunix's metrics logger, under our names; None if Tunix has no value."""
         count, iterations = self.updates_per_step, self.recipe.grpo.inner_iterations
 
         def history(name: str) -> np.ndarray:
@@ -299,7 +284,7 @@ class TunixTrainer:
             "clip_fraction": sums["clipped"].sum() / all_tokens,
             "entropy": sums["entropy"][first].sum() / first_tokens,
             "grad_norm": finite.mean() if len(finite) else None,
-            "learning_rate": update_learning_rate(state, 0, count, self.recipe.grpo),
+            "learning_rate": self.learning_rate(state, 0),
         }
         known = {
             name: None if value is None or not np.isfinite(value) else float(value) for name, value in found.items()
@@ -308,10 +293,10 @@ class TunixTrainer:
 
 
 def rollout_config(recipe: Recipe, stop_ids: Sequence[int]) -> RolloutConfig:
-    """Tunix's rollout settings of a recipe; those of vLLM and SGLang are passed on from `tunix.options`.
+    """Tunix's rollout settings of a recipe, including `tunix.options` (settings of vLLM and SGLang).
 
     Raises:
-        UserError: Tunix has no such option, or it follows from another part of the recipe.
+        UserError: Tunix has no such option, or another part of the recipe determines it.
     """
     rollout = recipe.rollout
     ours = {
@@ -326,7 +311,7 @@ def rollout_config(recipe: Recipe, stop_ids: Sequence[int]) -> RolloutConfig:
     known = {field.name for field in fields(RolloutConfig)} - ours.keys()
     for name in recipe.tunix.options:
         if name in ours:
-            raise UserError(f"tunix.options.{name} follows from [rollout]; change it there")
+            raise UserError(f"tunix.options.{name} is determined by [rollout]; change it there")
         if name not in known:
             raise UserError(f"tunix.options.{name}: Tunix's RolloutConfig has no such field{nearest(name, known)}")
     return RolloutConfig(**ours, **recipe.tunix.options)

@@ -1,7 +1,6 @@
-"""Tunix's `GRPOLearner` with our objective: its registries and its `TrainExample` are where they are put in.
+"""Tunix's `GRPOLearner` with our objective, registered in Tunix's registries.
 
-Tunix computes log-probabilities, gradients and updates; what a token's loss is stands in `train/loss.py`, for both
-engines.
+Tunix computes log-probabilities, gradients and updates; `train/loss.py` defines the loss for both engines.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from tunix.sft import hooks
 from thinkaloud.train.loss import Objective, Sums, grpo_loss
 
 LOSS = "thinkaloud"
-"""Our loss in Tunix's registry."""
+"""The name of our loss in Tunix's registry."""
 
 
 @flax.struct.dataclass(frozen=True)
 class Example(grpo_learner.TrainExample):
-    """A batch of completions, with what Tunix's lacks.
+    """Tunix's batch of completions with two more fields.
 
     Attributes:
-        weights: Of each token of a completion in the sum that is the loss [rows].
-        sampled_logps: Log-probabilities as the sampler had them [rows, tokens]; None where it gives none.
+        weights: The weight of each token of a completion in the loss [rows].
+        sampled_logps: The sampler's log-probabilities [rows, tokens]; None if the sampler does not return them.
     """
 
-    # declared again, as JAX maps over an example and puts other things than arrays in
+    # declared again with type Any, because JAX maps over an example with values that are not arrays
     prompt_ids: Any
     prompt_mask: Any
     completion_ids: Any
@@ -48,14 +47,14 @@ class Example(grpo_learner.TrainExample):
 
 @dataclasses.dataclass(kw_only=True)
 class Config(grpo_learner.GRPOConfig):
-    """Tunix's settings, and those of our loss: gradients are the mean over `micro_batches`, so it is a multiple."""
+    """Tunix's settings, and those of our loss. Tunix averages over `micro_batches`, so our loss is multiplied by it."""
 
     objective: Objective | None = None
     micro_batches: int = 1
 
 
 class Learner(grpo_learner.GRPOLearner):
-    """Tunix's learner; `complete` turns each of its batches into an `Example`."""
+    """Tunix's learner; `complete` converts each of its batches to an `Example`."""
 
     def __init__(self, *, complete: Callable[[Any], Any], **options: Any) -> None:
         super().__init__(**options)
@@ -68,7 +67,7 @@ class Learner(grpo_learner.GRPOLearner):
 
 
 class Hooks(hooks.TrainingHooks):
-    """Calls `before(trainer)` ahead of every pass over a micro-batch."""
+    """Calls `before(trainer)` before every micro-batch."""
 
     def __init__(self, before: Callable[[Any], None]) -> None:
         self._before = before
@@ -91,7 +90,7 @@ class Hooks(hooks.TrainingHooks):
 def policy_loss(
     model: Any, train_example: Any, algo_config: Any, pad_id: int, eos_id: int, **options: Any
 ) -> tuple[Any, dict[str, Any]]:
-    """`train.loss.grpo_loss` on the log-probabilities that Tunix computes."""
+    """`train.loss.grpo_loss` on Tunix's log-probabilities."""
     del options  # Tunix passes none
     graph, state = nnx.split(model)
     logps, logits = common.compute_per_token_logps(
@@ -137,4 +136,4 @@ function_registry.register_policy_loss_fn(LOSS)(policy_loss)
 METRICS: dict[str, Callable[..., Any]] = {
     name: np.max if name == "ratio_off" else np.sum for name in Sums._fields if name != "loss"
 }
-"""What `policy_loss` tells, and how micro-batches of an update are put together; the loss Tunix logs by itself."""
+"""The metrics of `policy_loss`, and how those of micro-batches are combined. Tunix logs the loss itself."""

@@ -1,8 +1,8 @@
-"""Adapters within Tunix's models, and their way from our layout there and back.
+"""Adapters in Tunix's models, and their conversion from and to our layout.
 
-Qwix creates the adapter's parameters beside each weight, in the weight's dtype. Ours are float32 whatever the base is:
-they are replaced, and what an adapted projection gives is brought back to the base's dtype, so that a float32 adapter
-does not turn the whole forward pass into float32.
+Qwix creates the adapter's parameters beside each weight, in the weight's dtype. Ours are always float32: they replace
+Qwix's, and the output of an adapted projection is cast to the base's dtype, so that the forward pass stays in that
+dtype.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from thinkaloud.train.tunix.model import MODULES
 
 
 class Float32Lora(qwix.LoraProvider):
-    """Qwix's LoRA for adapters in float32: the sum of base and adapter is rounded once, to the base's dtype."""
+    """Qwix's LoRA with float32 adapters: the sum of base and adapter is rounded once, to the base's dtype."""
 
     def dot_general(self, lhs: Any, rhs: Any, *arguments: Any, **options: Any) -> Any:
         return super().dot_general(lhs, rhs, *arguments, **options).astype(jnp.result_type(lhs, rhs))
@@ -31,7 +31,7 @@ class Float32Lora(qwix.LoraProvider):
 
 
 def adapted(base: Any, config: ModelConfig, adapter: Adapter, scale: float, mesh: Mesh) -> Any:
-    """A model that shares the base's weights and has `adapter`, in float32."""
+    """A model that shares the base's weights and has `adapter` in float32."""
     names = [MODULES[config.family][target].rpartition(".")[0].replace(".", "/") for target in adapter]
     rank = next(iter(adapter.values()))["a"].shape[-1]
     provider = Float32Lora(module_path="|".join(f".*{name}" for name in names), rank=rank, alpha=scale * rank)
@@ -48,12 +48,12 @@ def put_adapter(model: Any, config: ModelConfig, adapter: Adapter) -> None:
 
 
 def take_adapter(model: Any, config: ModelConfig, like: Adapter) -> Adapter:
-    """The adapter of a model of Tunix's in our layout, float32."""
+    """The adapter of a Tunix model in our layout, in float32."""
     return gathered(nnx.state(model, nnx.LoRAParam), config, like)
 
 
 def filled(state: Any, config: ModelConfig, adapter: Adapter) -> Any:
-    """A state of Tunix's (adapter, or moments of one) with the numbers of ours, where and as the old ones lie."""
+    """A Tunix state (adapter or moments) with the values of ours, in the shapes and shardings of the old one."""
     flat = dict(nnx.to_flat_state(state))
     for path, target, part, layer in _places(config, adapter):
         old = flat[path].get_value()
@@ -63,7 +63,7 @@ def filled(state: Any, config: ModelConfig, adapter: Adapter) -> Any:
 
 
 def gathered(state: Any, config: ModelConfig, like: Adapter) -> Adapter:
-    """The numbers of a state of Tunix's in our layout, where the arrays of `like` lie."""
+    """The values of a Tunix state in our layout, with the shardings of `like`."""
     flat = dict(nnx.to_flat_state(state))
     stacks: dict[str, dict[str, list[Any]]] = {target: {"a": [], "b": []} for target in like}
     for path, target, part, _ in _places(config, like):

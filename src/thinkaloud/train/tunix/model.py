@@ -1,11 +1,11 @@
-"""Our base model as one of Tunix's, from the arrays in memory: no file is written or read.
+"""Builds a Tunix model from our base, from the arrays in memory, without files.
 
-Tunix's modules compute; two of their parts are put in for others through subclasses:
+Two modules of Tunix are replaced by subclasses:
 
-- Llama's attention: Tunix 0.1.7 calls `apply_rope` without the configuration's `rope_theta`, so that every Llama turns
-  by a base of 1,000,000. `Attention.block` is kept, with an `apply_rope` that has the base bound.
-- Gemma's attention, layer by layer: Tunix's pattern of five sliding layers and a global one is not every checkpoint's,
-  and its `kv_einsum` shares the adapter's A between keys and values, which our adapters keep apart.
+- Llama's attention: Tunix 0.1.7 calls `apply_rope` without the configuration's `rope_theta`, so the rotary base is
+  always 1,000,000. The subclass runs the same `block` with an `apply_rope` that has the right base bound.
+- Gemma's attention: Tunix has a fixed pattern of five sliding layers and a global one, which not every checkpoint has;
+  and its `kv_einsum` shares the adapter's A between keys and values, while our adapters have one for each.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MODULES = {
         **{name: f"mlp.{name}_proj.kernel" for name in ("gate", "up", "down")},
     },
 }
-"""Where Tunix's layer keeps the weight of each projection."""
+"""The path of each projection's weight in a layer of Tunix."""
 
 NORMS = {
     "llama": {"attn_norm": "input_layernorm.w", "mlp_norm": "post_attention_layernorm.w", "final_norm": "final_norm.w"},
@@ -59,15 +59,14 @@ NORMS = {
 
 
 def check_model(config: ModelConfig) -> None:
-    """Whether Tunix's modules compute what this model does.
+    """Check that Tunix's modules support this model.
 
     Raises:
-        UserError: They do not; names what is missing.
+        UserError: They do not; names the missing feature.
     """
     if config.family not in MODULES:
         raise UserError(
-            f"the engine tunix is set up for the families {' and '.join(MODULES)}, not for {config.family}; leave out "
-            "--engine"
+            f"the engine tunix supports the families {' and '.join(MODULES)}, found {config.family}; leave out --engine"
         )
     scaling, gemma = config.rope_scaling, config.family == "gemma3"
     missing = [
@@ -82,15 +81,15 @@ def check_model(config: ModelConfig) -> None:
         if there
     ]
     if missing:
-        raise UserError(f"Tunix's {config.family} has no {missing[0]}; leave out --engine")
+        raise UserError(f"Tunix's {config.family} does not support {missing[0]}; leave out --engine")
 
 
 def open_mesh(sizes: dict[str, int]) -> Mesh:
-    """The devices that the recipe's mesh names, on Tunix's axes: `data` and `fsdp` are one there."""
+    """The devices of the recipe's mesh on Tunix's axes; Tunix has one axis for `data` and `fsdp`."""
     shape = sizes.get("data", 1) * sizes.get("fsdp", 1), sizes.get("tensor", 1)
     count = shape[0] * shape[1]
     if count > len(jax.devices()):
-        raise UserError(f"the mesh needs {count} devices, there are {len(jax.devices())}; change [mesh]")
+        raise UserError(f"the mesh needs {count} devices, found {len(jax.devices())}; change [mesh]")
     return jax.make_mesh(shape, ("fsdp", "tp"), axis_types=(AxisType.Auto,) * 2, devices=jax.devices()[:count])
 
 
@@ -114,7 +113,7 @@ def build_model(model: Model, mesh: Mesh) -> Any:
 
 
 def _fit(array: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A matrix [in, out] in the shape of Tunix's weight: heads apart, and first in Gemma's einsums."""
+    """A matrix [in, out] in the shape of Tunix's weight: with a heads axis, which is first in Gemma's einsums."""
     if "_einsum" in name and "attn_vec" not in name:
         heads, width, head_dim = shape
         return array.reshape(width, heads, head_dim).transpose(1, 0, 2)
@@ -122,7 +121,7 @@ def _fit(array: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _sources(config: ModelConfig) -> dict[str, Callable[[Any], Any]]:
-    """Where each of Tunix's weights is found in our parameters."""
+    """For each weight of Tunix, a function that selects it from our parameters."""
     names = {**NORMS[config.family], **MODULES[config.family]}
     found: dict[str, Callable[[Any], Any]] = {
         "embedder.input_embedding": lambda params: params["embed"],
@@ -163,7 +162,7 @@ def _llama(config: ModelConfig) -> Any:
 
 
 def llama_attention(rope_theta: float) -> type[Any]:
-    """Tunix's `Attention` for Llama that turns by `rope_theta`."""
+    """Tunix's `Attention` for Llama with the rotary base `rope_theta`."""
     stock = llama3.Attention.block
     names = {**stock.__globals__, "apply_rope": partial(llama3.apply_rope, rope_theta=rope_theta)}
 
@@ -195,7 +194,7 @@ def _gemma(config: ModelConfig, dtype: Any) -> Any:
 
 
 class GemmaAttention(gemma3.Attention):
-    """Tunix's attention with a layer's own rotary base, and keys and values that are told apart."""
+    """Tunix's attention with the layer's own rotary base, and separate projections of keys and values."""
 
     def __init__(self, config: ModelConfig, shape: Any, sliding: bool) -> None:
         local = sliding and config.rope_local_theta is not None
@@ -232,7 +231,7 @@ class GemmaAttention(gemma3.Attention):
 
 
 class KeysValues(nnx.Module):
-    """What Tunix's attention calls `kv_einsum`, as two projections, each with an adapter of its own."""
+    """Tunix's `kv_einsum` as two projections, each with its own adapter."""
 
     def __init__(self, config: ModelConfig, shardings: Any, common: dict[str, Any]) -> None:
         shape = config.num_kv_heads, config.hidden_size, config.head_dim

@@ -1,4 +1,4 @@
-"""Our optimizer in the form that Tunix's trainer takes, and its state on the way there and back."""
+"""Our optimizer in the form that Tunix's trainer expects, and the conversion of its state."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Rated(NamedTuple):
 
 
 def rated(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`optimizer`, made for a rate of 1, at the rate that its state says.
+    """`optimizer` (with a learning rate of 1) at the learning rate in its state.
 
-    A gradient that is not finite, or that is zero everywhere (no group had a signal), changes nothing, as in
+    A gradient that is not finite, or zero everywhere (no group has signal), changes nothing, as in
     `learner.apply_gradients`.
     """
 
@@ -43,7 +43,7 @@ def rated(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
 
 
 def set_rate(trainer: Any, rate: float) -> None:
-    """The learning rate of the trainer's next update."""
+    """Set the learning rate of the trainer's next update."""
     variable = _rated(trainer).rate
     variable.set_value(jax.device_put(jnp.asarray(rate, jnp.float32), variable.get_value().sharding))
 
@@ -57,7 +57,7 @@ def put_state(trainer: Any, config: ModelConfig, state: Any) -> None:
 
 
 def take_state(trainer: Any, config: ModelConfig, like: Any) -> Any:
-    """The trainer's moments and count as our optimizer's state; `like` is one, and gives the shapes."""
+    """The trainer's moments and count as our optimizer's state, with the shapes of `like`."""
     theirs, ours = _adam(_rated(trainer).inner), _adam(like)
     count = jax.device_put(jax.device_get(theirs.count.get_value()), ours.count.sharding)
     moments: list[Adapter] = [
@@ -69,7 +69,7 @@ def take_state(trainer: Any, config: ModelConfig, like: Any) -> Any:
 
 def _rated(trainer: Any) -> Rated:
     state = trainer.optimizer.opt_state
-    return state.inner_opt_state if hasattr(state, "inner_opt_state") else state  # where gradients are accumulated
+    return state.inner_opt_state if hasattr(state, "inner_opt_state") else state  # nested if gradients are accumulated
 
 
 def _adam(state: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Tunix's sampler and cluster, mended where 0.1.7 is wrong, and told what we need of every call.
+"""Tunix's sampler and cluster with corrections of 0.1.7.
 
-`RLCluster` takes a class as its rollout engine: `Rollout` is Tunix's own vanilla rollout with noise of its own at every
-call, and with the token that ended a completion kept at its end. `Cluster` computes the old policy's log-probabilities
-at the temperature that was sampled with.
+`RLCluster` takes a class as its rollout engine. `Rollout` is Tunix's vanilla rollout with new noise in every call, and
+with the end-of-turn token kept at the end of a completion. `Cluster` computes the old policy's log-probabilities at the
+sampling temperature.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tunix.rl.rollout import base_rollout, vanilla_rollout
 from thinkaloud.prompt.contract import PromptContract
 
 NO_TOKEN = -1
-"""The padding: an id that no vocabulary has, so that `token != pad` is a mask by lengths."""
+"""The padding: an id outside every vocabulary, so that Tunix's mask `token != pad` is a mask by length."""
 
 
 class Tokens:
-    """The tokenizer interface of Tunix. A prompt is named by its index within the step."""
+    """Tunix's tokenizer interface. The text of a prompt is its index within the step."""
 
     def __init__(self, contract: PromptContract, pad: int) -> None:
         self._contract, self._pad = contract, pad
@@ -41,7 +41,7 @@ class Tokens:
         return self._contract.tokenizer.decode([i for i in ids if i >= 0], keep_special=True)
 
     def bos_id(self) -> int:
-        return 0  # none is added: the contract's prompts have theirs
+        return 0  # unused: the contract's prompts start with theirs
 
     def eos_id(self) -> int:
         return self._contract.stop_ids[0]
@@ -51,7 +51,7 @@ class Tokens:
 
 
 class Sampler(sampler.Sampler):
-    """Tunix's sampler; what a call has decoded stays at hand until it is asked for."""
+    """Tunix's sampler, which also keeps the decoded buffers of its last call."""
 
     _compiled_decode_fn: Callable[..., Any]
 
@@ -66,16 +66,16 @@ class Sampler(sampler.Sampler):
         return state
 
     def decoded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and log-probabilities [rows, prompt + completion] of the last call, nothing cut off."""
+        """Tokens and log-probabilities [rows, prompt + completion] of the last call, including end-of-turn tokens."""
         kept, self._kept = self._kept, None
         return kept
 
 
 class Rollout(vanilla_rollout.VanillaRollout):
-    """The vanilla rollout, made by `RLCluster` as its `rollout_engine`.
+    """The vanilla rollout; `RLCluster` creates it as its `rollout_engine`.
 
     Attributes:
-        next_key: Gives the key of the noise of each call; set before the first one.
+        next_key: Returns the key of the noise of each call; set before the first call.
     """
 
     next_key: Callable[[], Any]
@@ -83,7 +83,7 @@ class Rollout(vanilla_rollout.VanillaRollout):
     def __init__(
         self, rollout_actor: Any, tokenizer: Any, mesh: Any, rollout_config: base_rollout.RolloutConfig
     ) -> None:
-        del mesh  # the model's arrays lie on it already
+        del mesh  # the model's arrays are already on it
         config = rollout_actor.config
         cache = sampler.CacheConfig(
             rollout_config.kv_cache_size, config.num_layers, config.num_kv_heads, config.head_dim
@@ -95,8 +95,8 @@ class Rollout(vanilla_rollout.VanillaRollout):
         output = super().generate(prompts, seeded, **options)
         tokens, logprobs = self._sampler.decoded()
         first = output.left_padded_prompt_tokens.shape[1]
-        for row, said in enumerate(output.tokens):
-            end = first + min(len(said) + 1, rollout_config.max_tokens_to_generate)
+        for row, completion in enumerate(output.tokens):
+            end = first + min(len(completion) + 1, rollout_config.max_tokens_to_generate)
             output.tokens[row] = tokens[row, first:end]
             output.logprobs[row] = logprobs[row, first:end]
         return output
@@ -106,8 +106,8 @@ class Cluster(rl_cluster.RLCluster):
     """Tunix's cluster.
 
     Attributes:
-        output: What the last `generate` gave.
-        rollout_seconds: Spent in `generate` since this was last set.
+        output: The result of the last `generate`.
+        rollout_seconds: Time spent in `generate` since this was last set.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -124,7 +124,7 @@ class Cluster(rl_cluster.RLCluster):
     def get_old_per_token_logps(
         self, prompt_tokens: Any, completion_tokens: Any, micro_batch_size: int | None = None
     ) -> Any:
-        """Log-probabilities of the policy as it is, before the updates of this step, at the rollout's temperature."""
+        """Log-probabilities of the policy before the updates of this step, at the sampling temperature."""
         rows = prompt_tokens.shape[0]
         graph, state = nnx.split(self.actor_trainer.model)
         with self.r2m[rl_cluster.Role.ACTOR]:

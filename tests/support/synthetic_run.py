@@ -1,6 +1,6 @@
 """A made-up run directory with plausible numbers from a seeded generator, for tests of the report.
 
-By hand: `python tests/report/synthetic_run.py FOLDER` makes one to look at.
+By hand: `PYTHONPATH=tests python tests/support/synthetic_run.py FOLDER` writes one.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
             **{"state": "raised", "check": "entropy", "stage": "grpo", "step": 7},
             **{"message": f"entropy fell {HOSTILE[0]}", "remedy": "wait"},
         },
-        {"severity": "error", "text": "no step given", "time": 3},
+        {"severity": "error", "message": "no step given", "time": 3},
     ]
     (folder / "health.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + "[]\n{half")
     environment = {

@@ -1,4 +1,4 @@
-"""What a recipe's judge will be asked, against its budget."""
+"""Compares the expected work of a recipe's judge with its budget."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from thinkaloud.judge.rubric import messages
 
 CHARACTERS_PER_TOKEN = 4
 REPLY_TOKENS = 30
-"""Of three marks; a judge that thinks aloud takes up to judge.max_reply_tokens."""
+"""Tokens of a reply with three marks; a judge that writes its reasoning uses up to judge.max_reply_tokens."""
 
 
 def check_judge(recipe: Recipe, pool: Pool) -> list[Finding]:
-    """The most that a run asks of its judge, retries aside; nothing where the recipe has none.
+    """The maximum number of calls and tokens of a run's judge, without retries; empty if the recipe has no judge.
 
-    Calls are counted as if every creative completion kept the format and none came twice. Tokens are rough: four
-    characters a token, and completions of half their limit.
+    The count assumes that every creative completion has a valid format and occurs once. The tokens are an estimate:
+    four characters per token, and completions of half their limit.
     """
     if not recipe.judge.on:
         return []
     calls = num_calls(recipe, pool)
     each = tokens_a_call(recipe, pool)
     tokens = sum(calls.values()) * each
-    asked = sum(calls.values())
+    total = sum(calls.values())
     message = (
-        f"up to {asked:,} calls ({', '.join(f'{count:,} {what}' for what, count in calls.items())}) of about "
+        f"up to {total:,} calls ({', '.join(f'{count:,} {purpose}' for purpose, count in calls.items())}) of about "
         f"{each:,} tokens each: {tokens:,} in all"
     )
-    budgets = {"max_calls": (recipe.judge.max_calls, asked), "max_tokens": (recipe.judge.max_tokens, tokens)}
+    budgets = {"max_calls": (recipe.judge.max_calls, total), "max_tokens": (recipe.judge.max_tokens, tokens)}
     short = {name: need for name, (limit, need) in budgets.items() if limit is not None and limit < need}
     limits = ", ".join(f"judge.{name} = {limit:,}" for name, (limit, _) in budgets.items() if limit is not None)
     if short:
-        left_out = "GRPO goes on without it, on another scale" if recipe.judge.reward_share else "the rest has no marks"
-        message += f"; {limits} may be spent before the end: then {left_out}"
+        effect = "GRPO continues without the judge" if recipe.judge.reward_share else "the rest has no marks"
+        message += f"; {limits} may be used up before the end: then {effect}"
     else:
         message += f"; within {limits}" if limits else "; no budget is set (judge.max_calls, judge.max_tokens)"
-    mend = " and ".join(f"judge.{name} = {need:,}".replace(",", "_") for name, need in short.items())
+    settings = " and ".join(f"judge.{name} = {need:,}".replace(",", "_") for name, need in short.items())
     return [
         Finding(
             name="judge",
             level=Level.WARNING if short else Level.OK,
             message=message,
-            remedy=f"set {mend}, or ask less: grpo.max_steps, evaluate.tasks_per_domain" if short else "",
+            remedy=f"set {settings}, or lower grpo.max_steps or evaluate.tasks_per_domain" if short else "",
             figures={"calls": calls, "tokens_a_call": each, "tokens": tokens},
         )
     ]
 
 
 def num_calls(recipe: Recipe, pool: Pool) -> dict[str, int]:
-    """The most calls by purpose: the trial at the start, GRPO where the judge pays, evaluation."""
+    """The maximum number of calls by purpose: a test, GRPO if the judge has a reward share, and evaluation."""
     registry = registry_of(recipe)
     creative = [name for name in pool.counts() if not registry.is_verifiable(name)]
     stages = [stage for stage in recipe.evaluate.stages if stage != "cold_start" or recipe.cold_start.max_steps]
@@ -70,7 +70,7 @@ def num_calls(recipe: Recipe, pool: Pool) -> dict[str, int]:
 
 
 def tokens_a_call(recipe: Recipe, pool: Pool) -> int:
-    """Rubric, question, a completion of half its limit, and the marks."""
+    """Tokens of rubric, question, a completion of half its limit, and the marks."""
     registry = registry_of(recipe)
     questions = [
         len(task.question)

@@ -1,4 +1,4 @@
-"""How training went: the cold start's probes, GRPO's first steps beside its last, every step."""
+"""The results of training: the cold start's probes, the first and the last steps of GRPO, and every step."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.tables import Table, change_text, plain_text
 
 WINDOW = 5
-"""Steps at either end of GRPO whose means are compared."""
+"""Number of steps at the start and at the end of GRPO whose means are compared."""
 WINDOW_NOTE = (
-    f"Short black lines: means of the first and of the last {WINDOW} values, of half where they are fewer than "
-    f"{2 * WINDOW}."
+    f"Short black lines: means of the first and of the last {WINDOW} values (of half the values if there are fewer "
+    f"than {2 * WINDOW})."
 )
-"""Under the charts that mark them."""
+"""The note of charts with these means."""
 
 
 _MEASURES: tuple[tuple[str, str, str], ...] = (
     ("reward", "sampled reward", "number"),
     ("format_rate", "format rate", "rate"),
     ("accuracy", "accuracy, verifiable domains", "rate"),
-    ("truncated_rate", "cut at the token limit", "rate"),
+    ("truncated_rate", "truncated", "rate"),
     ("zero_std_fraction", "groups without signal", "rate"),
-    ("reward_std", "deviation of the reward", "number"),
+    ("reward_std", "standard deviation of the reward", "number"),
     ("entropy", "entropy (nats per token)", "number"),
-    ("kl", "KL to the start of GRPO", "number"),
+    ("kl", "KL from the reference", "number"),
     ("clip_fraction", "clipped tokens", "rate"),
     ("grad_norm", "gradient norm", "number"),
 )
@@ -37,12 +37,12 @@ def windows(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) ->
     """Means over the first and the last steps.
 
     Args:
-        rows: metrics by step.
-        read: a row's value; rows without one do not count.
+        rows: Metrics by step.
+        read: Returns the value of a row; rows without a value do not count.
 
     Returns:
-        The mean of the first k values, of the last k, and k: five, or half of the values where there are fewer than
-        ten, so that no step counts on both sides. None for fewer than two values.
+        The mean of the first k values, of the last k, and k: five, or half of the values if there are fewer than ten,
+        so that no step counts twice. None for fewer than two values.
     """
     values = [value for row in rows if (value := read(row)) is not None]
     k = min(WINDOW, len(values) // 2)
@@ -52,24 +52,23 @@ def windows(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) ->
 def cold_start(run: Run) -> tuple[tuple[str, ...], Table | None]:
     """The cold start in sentences, and its probes as a table."""
     if not run.cold_start:
-        return (("The metrics hold no cold start: the recipe asked for none, or the run ended before it.",), None)
+        return (("There was no cold start: the recipe has none, or the run ended before it.",), None)
     losses = [loss for row in run.cold_start if (loss := number(row, "loss")) is not None]
     probes = [(number(row, "step"), rate) for row in run.cold_start if (rate := number(row, "format_rate")) is not None]
-    said = f"{len(run.cold_start)} supervised steps on the pool's rationales in the contract's format"
+    steps = f"{len(run.cold_start)} supervised steps on the pool's rationales in the contract's format"
     sentences = [
-        f"{said}; loss {losses[0]:.3f} at the first and {losses[-1]:.3f} at the last." if losses else f"{said}."
+        f"{steps}; loss {losses[0]:.3f} at the first and {losses[-1]:.3f} at the last." if losses else f"{steps}."
     ]
     limit = number(run.resolved, "cold_start", "max_steps")
     target = number(run.resolved, "cold_start", "stop_at_format_rate")
     if target is not None and limit is not None:
         sentences.append(
-            f"The recipe allows {limit:.0f} steps, and stops as soon as a sampled probe keeps the format in "
-            f"{percent(target)} of its completions: much further, and groups whose completions all earn the same "
-            "would leave GRPO no signal."
+            f"The recipe allows {limit:.0f} steps, and stops when {percent(target)} of the completions of a sampled "
+            "probe have a valid format. A longer cold start would leave GRPO more groups without signal."
         )
     if not probes:
         return (tuple(sentences), None)
-    sentences.append(f"The last probe, after step {probes[-1][0]:.0f}, found {percent(probes[-1][1])}.")
+    sentences.append(f"The last probe, after step {probes[-1][0]:.0f}, measured {percent(probes[-1][1])}.")
     rows = tuple((f"{step:.0f}", percent(rate)) for step, rate in probes)
     return (
         tuple(sentences),
@@ -77,8 +76,8 @@ def cold_start(run: Run) -> tuple[tuple[str, ...], Table | None]:
     )
 
 
-def training(run: Run) -> Table | None:
-    """GRPO's first steps beside its last."""
+def first_and_last_steps(run: Run) -> Table | None:
+    """Means of GRPO's metrics over the first and the last steps."""
     rows, k = [], 0
     for key, name, kind in _MEASURES:
         change = windows(run.grpo, lambda row, key=key: number(row, key))  # type: ignore[misc]
@@ -88,11 +87,11 @@ def training(run: Run) -> Table | None:
     if not rows:
         return None
     header = ("mean over steps", f"first {k}", f"last {k}", "change")
-    return Table(caption=f"GRPO: its first {k} steps and its last {k}", header=header, rows=tuple(rows))
+    return Table(caption=f"GRPO: the first {k} and the last {k} steps", header=header, rows=tuple(rows))
 
 
-def training_by_domain(run: Run) -> Table | None:
-    """GRPO's sampled reward, format rate and accuracy by domain, first steps beside last."""
+def first_and_last_by_domain(run: Run) -> Table | None:
+    """Means of reward, format rate and accuracy by domain over the first and the last steps of GRPO."""
     rows, counts = [], set()
     for name in trained_domains(run):
         cells: list[str] = []
@@ -105,24 +104,24 @@ def training_by_domain(run: Run) -> Table | None:
         return None
     k = " to ".join(str(count) for count in sorted({min(counts), max(counts)})) if counts else WINDOW
     return Table(
-        caption=f"GRPO by domain: mean of the first {k} steps that drew the domain, to that of the last {k}",
+        caption=f"GRPO by domain: means of the first {k} and of the last {k} steps that drew the domain",
         header=("domain", "completions", "reward", "format rate", "accuracy"),
         rows=tuple(rows),
     )
 
 
 def trained_domains(run: Run) -> list[str]:
-    """The domains that GRPO's metrics name, in the usual order."""
+    """The domains in GRPO's metrics, in the usual order."""
     return in_order({str(name) for row in run.grpo for name in (lookup(row, "domains") or {})})
 
 
 def samples_of(run: Run, domain: str) -> int:
-    """Completions of a domain that GRPO scored."""
+    """The number of completions of a domain that GRPO scored."""
     return int(sum(number(row, "domains", domain, "n") or 0 for row in run.grpo))
 
 
 def steps(run: Run) -> Table | None:
-    """Every GRPO step, for reading and as the charts' text alternative."""
+    """Every GRPO step; also the text alternative of the charts."""
     keys = (
         "reward",
         "format_rate",

@@ -1,4 +1,4 @@
-"""What the contract experiment found: rates by prompt, where the token ids part ways, and what is shown."""
+"""The results of the contract experiment: rates by prompt, and the first differences in token ids."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ _MAX_PIECE = 40
 
 
 def summary(run: Run) -> tuple[str, ...]:
-    """In sentences: which prompts lose the format, and for which that is not shown."""
+    """In sentences: for which prompts a change of the format rate is significant, and for which it is not."""
     entries = run.contracts.get("variants", [])
     if not entries:
         return ()
     lost: list[str] = []
     gained: list[str] = []
-    open_: list[str] = []
+    unclear: list[str] = []
     for entry in entries:
         p = number(entry, "against_matched", "p_value")
         if p is None:
             continue
         name = printable(str(lookup(entry, "description") or entry["name"]), 80)
         more = (number(entry, "against_matched", "gained") or 0) > (number(entry, "against_matched", "lost") or 0)
-        (open_ if p >= LEVEL else gained if more else lost).append(name)
+        (unclear if p >= LEVEL else gained if more else lost).append(name)
     stage = label(printable(str(run.contracts.get("stage", "trained")), 40))
-    said = [
+    sentences = [
         f"The {stage} model answered the same {number(run.contracts, 'n') or 0:.0f} tasks "
-        f"({printable(str(run.contracts.get('split', 'unknown')), 60)}) under each prompt, decoding greedily."
+        f"({printable(str(run.contracts.get('split', 'unknown')), 60)}) with each prompt, with greedy decoding."
     ]
     if lost:
-        said.append(f"A loss of format against the matched prompt is shown for: {'; '.join(lost)}.")
+        sentences.append(f"Significantly lower format rate than with the matched prompt: {'; '.join(lost)}.")
     if gained:
-        said.append(f"A gain is shown for: {'; '.join(gained)}.")
-    if open_:
-        said.append(f"No change is shown (which is no proof that there is none) for: {'; '.join(open_)}.")
-    return tuple(said)
+        sentences.append(f"Significantly higher format rate: {'; '.join(gained)}.")
+    if unclear:
+        sentences.append(f"No significant difference (which does not prove that there is none): {'; '.join(unclear)}.")
+    return tuple(sentences)
 
 
 def table(run: Run) -> Table | None:
-    """Format, accuracy and McNemar by prompt."""
+    """Format rate, accuracy and McNemar's test by prompt."""
     rows = [
         (
             printable(str(lookup(entry, "description") or entry["name"]), 80),
@@ -53,12 +53,12 @@ def table(run: Run) -> Table | None:
     if not rows:
         return None
     header = ("prompt", "format [95 %]", "accuracy [95 %]", "gained", "lost", "p")
-    caption = "Contract experiment: against the matched prompt, on the same tasks"
+    caption = "Contract experiment: each prompt against the matched one, on the same tasks"
     return Table(caption=caption, header=header, rows=tuple(rows))
 
 
 def differences(run: Run) -> Table | None:
-    """Where the token ids of one probe prompt first differ from the matched prompt's."""
+    """The first difference between the token ids of a probe prompt and those of the matched prompt."""
     rows = []
     for entry in run.contracts.get("variants", []):
         position = number(entry, "first_difference", "position")
@@ -71,8 +71,8 @@ def differences(run: Run) -> Table | None:
                     _pieces(lookup(entry, "first_difference", "found")),
                 )
             )
-    header = ("prompt", "tokens alike", "matched goes on", "this one goes on")
-    return Table(caption="Where token ids first differ", header=header, rows=tuple(rows)) if rows else None
+    header = ("prompt", "equal tokens", "matched continues with", "this one continues with")
+    return Table(caption="First difference in token ids", header=header, rows=tuple(rows)) if rows else None
 
 
 def _against(entry: object) -> tuple[str, str, str]:
@@ -83,9 +83,9 @@ def _against(entry: object) -> tuple[str, str, str]:
 
 
 def _pieces(tokens: object) -> str:
-    """`9421 (Provide), 861 (·)`; a prompt that has ended says so."""
+    """Up to three tokens, such as `9421 (Provide), 861 (·)`; a note if the prompt ends there."""
     if not isinstance(tokens, list) or not tokens:
-        return "(it ends here)"
+        return "(end of the prompt)"
     parts = []
     for token in tokens[:3]:
         known = number(token, "id")

@@ -1,4 +1,4 @@
-"""The cheap part of an audit: the pool, the mixture, the token limits. No weights, no sampling, seconds at most."""
+"""Checks of the pool, the mixture and the token limits: no weights, no sampling, a few seconds at most."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import asdict
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
-from thinkaloud.audit.judging import check_judge
+from thinkaloud.audit.judge_checks import check_judge
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.mixture import mixture_of_run
 
 FEW_TASKS = 20
-"""Training tasks of a domain below which a run learns them by heart."""
+"""With fewer training tasks in a domain, the model memorizes them."""
 MANY_REPEATS = 10.0
-"""Times a task is drawn over a run above which it is learnt by heart."""
+"""If a task is drawn more often in a run, the model memorizes it."""
 LOST_SHARE = 0.1
-"""Share of a source's rows that may be dropped for one reason before it is worth a look."""
+"""A warning is raised if a larger share of a source's rows is dropped for one reason."""
 EXPECTED = ("domain left out", "exact copy", "near copy", "over the cap", "category ")
-"""How the reasons begin for which rows are dropped as the recipe asks, or as their source is."""
+"""Prefixes of the reasons for dropped rows that are no warning."""
 SMALL_GROUP = 4
-"""Completions a group below which the group's mean says little."""
+"""With fewer completions per group, the mean of the group is a poor baseline."""
 
 
 def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
-    """What recipe and pool tell by themselves."""
+    """All findings on a recipe and its pool that need no model."""
     lines: list[dict[str, Any]] = pool.record.get("lines", [])
     return [
         *check_counts(recipe, pool),
@@ -41,7 +41,7 @@ def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
 
 
 def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
-    """Enough tasks to train on and to judge by, in each domain."""
+    """Whether every domain has enough training and held-out tasks."""
     counts = pool.counts()
     split, wanted = recipe.evaluate.split, recipe.evaluate.tasks_per_domain
     few = {name: own["train"] for name, own in counts.items() if own["train"] < FEW_TASKS}
@@ -52,7 +52,7 @@ def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
             name="training tasks",
             level=Level.WARNING if few else Level.OK,
             message=f"{total} training tasks in {len(counts)} domains"
-            + (f"; few in {_counted(few)}: a run learns them by heart" if few else ""),
+            + (f"; few in {_counted(few)}: the model memorizes them" if few else ""),
             remedy="add a source, or generated tasks (data.generated)" if few else "",
             figures={"counts": counts},
         )
@@ -72,7 +72,7 @@ def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
 
 
 def check_mixture(recipe: Recipe, pool: Pool) -> Finding:
-    """How often a task comes up over the run."""
+    """How often a task is drawn during the run."""
     draws, rows = mixture_of_run(recipe, pool)
     often = {row.domain: round(row.repeats, 1) for row in rows if row.repeats > MANY_REPEATS}
     rarest = min(rows, key=lambda row: row.sampled_share)
@@ -88,7 +88,7 @@ def check_mixture(recipe: Recipe, pool: Pool) -> Finding:
 
 
 def check_losses(lines: list[dict[str, Any]]) -> list[Finding]:
-    """Sources that lose a great part of their rows for one reason, gold answers that fail above all."""
+    """Sources that lose a large share of their rows for one reason, such as invalid gold answers."""
     found = []
     for line in lines:
         for reason, count in line["dropped"].items():
@@ -101,7 +101,7 @@ def check_losses(lines: list[dict[str, Any]]) -> list[Finding]:
                     level=Level.WARNING,
                     message=f"{line['source']} ({line['domain'] or 'no domain'}) lost {share:.0%} of {line['read']} "
                     f"rows: {reason}; the first: {line['examples'].get(reason, '')!r}",
-                    remedy=_mend_loss(reason),
+                    remedy=_loss_remedy(reason),
                     figures={"source": line["source"], "reason": reason, "rows": count, "read": line["read"]},
                 )
             )
@@ -112,78 +112,78 @@ def check_losses(lines: list[dict[str, Any]]) -> list[Finding]:
             Finding(
                 name="dropped rows",
                 level=Level.OK,
-                message=f"{dropped} of {read} rows dropped, no source by more than {LOST_SHARE:.0%} for one reason",
+                message=f"{dropped} of {read} rows dropped; no source lost more than {LOST_SHARE:.0%} for one reason",
             )
         )
     return found
 
 
 def check_answers(recipe: Recipe, lines: list[dict[str, Any]]) -> Finding:
-    """Gold answers that the token limit itself would cut: a limit too short silently zeroes rewards."""
+    """Gold answers that exceed the token limit, so that no completion can earn their reward."""
     limit = recipe.rollout.max_new_tokens
-    long = sum(count for line in lines for what, count in line["notes"].items() if what.startswith("answer over"))
+    long = sum(count for line in lines for note, count in line["notes"].items() if note.startswith("answer over"))
     return Finding(
         name="answer lengths",
         level=Level.WARNING if long else Level.OK,
-        message=f"{long} gold answers alone exceed rollout.max_new_tokens = {limit}: they can earn nothing"
+        message=f"{long} gold answers exceed rollout.max_new_tokens = {limit}: their tasks cannot be solved"
         if long
-        else f"every gold answer to be matched fits rollout.max_new_tokens = {limit}",
+        else f"every gold answer fits rollout.max_new_tokens = {limit}",
         remedy="raise rollout.max_new_tokens" if long else "",
         figures={"too_long": long, "limit": limit},
     )
 
 
-def _mend_loss(reason: str) -> str:
+def _loss_remedy(reason: str) -> str:
     if reason.startswith("prompt over"):
-        return "raise rollout.max_prompt_tokens; prompts are never cut"
+        return "raise rollout.max_prompt_tokens; prompts are never truncated"
     if reason.startswith("answer over"):
-        return "raise rollout.max_new_tokens: the gold answer itself does not fit"
+        return "raise rollout.max_new_tokens: the gold answers do not fit"
     if reason.startswith("gold answer"):
-        return "look at the example with `thinkaloud score`; a wrong column mapping fails in the same way"
+        return "check the example with `thinkaloud score`; the column mapping may be wrong"
     if reason.startswith("in evaluation set"):
-        return "the source holds the evaluation set: leave it out, or another split of it"
-    return "see whether the source is the one that was meant; thinkaloud data prints all reasons"
+        return "the source contains the evaluation set: leave it out, or use another split of it"
+    return "check that it is the intended source; `thinkaloud data` prints all reasons"
 
 
 def check_prompts(recipe: Recipe, lines: list[dict[str, Any]]) -> Finding:
-    """Prompt lengths against the limit: every padded prompt costs what the longest does."""
+    """Prompt lengths against the limit. Prompts are padded to the longest of a batch."""
     longest = max((line["prompt_tokens"].get("max", 0) for line in lines), default=0)
     typical = max((line["prompt_tokens"].get("p95", 0) for line in lines), default=0)
     limit = recipe.rollout.max_prompt_tokens
     return Finding(
         name="prompt lengths",
         level=Level.OK,
-        message=f"the longest prompt has {longest} tokens, the limit is {limit}; in the domain with the longest, 95 % "
+        message=f"the longest prompt has {longest} tokens, the limit is {limit}; 95 % of the prompts of any domain "
         f"have at most {typical}",
         figures={"longest": longest, "p95": typical, "limit": limit},
     )
 
 
 def check_rationales(recipe: Recipe, pool: Pool, lines: list[dict[str, Any]]) -> Finding:
-    """Whether the cold start has something to imitate, in every domain."""
-    set_aside = sum(n for line in lines for what, n in line["notes"].items() if what.startswith("rationale"))
+    """Whether the cold start has rationales in every domain."""
+    set_aside = sum(n for line in lines for note, n in line["notes"].items() if note.startswith("rationale"))
     usable = {name: len(tasks) for name, tasks in pool.by_domain("train", with_rationale=True).items()}
     without = [name for name in recipe.data.domains if not usable.get(name)]
-    asked = recipe.cold_start.max_steps > 0
-    message = f"{sum(usable.values())} training tasks have a rationale that fits"
-    message += f"; {set_aside} rationales over the token limit were set aside" if set_aside else ""
+    wanted = recipe.cold_start.max_steps > 0
+    message = f"{sum(usable.values())} training tasks have a rationale within the token limit"
+    message += f"; {set_aside} rationales exceed it" if set_aside else ""
     message += f"; none in {', '.join(without)}" if without else ""
     level = Level.OK
-    if asked and not any(usable.values()):
+    if wanted and not any(usable.values()):
         level = Level.STOP
-    elif asked and without:
+    elif wanted and without:
         level = Level.WARNING
     return Finding(
         name="cold start",
         level=level,
-        message=message if asked else message + "; the recipe has no cold start",
+        message=message if wanted else message + "; the recipe has no cold start",
         remedy="add `starter = {}` to data.sources: it has rationales in every domain" if level != Level.OK else "",
         figures={"usable": usable, "set_aside": set_aside},
     )
 
 
 def check_licenses(lines: list[dict[str, Any]]) -> Finding:
-    """Licences that bind what may be done with the trained model."""
+    """Licences that restrict the use of the trained model."""
     by_source = {line["source"]: line["license"] for line in lines if sum(line["kept"].values())}
     bound = {
         name: text or "not stated"
@@ -194,34 +194,34 @@ def check_licenses(lines: list[dict[str, Any]]) -> Finding:
         name="licences",
         level=Level.WARNING if bound else Level.OK,
         message="; ".join(f"{name}: {text}" for name, text in (bound or by_source).items()),
-        remedy="leave these sources out if the model is to be published or sold" if bound else "",
+        remedy="leave these sources out if you will publish or sell the model" if bound else "",
         figures=by_source,
     )
 
 
 _BINDING = ("-nc", " nc ", "non-commercial", "not stated", "unknown")
-"""What a licence's text holds where it forbids something, or says nothing."""
+"""Substrings of licences that restrict use, or are unknown."""
 
 
 def check_contamination(recipe: Recipe) -> Finding:
-    """Whether the pool was compared with the sets that the model will be judged by."""
+    """Whether the pool was compared with the evaluation sets."""
     sets = recipe.data.evaluation_sets
     return Finding(
         name="decontamination",
         level=Level.OK,
         message=f"compared with {', '.join(sets)}" if sets else "no evaluation set is named",
-        remedy="" if sets else "name those you will report on in data.evaluation_sets",
+        remedy="" if sets else "name the sets that you will report on in data.evaluation_sets",
     )
 
 
 def check_group(recipe: Recipe) -> Finding:
-    """Groups large enough for a baseline."""
+    """Whether groups are large enough for a baseline."""
     size = recipe.rollout.group_size
     small = size < SMALL_GROUP
     return Finding(
         name="group size",
         level=Level.WARNING if small else Level.OK,
-        message=f"{size} completions a group" + (": the mean of so few is a poor baseline" if small else ""),
+        message=f"{size} completions per group" + (": their mean is a poor baseline" if small else ""),
         remedy=f"raise rollout.group_size to {SMALL_GROUP} or more" if small else "",
     )
 

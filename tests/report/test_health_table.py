@@ -11,7 +11,7 @@ import pytest
 
 from support.healthy import GOOD
 from thinkaloud.report.run_data import load_run
-from thinkaloud.report.setting import health as health_table
+from thinkaloud.report.run_details import health as health_table
 from thinkaloud.storage.run_directory import create
 from thinkaloud.tracking.display import Display
 from thinkaloud.tracking.health import Health
@@ -36,7 +36,7 @@ def test_a_warning_is_in_the_log_the_display_and_the_report(tmp_path: Path, chec
     rows = [{**GOOD, "stage": "grpo", "step": step, **(BAD[check] if step > 25 else {})} for step in range(1, 57)]
     for row in rows:
         recorder.step(row)
-        for event in health.look(row):
+        for event in health.update(row):
             recorder.event(event, health.raised)
     recorder.close()
     (event,) = [json.loads(line) for line in (run.path / "health.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""What was run and where: the recipe's main settings, the machine, wall time by phase."""
+"""Details of a run: main settings, data, health, prompt, machine, wall time."""
 
 from __future__ import annotations
 
@@ -16,49 +16,51 @@ _MAX_EVENTS = 200
 
 
 def settings(run: Run) -> Table | None:
-    """The settings that say most about a run."""
-    wanted = (
+    """The main settings of a run."""
+    names = (
         ("model", "model", "source"),
         ("seed", "seed"),
         ("engine", "engine"),
         ("mixture exponent", "mixture", "exponent"),
         ("LoRA rank", "lora", "rank"),
         ("LoRA alpha", "lora", "alpha"),
-        ("cold start, at most steps", "cold_start", "max_steps"),
+        ("cold start, maximum steps", "cold_start", "max_steps"),
         ("cold start, learning rate", "cold_start", "learning_rate"),
-        ("GRPO, steps asked for", "grpo", "max_steps"),
+        ("GRPO, maximum steps", "grpo", "max_steps"),
         ("prompts per step", "rollout", "prompts_per_step"),
         ("completions per prompt", "rollout", "group_size"),
         ("temperature", "rollout", "temperature"),
-        ("new tokens, at most", "rollout", "max_new_tokens"),
+        ("maximum new tokens", "rollout", "max_new_tokens"),
         ("GRPO learning rate", "grpo", "learning_rate"),
         ("beta (KL)", "grpo", "beta"),
         ("epsilon (clip)", "grpo", "epsilon"),
         ("inner iterations", "grpo", "inner_iterations"),
     )
-    rows = tuple((name, str(value)) for name, *keys in wanted if (value := lookup(run.resolved, *keys)) is not None)
+    rows = tuple((name, str(value)) for name, *keys in names if (value := lookup(run.resolved, *keys)) is not None)
     return Table(caption="Recipe", header=("setting", "value"), rows=rows) if rows else None
 
 
 def data(run: Run) -> tuple[str, ...]:
-    """Where the tasks came from, as the recipe says it."""
+    """The sources of the tasks by the recipe, in sentences."""
     sources = lookup(run.resolved, "data", "sources")
     if not isinstance(sources, dict) or not sources:
-        return ("The files do not say which data was used.",)
+        return ("The sources of the tasks are unknown.",)
     domains, generated = lookup(run.resolved, "data", "domains"), lookup(run.resolved, "data", "generated")
     sentences = [f"Tasks from: {printable(', '.join(map(str, sources)), 400)}."]
     if isinstance(domains, list) and domains:
         sentences.append(f"Domains: {', '.join(str(name).replace('_', ' ') for name in domains)}.")
     if isinstance(generated, dict) and generated:
-        sentences.append(f"Generated besides: {', '.join(f'{count} {name}' for name, count in generated.items())}.")
+        sentences.append(f"Also generated: {', '.join(f'{count} {name}' for name, count in generated.items())}.")
     exponent = number(run.resolved, "mixture", "exponent")
     if exponent is not None:
-        sentences.append(f"A domain is drawn with a probability proportional to its count to the power {exponent:g}.")
+        sentences.append(
+            f"The probability of a domain is proportional to its number of tasks to the power of {exponent:g}."
+        )
     return tuple(sentences)
 
 
 def pool(run: Run) -> Table | None:
-    """Tasks by domain and split, and the share of training tasks that the mixture draws from each."""
+    """Tasks by domain and split, and each domain's share of the draws."""
     counts = lookup(run.pool, "counts")
     if not isinstance(counts, dict) or not counts:
         return None
@@ -74,36 +76,35 @@ def pool(run: Run) -> Table | None:
         for name, found in counts.items()
     ]
     header = ("domain", "train", "validation", "test", "share of prompts")
-    return Table(caption="Tasks, and the mixture asked for", header=header, rows=tuple(rows))
+    return Table(caption="Tasks, and the mixture of the recipe", header=header, rows=tuple(rows))
 
 
 def health(run: Run) -> Table | None:
-    """What the run noticed about itself: the last events of health.jsonl, and what was advised or done."""
+    """The last events of health.jsonl with their remedies."""
     rows = []
     for event in run.health[-_MAX_EVENTS:]:
-        said = [_first(event, *keys) for keys in (("state", "level"), ("check",), ("stage",), ("step",))]
-        texts = [_first(event, *keys) for keys in (("message", "text", "event"), ("remedy", "mend", "action"))]
-        rows.append((*(printable(text, 40) for text in said), *(printable(text, 500) for text in texts)))
+        short = [_text(event, key) for key in ("state", "check", "stage", "step")]
+        long = [_text(event, key) for key in ("message", "remedy")]
+        rows.append((*(printable(text, 40) for text in short), *(printable(text, 500) for text in long)))
     more = f", the last {_MAX_EVENTS} of {len(run.health)}" if len(run.health) > _MAX_EVENTS else ""
     header = ("state", "check", "stage", "step", "message", "remedy")
     return Table(caption=f"Health events{more}", header=header, rows=tuple(rows)) if rows else None
 
 
 def sandbox(run: Run) -> str:
-    """The sandbox that model-written code ran in, in a sentence."""
+    """The level of the sandbox for model-written code, in a sentence."""
     level = lookup(run.environment, "sandbox_level")
     return f"Sandbox level of model-written code: {printable(str(level or 'unknown'), 60)}."
 
 
-def _first(event: object, *keys: str) -> str:
-    """The first of the keys that is there, as text."""
-    value = next((found for key in keys if (found := lookup(event, key)) is not None), None)
+def _text(event: object, key: str) -> str:
+    value = lookup(event, key)
     return "-" if value is None else str(value)
 
 
 def machine(run: Run) -> Table | None:
-    """Where it ran, and with what."""
-    wanted = (
+    """The machine and the software."""
+    keys = (
         "machine",
         "cpu",
         "cores",
@@ -116,7 +117,7 @@ def machine(run: Run) -> Table | None:
         "peak_memory_gb",
     )
     rows = []
-    for key in wanted:
+    for key in keys:
         value = run.environment.get(key)
         if value is not None:
             text = (
@@ -128,11 +129,11 @@ def machine(run: Run) -> Table | None:
             )
             name, unit = (key[:-3], " GB") if key.endswith("_gb") else (key, "")
             rows.append((name.replace("_", " "), text + unit))
-    return Table(caption="Machine", header=("what", "value"), rows=tuple(rows)) if rows else None
+    return Table(caption="Machine", header=("property", "value"), rows=tuple(rows)) if rows else None
 
 
 def times(run: Run) -> Table | None:
-    """Wall time by phase, and GRPO's time by part."""
+    """Wall time by phase, and of the steps by part."""
     rows = [
         (str(phase).replace("_", " "), seconds_text(run.environment, "seconds", phase))
         for phase in lookup(run.environment, "seconds") or {}
@@ -155,7 +156,7 @@ def times(run: Run) -> Table | None:
     spent = sum(number(row, "seconds", "total") or 0.0 for row in run.grpo)
     idle = [share for row in run.grpo if (share := number(row, "seconds", "idle_share")) is not None]
     if idle:
-        rows.append(("GRPO: the device waits for scoring, mean share of a step", percent(fmean(idle))))
+        rows.append(("GRPO: mean share of a step that the device waits for scoring", percent(fmean(idle))))
     if sampled and spent:
         rows.append(("GRPO: tokens sampled per second, whole step", f"{sampled / spent:,.0f}"))
     return Table(caption="Wall time", header=("phase", "time"), rows=tuple(rows)) if rows else None
@@ -163,7 +164,7 @@ def times(run: Run) -> Table | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What contract.json says: the fingerprint, and one probe prompt with its white space shown."""
+    """The fingerprint of contract.json, and one probe prompt with visible white space."""
 
     name: str
     fingerprint: str
@@ -173,7 +174,7 @@ class Prompt:
 
 
 def prompt(run: Run) -> Prompt | None:
-    """The prompt contract of the run; None where the file is absent or of another shape."""
+    """The prompt contract of the run; None if the file is missing or invalid."""
     fingerprint, probes = run.contract.get("fingerprint"), run.contract.get("probes")
     if not isinstance(fingerprint, str):
         return None

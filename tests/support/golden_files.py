@@ -14,7 +14,7 @@ from thinkaloud.fetch.known import KNOWN
 from thinkaloud.fetch.models import ModelFiles, models_cache, resolve_model
 from thinkaloud.fetch.pypi import file_state
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parents[1] / "model" / "goldens"
 
 TINY = tuple(sorted(path.stem for path in GOLDENS.glob("tiny-*.npz")))
 REAL = ("smollm2-135m", "gemma3-270m")

@@ -1,4 +1,4 @@
-"""The chart of a mixture before a run: what each domain has of the tasks, and what it gets of the draws."""
+"""The chart of a mixture before a run: each domain's share of the tasks and of the draws."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from thinkaloud.report.charts import BLUE, GRAY, GRID, INK, Chart
 from thinkaloud.report.figures import save_chart
 
 
-def save_sampling_chart(rows: Sequence[Mapping[str, Any]], exponent: float, path: Path) -> Path:
-    """Draw natural against sampled shares.
+def save_mixture_chart(rows: Sequence[Mapping[str, Any]], exponent: float, path: Path) -> Path:
+    """Draw natural and sampled shares.
 
     Args:
-        rows: of `data.mixture.mixture_table`, as dicts.
-        exponent: of the mixture, for the title.
-        path: a .png or .svg file.
+        rows: Rows of `data.mixture.mixture_table`, as dicts.
+        exponent: The exponent of the mixture, for the title.
+        path: A .png or .svg file.
 
     Returns:
         `path`.

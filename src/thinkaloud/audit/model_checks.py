@@ -1,4 +1,4 @@
-"""The dear part of an audit: completions of the base model, and steps timed on the machine at hand."""
+"""The expensive part of an audit: completions of the base model, and timed steps on this machine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from thinkaloud.train.grpo_step import GrpoTrainer
 Progress = Callable[[int, int, str], None]
 
 LIMITS = (128, 256, 512, 1024)
-"""Token limits at which truncation is told, as far as the recipe's own limit lets completions grow."""
+"""Token limits at which truncation is reported, up to the recipe's limit."""
 LOW_FORMAT = 0.05
-"""Sampled format rate below which a group of the usual size is all zeros, more often than not."""
+"""Below this sampled format rate, most groups have only rewards of 0."""
 HIGH_TRUNCATION = 0.25
 TIMED_STEPS = 2
-"""Steps timed after the one that compiles."""
+"""Timed steps after the first, which includes compilation."""
 
 
 def sample_completions(
@@ -44,11 +44,11 @@ def sample_completions(
     per_domain: int,
     progress: Progress,
 ) -> list[Finding]:
-    """Groups of completions of the base model at the training temperature, and what they say.
+    """Sample groups of completions from the base model at the training temperature.
 
     Args:
         by_domain: Training tasks.
-        per_domain: Completions a domain, rounded up to whole groups.
+        per_domain: Completions per domain, rounded up to whole groups.
 
     Returns:
         Findings on format, truncation and signal.
@@ -70,24 +70,24 @@ def sample_completions(
 
 
 def check_format(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
-    """How often the base model keeps the format, by domain."""
+    """The format rate of the base model, by domain."""
     valid: dict[str, list[bool]] = {}
     for group in groups:
         valid.setdefault(group.task.domain, []).extend(_well_formed(score) for score in group.scores)
     rates = {name: sum(own) / len(own) for name, own in valid.items()}
     count = sum(map(len, valid.values()))
     rate = sum(map(sum, valid.values())) / count
-    message = f"the base model keeps the format in {rate:.0%} of {count} samples"
+    message = f"the base model writes the format in {rate:.0%} of {count} samples"
     figures = {"format_rate": rate, "samples": count, "by_domain": rates}
     if rate >= LOW_FORMAT:
         return Finding(name="format", level=Level.OK, message=message, figures=figures)
     if recipe.cold_start.max_steps:
-        message += f"; the recipe's cold start (up to {recipe.cold_start.max_steps} steps) is there for that"
+        message += f"; the cold start (up to {recipe.cold_start.max_steps} steps) teaches it"
         return Finding(name="format", level=Level.OK, message=message, figures=figures)
     return Finding(
         name="format",
         level=Level.STOP,
-        message=f"{message}: GRPO would see only zeros",
+        message=f"{message}: almost all rewards of GRPO would be 0",
         remedy="use a cold start: cold_start.max_steps = 24",
         figures=figures,
     )
@@ -98,27 +98,27 @@ def _well_formed(score: Score) -> bool:
 
 
 def check_truncation(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
-    """The share of completions that each token limit would have cut."""
+    """The share of completions that each token limit would cut off."""
     limit = recipe.rollout.max_new_tokens
     completions = [completion for group in groups for completion in group.completions]
     lengths = [len(c.token_ids) + (c.finish is Finish.LENGTH) for c in completions]
-    asked = sorted({*(at for at in LIMITS if at < limit), limit})
-    shares = {at: sum(length > at for length in lengths) / len(lengths) for at in asked}
-    told = ", ".join(f"{share:.0%} at {at}" for at, share in shares.items())
+    limits = sorted({*(at for at in LIMITS if at < limit), limit})
+    shares = {at: sum(length > at for length in lengths) / len(lengths) for at in limits}
+    listed = ", ".join(f"{share:.0%} at {at}" for at, share in shares.items())
     cut = shares[limit]
     unknown = [at for at in LIMITS if at > limit]
     return Finding(
         name="truncation",
         level=Level.WARNING if cut > HIGH_TRUNCATION else Level.OK,
-        message=f"completions that a token limit cuts: {told}"
-        + (f"; nothing is known beyond rollout.max_new_tokens = {limit}" if unknown and cut else ""),
-        remedy="raise rollout.max_new_tokens: what is cut earns nothing" if cut > HIGH_TRUNCATION else "",
+        message=f"completions cut off by a token limit: {listed}"
+        + (f"; unknown beyond rollout.max_new_tokens = {limit}" if unknown and cut else ""),
+        remedy="raise rollout.max_new_tokens: truncated completions earn no reward" if cut > HIGH_TRUNCATION else "",
         figures={"truncated": {str(at): share for at, share in shares.items()}, "max_new_tokens": limit},
     )
 
 
 def check_signal(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
-    """The share of groups whose rewards are all equal: they teach nothing."""
+    """The share of groups without signal (all rewards equal)."""
     rewards = [score.reward for group in groups for score in group.scores]
     share = sum(not group.has_signal for group in groups) / len(groups)
     mean = sum(rewards) / len(rewards)
@@ -140,12 +140,12 @@ def check_signal(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
 def time_steps(
     recipe: Recipe, policy: Policy, by_domain: Mapping[str, Sequence[Task]], progress: Progress
 ) -> dict[str, float]:
-    """Seconds of a GRPO step on this machine, from a trial on the first tasks of the run; the adapter is thrown away.
+    """Time GRPO steps on this machine, on the first tasks of the run; the adapter is discarded.
 
-    Rewards are made up so that every group has a gradient: a real step can only be as dear.
+    The rewards are artificial, so that every group has a gradient: an upper bound of a real step.
 
     Returns:
-        `first_step` (compilation included), and the medians of the others: `step`, `rollout`, `update`.
+        Seconds: `first_step` (including compilation), and the medians of the others: `step`, `rollout`, `update`.
     """
     from thinkaloud.model.lora import init_adapter
 
@@ -176,15 +176,15 @@ def time_steps(
 
 
 def check_time(recipe: Recipe, seconds: dict[str, float], deadline_seconds: float | None) -> Finding:
-    """The steps that fit into the time there is.
+    """The number of steps that fit before the deadline.
 
     Args:
-        seconds: of `time_steps`.
-        deadline_seconds: Time for the whole run; None where there is no deadline.
+        seconds: The result of `time_steps`.
+        deadline_seconds: Time for the whole run; None without a deadline.
     """
-    asked = recipe.grpo.max_steps
-    total = seconds["first_step"] + seconds["step"] * max(0, asked - 1)
-    message = f"a step takes {seconds['step']:.1f} s here; the recipe's {asked} take {duration(total)}"
+    steps = recipe.grpo.max_steps
+    total = seconds["first_step"] + seconds["step"] * max(0, steps - 1)
+    message = f"a step takes {seconds['step']:.1f} s here; the recipe's {steps} steps take {duration(total)}"
     message += " without evaluation"
     figures: dict[str, Any] = {"seconds": seconds, "grpo_seconds": total}
     if deadline_seconds is None:
@@ -192,11 +192,11 @@ def check_time(recipe: Recipe, seconds: dict[str, float], deadline_seconds: floa
     share = 0.8  # the rest is for evaluation, cold start and report
     fit = int(max(0.0, share * deadline_seconds - seconds["first_step"]) / seconds["step"])
     figures |= {"deadline_seconds": deadline_seconds, "steps_that_fit": fit}
-    message += f"; {fit} fit into {duration(deadline_seconds)}, a fifth of it kept for the other stages"
+    message += f"; {fit} fit into {duration(deadline_seconds)}, with a fifth of it reserved for the other stages"
     if fit < 1:
-        level, remedy = Level.STOP, "lower rollout.prompts_per_step, group_size or max_new_tokens, or take more time"
-    elif fit < asked:
-        level, remedy = Level.WARNING, f"set grpo.max_steps = {fit}, so that the learning rate's decay fits too"
+        level, remedy = Level.STOP, "lower rollout.prompts_per_step, group_size or max_new_tokens, or allow more time"
+    elif fit < steps:
+        level, remedy = Level.WARNING, f"set grpo.max_steps = {fit}, so that the learning rate decays completely"
     else:
         level, remedy = Level.OK, ""
     return Finding(name="time", level=level, message=message, remedy=remedy, figures=figures)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from thinkaloud.audit.before_training import audit_recipe
 from thinkaloud.audit.findings import Level
-from thinkaloud.audit.judging import check_judge, num_calls, tokens_a_call
+from thinkaloud.audit.judge_checks import check_judge, num_calls, tokens_a_call
+from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.data import Pool
 from thinkaloud.judge.rubric import messages
@@ -91,8 +91,8 @@ def test_tokens_are_those_of_rubric_question_completion_and_marks() -> None:
         ((), Level.OK, "up to 25 calls (1 to try it, 20 in GRPO, 4 in evaluation)", ""),
         ((), Level.OK, "no budget is set", ""),
         (("judge.max_calls=25",), Level.OK, "within judge.max_calls = 25", ""),
-        (("judge.max_calls=24",), Level.WARNING, "may be spent before the end: then GRPO", "set judge.max_calls = 25"),
-        (("judge.max_tokens=99",), Level.WARNING, "judge.max_tokens = 99 may be spent", "set judge.max_tokens = "),
+        (("judge.max_calls=24",), Level.WARNING, "used up before the end: then GRPO", "set judge.max_calls = 25"),
+        (("judge.max_tokens=99",), Level.WARNING, "judge.max_tokens = 99 may be used up", "set judge.max_tokens = "),
         (("judge.max_calls=1", "judge.reward_share=0"), Level.WARNING, "the rest has no marks", "judge.max_calls = 5"),
     ],
 )
