@@ -233,7 +233,10 @@ class TestCommand:
         assert "did you mean 'gguf'" in run("export", str(folder), "--format", "gguff").mistake
         assert "expected float32" in run("export", str(folder), "--format", "peft", "--dtype", "q8_0").mistake
         assert "choose --stage trained" in run("export", str(folder), "--format", "peft", "--stage", "base").mistake
-        assert "has no checkpoint" in run("export", str(folder), "--format", "hf", "--stage", "cold_start").mistake
+        assert (
+            "expected a checkpoint of stage 'cold_start'"
+            in run("export", str(folder), "--format", "hf", "--stage", "cold_start").mistake
+        )
         assert "not a run directory" in run("export", str(tmp_path / "none"), "--format", "hf").mistake
 
     def test_tunix_without_orbax(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

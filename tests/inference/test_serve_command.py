@@ -44,4 +44,4 @@ def test_mistakes(run: Run, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "tiny")
     assert "no run directory" in run("serve", str(tmp_path / "none")).mistake
     assert "4096" in run("serve", str(folder), "--port", "0", "--max-new-tokens", "4000").mistake
-    assert "has no checkpoint" in run("serve", str(folder), "--stage", "cold_start").mistake
+    assert "expected a checkpoint of stage 'cold_start'" in run("serve", str(folder), "--stage", "cold_start").mistake

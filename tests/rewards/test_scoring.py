@@ -59,7 +59,7 @@ def test_an_invalid_format_earns_nothing() -> None:
 
 
 def test_reasoning_without_an_answer_is_an_invalid_format() -> None:
-    found = score(MATH, Completion(task_id="m", text="<reasoning>think</reasoning>"))
+    found = score(MATH, Completion(text="<reasoning>think</reasoning>"))
     assert (found.reward, found.status, found.reason) == (0.0, Status.BAD_FORMAT, "missing_answer")
 
 

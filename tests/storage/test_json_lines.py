@@ -50,7 +50,7 @@ def test_objects_from_text_and_from_bytes() -> None:
         ("[" * 100_000, "not JSON", "JSON object"),
         (b"\xff", "not UTF-8", "UTF-8"),
         ("[1]", "not a JSON object", "a list"),
-        ('"x"', "not a JSON object", "a string"),
+        ('"x"', "not a JSON object", "text"),
         ("1.5", "not a JSON object", "a number"),
         ("true", "not a JSON object", "true or false"),
         ("null", "not a JSON object", "null"),

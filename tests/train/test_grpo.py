@@ -14,6 +14,7 @@ import pytest
 
 from support.scorers import grouped
 from thinkaloud.config import Recipe
+from thinkaloud.domains import BUILTIN
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
@@ -278,7 +279,7 @@ def test_metrics_tell_the_states_apart(tasks: list[Task]) -> None:
         completions=(Completion(text="", token_ids=(4, 5)),) * 5,
         scores=tuple(Score(reward=r, status=s) for r, s in zip(rewards, states, strict=True)),
     )
-    found = outcome_metrics(with_advantages([group], mask_truncated=False, scale_by_std=True))
+    found = outcome_metrics(with_advantages([group], mask_truncated=False, scale_by_std=True), BUILTIN)
     assert found["zero_std_fraction"] == 0
     assert found["tokens"] == {"prompt": 3, "completion": 10}
     assert (found["n"], found["masked"]) == (4, 1)

@@ -60,7 +60,7 @@ def _question(messages: Any) -> str:
         content = "".join(map(str, texts))
     if not isinstance(content, str) or not content.strip():
         raise ValueError("expected text as content")
-    return content.encode("utf-8", "replace").decode()  # a lone surrogate has no token
+    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # a lone surrogate has no token
 
 
 Hundredths = AfterValidator(lambda value: round(value, 2))
