@@ -7,6 +7,7 @@ import pytest
 
 from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
+from thinkaloud.report.build import build_report
 from thinkaloud.report.run_data import load_run, lookup, number
 
 
@@ -28,7 +29,26 @@ def test_a_torn_line_and_foreign_lines_are_dropped_and_the_later_row_counts(tmp_
     write_metrics(
         tmp_path, second, first, 3, {"stage": 4, "step": 1}, {"stage": "grpo"}, again, tail='{"stage": "grpo", "st'
     )
-    assert load_run(tmp_path).grpo == (again, second)
+    run = load_run(tmp_path)
+    assert run.grpo == (again, second)
+    assert "metrics.jsonl: 2 damaged or incomplete lines left out (line 3, 7)" in run.missing
+
+
+def test_destroyed_metrics_and_an_altered_contract_are_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", steps=3, tasks=1)
+    metrics, saved = folder / "metrics.jsonl", folder / "contract.json"
+    lines = metrics.read_bytes().splitlines(keepends=True)
+    metrics.write_bytes(b"\x00\xff\n" + lines[1][:20] + b"\n" + b"".join(lines[2:]))
+    saved.write_text(saved.read_text().replace('"reject"', '"allow"'))
+    (folder / "health.jsonl").write_text("{}\n[")
+    assert set(load_run(folder).missing) == {
+        "metrics.jsonl: 2 damaged or incomplete lines left out (line 1, 2)",
+        "contract.json was altered: its texts do not give its fingerprint",
+        "health.jsonl: 1 damaged or incomplete line left out (line 2)",
+    }
+    said: list[str] = []
+    assert "damaged or incomplete" in build_report(folder, said.append).read_text()
+    assert len(said) == 3
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.synthetic_run import HOSTILE, make_run
+from support.synthetic_run import HOSTILE, contract, make_run
 from thinkaloud.report.run_data import Run, load_run
 from thinkaloud.report.tables import Table
 from thinkaloud.report.writeup import cell, fence, markdown_table, writeup
@@ -53,7 +53,7 @@ def test_headings_links_and_numbers(built: Path) -> None:
     rate = run.stages["trained"]["overall"]["format_rate"]
     assert f"{100 * rate:.0f} % [" in prose
     assert "| peak memory | 4.31 GB |" in prose
-    assert "3f9a" * 16 in prose
+    assert contract()["fingerprint"] in prose
     assert "Provide·your·reasoning" in text
     assert "Decoding was greedy" in prose
 

@@ -19,6 +19,7 @@ from thinkaloud.evaluate.mismatches import description
 from thinkaloud.evaluate.paired import compare
 from thinkaloud.evaluate.rows import Row, write_rows
 from thinkaloud.evaluate.summary import build_summary, summarize, write_summary
+from thinkaloud.prompt.contract import contract_fingerprint
 from thinkaloud.report.build import build_report
 
 RECIPE = """# A made-up run.
@@ -82,7 +83,7 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
         },
         {"severity": "error", "message": "no step given", "time": 3},
     ]
-    (folder / "health.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + "[]\n{half")
+    (folder / "health.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     environment = {
         "machine": "x86_64 Linux",
         "cpu": "Example CPU @ 2.50GHz",
@@ -127,16 +128,13 @@ def contract() -> dict[str, Any]:
         "Format:\n<reasoning>your step-by-step thinking</reasoning>\n<answer>your final answer</answer>\n\n"
         "Task: What is 17 + 25?<|im_end|>\n<|im_start|>assistant\n"
     )
-    return {
-        "version": 1,
-        "fingerprint": "3f9a" * 16,
-        "contract": {
-            "name": "smollm2/default",
-            "outside_text": "reject",
-            "tags": {"reasoning": "reasoning", "answer": "answer"},
-        },
-        "probes": [{"question": "What is 17 + 25?", "prompt": prompt, "ids": list(range(71))}],
+    fields = {
+        "name": "smollm2/default",
+        "outside_text": "reject",
+        "tags": {"reasoning": "reasoning", "answer": "answer"},
     }
+    probes = [{"question": "What is 17 + 25?", "prompt": prompt, "ids": list(range(71))}]
+    return {"version": 1, "fingerprint": contract_fingerprint(fields, probes), "contract": fields, "probes": probes}
 
 
 def cold_start_row(step: int, draw: random.Random) -> dict[str, Any]:

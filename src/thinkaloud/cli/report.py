@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from thinkaloud.cli.app import AsJson, RunPath, app, print_json
 
 
@@ -13,7 +15,7 @@ def report(run: RunPath, as_json: AsJson = False) -> None:
     """
     from thinkaloud.report.build import build_report
 
-    page = build_report(run)
+    page = build_report(run, notify=lambda line: print(f"incomplete: {line}", file=sys.stderr))
     if as_json:
         print_json({"report": str(page), "writeup": str(run / "writeup.md"), "figures": str(run / "figures")})
     else:

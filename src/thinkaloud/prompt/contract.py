@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -209,8 +209,7 @@ class PromptContract:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the contract's canonical JSON and the token ids of the probe prompts, in hex."""
-        content = {"fields": self.fields(), "ids": [probe["ids"] for probe in self._probes]}
-        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return contract_fingerprint(self.fields(), self._probes)
 
     def fields(self) -> dict[str, Any]:
         """The contract's data, ready for JSON; files call the chat template `frame`."""
@@ -340,3 +339,17 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(saved, dict) or not isinstance(saved.get("contract"), dict):
         raise UserError(f"expected a prompt contract in {path}, found other JSON; {fix}")
     return saved
+
+
+def is_unaltered(record: Mapping[str, Any]) -> bool:
+    """Whether a saved contract still has the fingerprint in its file; texts, tags and probe ids are covered."""
+    try:
+        return bool(record["fingerprint"] == contract_fingerprint(record["contract"], record["probes"]))
+    except (KeyError, TypeError):
+        return False
+
+
+def contract_fingerprint(fields: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> str:
+    """SHA-256, in hex, over a contract's canonical JSON and the token ids of its probe prompts."""
+    content = {"fields": fields, "ids": [probe["ids"] for probe in probes]}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

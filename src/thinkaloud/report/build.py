@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from thinkaloud.errors import UserError
 from thinkaloud.report.figures import save_figures
 from thinkaloud.report.page import page
 from thinkaloud.report.run_data import load_run
+from thinkaloud.report.samples import printable
 from thinkaloud.report.writeup import writeup
 from thinkaloud.storage.atomic import write_text
 from thinkaloud.storage.unicode import well_formed
 
 
-def build_report(run_dir: Path) -> Path:
+def build_report(run_dir: Path, notify: Callable[[str], None] = lambda _: None) -> Path:
     """Write figures/, writeup.md and report.html of a run directory, from its files alone.
 
     The report of an incomplete run lists what is missing. Each file is written atomically; the same files give the same
@@ -21,6 +23,7 @@ def build_report(run_dir: Path) -> Path:
 
     Args:
         run_dir: A directory that `thinkaloud train` wrote.
+        notify: Called with a line for each file that is missing, damaged or altered.
 
     Returns:
         The path of report.html.
@@ -29,6 +32,8 @@ def build_report(run_dir: Path) -> Path:
         UserError: It is not a run directory, or cannot be written.
     """
     run = load_run(run_dir)
+    for line in run.missing:
+        notify(printable(line, 300))
     try:
         figures = save_figures(run)
         write_text(run_dir / "writeup.md", well_formed(writeup(run, figures)))

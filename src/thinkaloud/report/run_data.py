@@ -1,7 +1,7 @@
 """Reads a run directory tolerantly, so that an interrupted run has a report too.
 
-A file that is missing or cannot be read is left out and named in `Run.missing`; numbers that are not finite count as
-missing. An incomplete last line of metrics.jsonl is dropped; of two rows for one step (a resumed run) the later one
+A file that is missing or cannot be read is left out and named in `Run.missing`, as are damaged lines and an altered
+prompt contract; numbers that are not finite count as missing. Of two rows for one step (a resumed run) the later one
 counts.
 """
 
@@ -19,6 +19,8 @@ from thinkaloud.domains import BUILTIN, Registry, registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.rows import STAGES, Row, read_rows
 from thinkaloud.evaluate.summary import build_summary, read_summary
+from thinkaloud.prompt.contract import is_unaltered
+from thinkaloud.storage.json_lines import InvalidLine, parse_object
 
 T = TypeVar("T")
 Metrics = dict[str, Any]
@@ -88,7 +90,12 @@ def load_run(path: Path) -> Run:
     resolved = optional("resolved.json", _object) or {}
     registry = optional("resolved.json", _registry) or BUILTIN if resolved else BUILTIN
     contract = optional("contract.json", _object) or {}
-    metrics = optional("metrics.jsonl", _metrics) or {}
+    if contract and not is_unaltered(contract):
+        missing.append("contract.json was altered: its texts do not give its fingerprint")
+    lines, damaged = optional("metrics.jsonl", _lines) or ([], ())
+    metrics = _by_stage(lines)
+    if damaged:
+        missing.append(_damage("metrics.jsonl", damaged))
     environment = optional("environment.json", _object) or {}
     evaluated = [name for name in STAGES if (path / "eval" / f"{name}.parquet").exists()]
     rows = {name: optional(f"eval/{name}.parquet", read_rows) or [] for name in evaluated}
@@ -108,7 +115,9 @@ def load_run(path: Path) -> Run:
     missing += [f"eval/{name}.parquet is missing" for name in summary.get("stages", {}) if name not in rows]
     pool = extra("pool/pool.json", _object) or {}
     contracts = extra("eval/contracts/summary.json", _contracts) or {}
-    health = tuple(extra("health.jsonl", _lines) or ())
+    health, damaged = extra("health.jsonl", _lines) or ([], ())
+    if damaged:
+        missing.append(_damage("health.jsonl", damaged))
     return Run(
         path=path,
         registry=registry,
@@ -122,7 +131,7 @@ def load_run(path: Path) -> Run:
         environment=environment,
         pool=pool,
         contracts=contracts,
-        health=health,
+        health=tuple(health),
         missing=tuple(missing),
     )
 
@@ -200,28 +209,30 @@ def _contracts(path: Path) -> dict[str, Any]:
     return found
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON lines file; invalid lines are left out."""
-    found = []
-    for line in _text(path).splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+def _lines(path: Path) -> tuple[list[dict[str, Any]], tuple[int, ...]]:
+    """The objects of a JSON lines file, and the numbers of the lines that hold none."""
+    found, damaged = [], []
+    for line_number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
             continue
-        if isinstance(row, dict):
-            found.append(row)
-    return found
+        try:
+            found.append(parse_object(line, _MAX_BYTES))
+        except InvalidLine:
+            damaged.append(line_number)
+    return found, tuple(damaged)
 
 
-def _metrics(path: Path) -> dict[str, dict[int, Metrics]]:
+def _damage(name: str, lines: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, lines[:5])) + (" ..." if len(lines) > 5 else "")
+    what = "line" if len(lines) == 1 else "lines"
+    return f"{name}: {len(lines)} damaged or incomplete {what} left out (line {shown})"
+
+
+def _by_stage(rows: list[Metrics]) -> dict[str, dict[int, Metrics]]:
     """Rows by stage and step, in step order."""
     stages: dict[str, dict[int, Metrics]] = {}
-    for line in _text(path).splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # incomplete: the run ended while it was written
+    for row in rows:
         step = number(row, "step")
-        if isinstance(row, dict) and step is not None and isinstance(row.get("stage"), str):
+        if step is not None and isinstance(row.get("stage"), str):
             stages.setdefault(row["stage"], {})[int(step)] = row
-    return {stage: dict(sorted(rows.items())) for stage, rows in stages.items()}
+    return {stage: dict(sorted(found.items())) for stage, found in stages.items()}
