@@ -97,8 +97,8 @@ def test_a_signal_to_one_is_one_to_all() -> None:
 
     assert [end.result() for end in together(3, work)] == [signal.SIGTERM] * 3
     assert sorted(said) == [
-        *["SIGTERM came to another process: stopping where nothing is lost, then saving"] * 2,
-        "SIGTERM: stopping where nothing is lost, then saving",
+        *["another process received SIGTERM: stopping at the next safe point, then saving"] * 2,
+        "SIGTERM: stopping at the next safe point, then saving",
     ]
 
 

@@ -36,7 +36,7 @@ def test_the_first_signal_asks_and_is_said_once(which: signal.Signals, code: int
                 stop.check()
         assert stopped.value.code == code
         assert len(said) == 1
-        assert said[0].startswith(f"{which.name}: stopping where nothing is lost")
+        assert said[0].startswith(f"{which.name}: stopping")
         assert ("Ctrl-C again" in said[0]) == (which == signal.SIGINT)
         assert signal.getsignal(which) is signal.SIG_DFL
     finally:
