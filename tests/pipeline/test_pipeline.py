@@ -147,7 +147,7 @@ def broken(unbroken: Path) -> Path:
         patch.setattr(GrpoTrainer, "step", stopped)
         with pytest.raises(StopRequested, match="SIGTERM"):
             train(out, resume=True, said=said)
-    check_what_was_passed_over(out, said.getvalue())
+    check_skipped(out, said.getvalue())
     assert "SIGTERM: stopping" in said.getvalue()
     assert RunDir(out).rows()[-1]["step"] == 3
     assert list(out.glob(".lock*")) == []
@@ -155,10 +155,12 @@ def broken(unbroken: Path) -> Path:
     return out
 
 
-def check_what_was_passed_over(out: Path, said: str) -> None:
-    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}\n1 steps of grpo after that had no" in said
-    assert "passed over grpo-000004 (unfinished; removed)\n" in said
-    assert "passed over grpo-000003 (progress.json is damaged; renamed to grpo-000003.damaged)\n" in said
+def check_skipped(out: Path, said: str) -> None:
+    lines = said.splitlines()
+    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}" in lines
+    assert any(line.startswith("repeating 1 steps of grpo") for line in lines)
+    assert any("skipped grpo-000004" in line and "removed" in line for line in lines)
+    assert any("skipped grpo-000003" in line and "renamed to grpo-000003.damaged" in line for line in lines)
     shutil.rmtree(out / "checkpoints" / "grpo-000003.damaged")
 
 
@@ -270,18 +272,18 @@ class TestBroken:
 
     def test_a_changed_recipe_is_refused_by_key(self, broken: Path) -> None:
         changed = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.beta=0.5", "seed=3"])
-        with pytest.raises(UserError, match=r"\(changed: grpo\.beta: .* -> 0\.5, seed: 0 -> 3\)"):
+        with pytest.raises(UserError, match=r"\(grpo\.beta: .* -> 0\.5, seed: 0 -> 3\)"):
             train(broken, resume=True, recipe=changed)
-        with pytest.raises(UserError, match=r"\(changed: seed: 0 -> 3\)"):
+        with pytest.raises(UserError, match=r"\(seed: 0 -> 3\)"):
             train(broken, resume=True, recipe=changed, allowed_changes=["grpo.beta"])
-        with pytest.raises(UserError, match=r"no such key \(did you mean 'grpo\.beta'\?\)"):
+        with pytest.raises(UserError, match=r"did you mean 'grpo\.beta'\?"):
             train(broken, resume=True, recipe=changed, allowed_changes=["grpo.betta", "seed"])
 
     def test_a_change_that_is_allowed_goes_on_from_there(self, broken: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(broken, tmp_path / "copy"))
         longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5"])
         said = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
-        assert "the recipe changed, as allowed: grpo.max_steps: 4 -> 5\n" in said
+        assert "grpo.max_steps: 4 -> 5\n" in said
         rows = rows_without_times(copy)
         assert rows[:-1] == rows_without_times(broken)
         assert (rows[-1]["step"], json.loads((copy / "resolved.json").read_text())["grpo"]["max_steps"]) == (5, 5)
@@ -327,14 +329,12 @@ class TestNotFinite:
         assert rows[3]["tokens"] != before[3]["tokens"] or rows[3]["reward"] != before[3]["reward"]  # sampled anew
         assert rows[3]["learning_rate"] == pytest.approx(before[3]["learning_rate"] / 2)
         assert all(row["skipped_updates"] == 0 for row in rows)
-        assert "was not finite: back from step 7 to step 3, at 0.5 of the learning rate" in said
+        assert "back from step 7 to step 3" in said
         events = [json.loads(line) for line in (copy / "health.jsonl").read_text().splitlines()]
         assert ("restart", "raised", 3) in [(event["check"], event["state"], event["step"]) for event in events]
 
     def test_a_stop_where_the_recipe_says_so(self, diverging: Callable[..., tuple[Path, str]]) -> None:
-        with pytest.raises(
-            UserError, match=r"3 steps in a row, up to step 7, was not finite; lower grpo\.learning_rate"
-        ):
+        with pytest.raises(UserError, match=r"3 steps in a row, up to step 7.*lower grpo\.learning_rate"):
             diverging("grpo.not_finite=stop")
 
 
@@ -406,8 +406,8 @@ class TestFullDisk:
 
     def test_the_last_save_waits_for_room(self, full: Callable[[int], tuple[Path, str]]) -> None:
         copy, said = full(3)
-        assert said.count("grpo-000005: the disk is full; free some space; ") == 1
-        assert said.count("the last checkpoint is tried again until the disk takes it; ") == 1
+        assert said.count("grpo-000005") == 1
+        assert said.count("retrying the last checkpoint") == 1
         assert said.count("\ncheckpoints can be written again\n") == 1
         assert saved_steps(copy)[-1] == ("grpo", 5)
         assert "Traceback" not in said
@@ -421,7 +421,7 @@ class TestFullDisk:
 
         monkeypatch.setattr(grpo_module, "DISK_PATIENCE_SECONDS", 0.0)
         monkeypatch.setattr(evaluation_module, "evaluate_into", no_room)
-        with pytest.raises(UserError, match=r"the newest state of .* is not saved; free some space, then go on"):
+        with pytest.raises(UserError, match=r"not saved.*--resume"):
             full(1000)
 
 
@@ -518,7 +518,7 @@ class TestCommands:
         assert run("generate", str(copy), "Hm?", *many, "--json", "--seed", "1").out != sampled
 
     def test_generate_refuses_what_the_model_cannot_hold(self, run: Run, copy: Path) -> None:
-        assert "the model attends to 4096 in all" in run("generate", str(copy), "x" * 5000).mistake
+        assert "4096" in run("generate", str(copy), "x" * 5000).mistake
         assert "expected a temperature" in run("generate", str(copy), "x", "--temperature", "inf").mistake
 
     def test_chat(self, run: Run, copy: Path) -> None:
@@ -553,7 +553,7 @@ class TestCommands:
         for saved in list_saved(copy / "checkpoints"):
             if saved.stage == "grpo":
                 shutil.rmtree(saved.path)
-        assert "(it has: base, cold_start)" in run("generate", str(copy), "Hm?").mistake
+        assert "found base, cold_start" in run("generate", str(copy), "Hm?").mistake
 
     @pytest.mark.parametrize("name", ["adapter.safetensors", "files.json"])
     def test_a_damaged_checkpoint(self, run: Run, copy: Path, name: str) -> None:
