@@ -70,13 +70,13 @@ def train(
     resume: bool = False,
     recipe: Recipe = RECIPE,
     allowed_changes: Sequence[str] = (),
-    said: io.StringIO | None = None,
+    output: io.StringIO | None = None,
     profile: bool = False,
     ends_at: float | None = None,
 ) -> str:
-    """Run the recipe; returns what was said, which goes to `said` too."""
-    said = said or io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, Display(said) as display:
+    """Run the recipe; returns the text of the display, which is also written to `output`."""
+    output = output or io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, Display(output) as display:
         patch.setattr(opening, "open_scorer", open_rewards_by_hash)
         options = opening.TrainOptions(
             recipe=recipe,
@@ -88,7 +88,7 @@ def train(
             ends_at=ends_at,
         )
         pipeline.train(options, display)
-    return said.getvalue()
+    return output.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -142,21 +142,21 @@ def broken(unbroken: Path) -> Path:
             time.sleep(0.5)
         return real_step(self, state, tasks)
 
-    said = io.StringIO()
+    output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GrpoTrainer, "step", stopped)
         with pytest.raises(StopRequested, match="SIGTERM"):
-            train(out, resume=True, said=said)
-    check_skipped(out, said.getvalue())
-    assert "SIGTERM: stopping" in said.getvalue()
+            train(out, resume=True, output=output)
+    check_skipped(out, output.getvalue())
+    assert "SIGTERM: stopping" in output.getvalue()
     assert RunDir(out).rows()[-1]["step"] == 3
     assert list(out.glob(".lock*")) == []
     assert f"resumed from {out / 'checkpoints' / 'grpo-000003'}" in train(out, resume=True)
     return out
 
 
-def check_skipped(out: Path, said: str) -> None:
-    lines = said.splitlines()
+def check_skipped(out: Path, output: str) -> None:
+    lines = output.splitlines()
     assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}" in lines
     assert any(line.startswith("repeating 1 steps of grpo") for line in lines)
     assert any("skipped grpo-000004" in line and "removed" in line for line in lines)
@@ -266,8 +266,8 @@ class TestBroken:
 
     def test_a_finished_run_resumes_to_itself(self, broken: Path) -> None:
         before = rows_without_times(broken)
-        said = train(broken, resume=True)
-        assert "GRPO" not in said
+        output = train(broken, resume=True)
+        assert "GRPO" not in output
         assert rows_without_times(broken) == before
 
     def test_a_changed_recipe_is_refused_by_key(self, broken: Path) -> None:
@@ -282,8 +282,8 @@ class TestBroken:
     def test_a_change_that_is_allowed_goes_on_from_there(self, broken: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(broken, tmp_path / "copy"))
         longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5"])
-        said = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
-        assert "grpo.max_steps: 4 -> 5\n" in said
+        output = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
+        assert "grpo.max_steps: 4 -> 5\n" in output
         rows = rows_without_times(copy)
         assert rows[:-1] == rows_without_times(broken)
         assert (rows[-1]["step"], json.loads((copy / "resolved.json").read_text())["grpo"]["max_steps"]) == (5, 5)
@@ -321,7 +321,7 @@ class TestNotFinite:
     def test_back_to_the_last_good_checkpoint_at_half_the_rate(
         self, diverging: Callable[..., tuple[Path, str]], unbroken: Path
     ) -> None:
-        copy, said = diverging()
+        copy, output = diverging()
         rows = [row for row in rows_without_times(copy) if row["stage"] == "grpo"]
         before = [row for row in rows_without_times(unbroken) if row["stage"] == "grpo"]
         assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -329,7 +329,7 @@ class TestNotFinite:
         assert rows[3]["tokens"] != before[3]["tokens"] or rows[3]["reward"] != before[3]["reward"]  # sampled anew
         assert rows[3]["learning_rate"] == pytest.approx(before[3]["learning_rate"] / 2)
         assert all(row["skipped_updates"] == 0 for row in rows)
-        assert "back from step 7 to step 3" in said
+        assert "back from step 7 to step 3" in output
         events = [json.loads(line) for line in (copy / "health.jsonl").read_text().splitlines()]
         assert ("restart", "raised", 3) in [(event["check"], event["state"], event["step"]) for event in events]
 
@@ -356,11 +356,11 @@ class TestDeadline:
         for module in (opening, grpo_module, evaluation_module):
             monkeypatch.setattr(module, "session_clock", lambda: now)
         monkeypatch.setattr(GrpoTrainer, "step", step)
-        said = train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"], ends_at=3600.0)
-        assert "deadline: step 6 takes too long and is dropped\ndeadline: 5 steps (no further step fits)" in said
+        output = train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"], ends_at=3600.0)
+        assert "deadline: step 6 takes too long and is dropped\ndeadline: 5 steps (no further step fits)" in output
         assert [row["step"] for row in RunDir(copy).rows() if row["stage"] == "grpo"] == [1, 2, 3, 4, 5]
         assert ("grpo", 5) in saved_steps(copy)
-        assert "`thinkaloud report" in said
+        assert "`thinkaloud report" in output
         assert not (copy / "report.html").exists()
 
     def test_no_time_for_any_step_leaves_an_adapter_too(
@@ -405,12 +405,12 @@ class TestFullDisk:
         return go_on
 
     def test_the_last_save_waits_for_room(self, full: Callable[[int], tuple[Path, str]]) -> None:
-        copy, said = full(3)
-        assert said.count("grpo-000005") == 1
-        assert said.count("retrying the last checkpoint") == 1
-        assert said.count("\ncheckpoints can be written again\n") == 1
+        copy, output = full(3)
+        assert output.count("grpo-000005") == 1
+        assert output.count("retrying the last checkpoint") == 1
+        assert output.count("\ncheckpoints can be written again\n") == 1
         assert saved_steps(copy)[-1] == ("grpo", 5)
-        assert "Traceback" not in said
+        assert "Traceback" not in output
         assert (copy / "report.html").exists()
 
     def test_and_ends_in_one_line_where_none_comes(

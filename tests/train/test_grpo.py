@@ -1,4 +1,4 @@
-"""One GRPO step against the plain way, and the invariants that hold in it."""
+"""One GRPO step against a simple implementation, and its invariants."""
 
 from __future__ import annotations
 
