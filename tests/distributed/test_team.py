@@ -98,10 +98,8 @@ def test_a_signal_to_one_is_one_to_all() -> None:
         return stop.asked()
 
     assert [end.result() for end in together(3, work)] == [signal.SIGTERM] * 3
-    assert sorted(output) == [
-        *["another process received SIGTERM: stopping at the next safe point, then saving"] * 2,
-        "SIGTERM: stopping at the next safe point, then saving",
-    ]
+    assert sum(line.startswith("SIGTERM: stopping") for line in output) == 1
+    assert sum("another process received SIGTERM" in line for line in output) == 2
 
 
 def test_one_process_does_everything() -> None:

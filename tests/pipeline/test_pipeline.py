@@ -478,7 +478,7 @@ class TestCommands:
 
     def test_eval_refuses_what_is_not_there(self, run: Run, copy: Path, tmp_path: Path) -> None:
         assert (
-            "found none (there: cold_start-000002"
+            "found cold_start-000002"
             in run("eval", str(copy), "--checkpoint", str(copy / "checkpoints" / "grpo-000002")).mistake
         )
         assert "expected a model directory" in run("eval", str(copy), "--model", str(tmp_path / "absent")).mistake
