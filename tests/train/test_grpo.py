@@ -14,6 +14,7 @@ import pytest
 
 from support.scorers import grouped
 from thinkaloud.config import Recipe
+from thinkaloud.domains import BUILTIN
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
@@ -55,7 +56,7 @@ def plain_logprobs(policy: Policy, adapter: Any, task: Task, completion: Complet
 def use_sgd(trainer: GrpoTrainer) -> None:
     """Plain gradient descent at rate one: what is subtracted is the gradient."""
     trainer.optimizer = optax.sgd(1.0)
-    trainer._learning_rate = lambda state, update: 1.0  # type: ignore[method-assign]
+    trainer.learning_rate = lambda state, update: 1.0  # type: ignore[method-assign]
 
 
 def sgd_step(trainer: GrpoTrainer, adapter: Any, tasks: list[Task]) -> tuple[StepResult, Any]:
@@ -278,7 +279,7 @@ def test_metrics_tell_the_states_apart(tasks: list[Task]) -> None:
         completions=(Completion(text="", token_ids=(4, 5)),) * 5,
         scores=tuple(Score(reward=r, status=s) for r, s in zip(rewards, states, strict=True)),
     )
-    found = outcome_metrics(with_advantages([group], mask_truncated=False, scale_by_std=True))
+    found = outcome_metrics(with_advantages([group], mask_truncated=False, scale_by_std=True), BUILTIN)
     assert found["zero_std_fraction"] == 0
     assert found["tokens"] == {"prompt": 3, "completion": 10}
     assert (found["n"], found["masked"]) == (4, 1)
