@@ -1,4 +1,4 @@
-"""Findings: their order of gravity, and how they print."""
+"""The order of levels, and the table of findings."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_tokens_are_those_of_rubric_question_completion_and_marks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "level", "said", "remedy"),
+    ("overrides", "level", "output", "remedy"),
     [
         ((), Level.OK, "up to 25 calls (1 to try it, 20 in GRPO, 4 in evaluation)", ""),
         ((), Level.OK, "no budget is set", ""),
@@ -96,10 +96,10 @@ def test_tokens_are_those_of_rubric_question_completion_and_marks() -> None:
         (("judge.max_calls=1", "judge.reward_share=0"), Level.WARNING, "the rest has no marks", "judge.max_calls = 5"),
     ],
 )
-def test_the_budget_against_the_need(overrides: tuple[str, ...], level: Level, said: str, remedy: str) -> None:
+def test_the_budget_against_the_need(overrides: tuple[str, ...], level: Level, output: str, remedy: str) -> None:
     (finding,) = check_judge(recipe("cold_start.max_steps=0", *overrides), POOL)
     assert finding.level is level
-    assert said in finding.message
+    assert output in finding.message
     assert finding.remedy.startswith("set ") if remedy else not finding.remedy
     assert remedy in finding.remedy
 

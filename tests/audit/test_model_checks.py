@@ -1,4 +1,4 @@
-"""The dear part of an audit, on completions and scores made by hand, and once on a tiny model."""
+"""Checks of the base model, on hand-made completions and scores, and once on a tiny model."""
 
 from __future__ import annotations
 

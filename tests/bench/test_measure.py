@@ -1,4 +1,4 @@
-"""The bench of engines: what it is given, what it counts, what it prints."""
+"""The bench of engines: its work, its counts, its output."""
 
 from __future__ import annotations
 

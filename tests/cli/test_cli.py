@@ -1,4 +1,4 @@
-"""The command line as its users meet it: results on stdout, one line for a mistake, the right exit code."""
+"""The command line: results on stdout, one line for a user error, exit codes."""
 
 from __future__ import annotations
 

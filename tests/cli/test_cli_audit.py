@@ -1,4 +1,4 @@
-"""`thinkaloud audit --rewards`: the bench's result, and exit code 1 where a hack wins."""
+"""`thinkaloud audit --rewards`: its result, and exit code 1 if a hack wins."""
 
 from __future__ import annotations
 

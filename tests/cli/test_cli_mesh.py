@@ -1,4 +1,4 @@
-"""`train --mesh` and `--coordinator`: one line where they do not fit."""
+"""`train --mesh` and `--coordinator`: one line for invalid options."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_a_mesh_that_does_not_fit_is_one_line(
 ) -> None:
     no_code = "data.domains=['math']"  # so that no sandbox has to start first, which a machine may refuse
     assert run(monkeypatch, "--mesh", mesh, "--set", no_code, "--out", str(tmp_path / "run")) == 2
-    said = capsys.readouterr().err
-    last = said.splitlines()[-1]
-    assert last.startswith("error: "), said
-    assert told in last, said
+    output = capsys.readouterr().err
+    last = output.splitlines()[-1]
+    assert last.startswith("error: "), output
+    assert told in last, output
     assert not (tmp_path / "run").exists()
 
 

@@ -1,4 +1,4 @@
-"""The command line as a process: pipes that close, disks that are full, locales, Ctrl-C."""
+"""The command line as a process: closed pipes, full disks, locales, Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`thinkaloud score`: JSON lines in, scores out, in order; a bad line stops nothing."""
+"""`thinkaloud score`: JSON lines in, scores out, in order; invalid lines do not stop it."""
 
 from __future__ import annotations
 

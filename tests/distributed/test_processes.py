@@ -1,4 +1,4 @@
-"""What a scheduler says of the processes that it started, and what is said where there is none."""
+"""Reading the settings of a scheduler, and the error if there is none."""
 
 from __future__ import annotations
 

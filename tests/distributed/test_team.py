@@ -1,4 +1,4 @@
-"""Several processes, here threads: how they meet, what they tell each other, how one hears that another ended."""
+"""Several processes, here threads: connection, exchange of values, and failures."""
 
 from __future__ import annotations
 
@@ -86,20 +86,20 @@ def test_what_the_first_raises_is_raised_in_all() -> None:
 
 
 def test_a_signal_to_one_is_one_to_all() -> None:
-    said: list[str] = []
+    output: list[str] = []
 
     def work(team: Team) -> signal.Signals | None:
-        stop = Stop(said.append, agree=lambda asked: next((one for one in team.gather(asked) if one is not None), None))
+        stop = Stop(
+            output.append, agree=lambda asked: next((one for one in team.gather(asked) if one is not None), None)
+        )
         stop.check()
         if team.index == 1:
             stop.receive(signal.SIGTERM)
         return stop.asked()
 
     assert [end.result() for end in together(3, work)] == [signal.SIGTERM] * 3
-    assert sorted(said) == [
-        *["SIGTERM came to another process: stopping where nothing is lost, then saving"] * 2,
-        "SIGTERM: stopping where nothing is lost, then saving",
-    ]
+    assert sum(line.startswith("SIGTERM: stopping") for line in output) == 1
+    assert sum("another process received SIGTERM" in line for line in output) == 2
 
 
 def test_one_process_does_everything() -> None:
@@ -131,9 +131,9 @@ def test_the_reason_of_one_that_ends_reaches_all(failing: int) -> None:
             team.leave(f"process {failing} ended: {error}")
             raise
 
-    said = [str(end.exception()) for end in together(3, work)]
+    output = [str(end.exception()) for end in together(3, work)]
     told = f"process {failing} ended: the scratch disk is full"
-    assert said == ["the scratch disk is full" if index == failing else told for index in range(3)]
+    assert output == ["the scratch disk is full" if index == failing else told for index in range(3)]
 
 
 def test_an_error_that_cannot_be_sent_ends_the_first_alone() -> None:
@@ -223,7 +223,7 @@ def test_strangers_at_the_port_are_passed_over() -> None:
                         break
                 except ConnectionRefusedError:
                     time.sleep(0.05)
-                except OSError:  # closed before it had said all
+                except OSError:  # closed early
                     break
         return meet(address, 2, 1, {}, seconds=60)
 

@@ -1,8 +1,8 @@
-"""A server of trainers that are made to be killed: it has imported everything, and forks one per line that it reads.
+"""A server that forks trainers, which tests kill. All imports are done before the forks.
 
-Run as `python killable.py`; each line of stdin is a JSON object {"out", "resume"}. It prints the trainer's process id,
-and how it ended (a shell's exit code, negative for a signal) when it has. What is trained is a tiny random model,
-paid by a hash of its tokens, so that every group has signal. The report is left out: it is made of what is compared.
+Run as `python killable.py`; each line of stdin is a JSON object {"out", "resume"}. It prints the process id of the
+trainer, and then its exit code (negative for a signal). The model is a tiny random one with rewards by a hash of the
+tokens, so that every group has signal. No report is built: it is derived from the files that tests compare.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 
-import datasketch  # noqa: F401  these four are imported by a trainer as it comes to need them: seconds of each life
+import datasketch  # noqa: F401  imported here once, because trainers import them late and slowly
 import pyarrow.parquet  # noqa: F401
 import tensorboardX.event_file_writer  # noqa: F401
 import tokenizers  # noqa: F401
@@ -50,7 +50,7 @@ TEXT = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text(encoding=
 
 
 def train(out: Path, resume: bool) -> None:
-    """One life of a trainer."""
+    """Run a trainer to its end."""
     opening.open_scorer = open_hash_scorer  # type: ignore[assignment]
     pipeline.build_report = lambda path: None  # type: ignore[assignment, return-value]
     sources = [f"data.sources.{name}={source}" for name, source in short_sources(out).items()]

@@ -1,7 +1,7 @@
-"""Run as a program: `thinkaloud train` of a tiny random model that is paid by a hash, as one process of several.
+"""A program: `thinkaloud train` of a tiny random model with rewards by a hash, as one process of several.
 
-one_of_several.py DEED ARGUMENTS...: what befalls it in a GRPO step of its own: `none`, or `kill` or `term` and the
-0-based step, as `kill:3`.
+Usage: one_of_several.py FAULT ARGUMENTS...; FAULT is `none`, or a signal (`kill`, `term`) with the 0-based GRPO step at
+which the process sends it to itself, such as `kill:3`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from support.scorers import score_by_hash
 from thinkaloud import cli
 
 
-def befall(deed: str) -> None:
+def inject(fault: str) -> None:
     from thinkaloud.session import scorer
     from thinkaloud.train.grpo_step import GrpoTrainer
     from thinkaloud.train.trainer import TrainState
 
     scorer.score_groups = lambda groups, **_: score_by_hash(groups)
-    name, _, at = deed.partition(":")
+    name, _, at = fault.partition(":")
     real = GrpoTrainer.step
 
     def step(self: GrpoTrainer, state: TrainState, tasks: Any) -> Any:
@@ -35,21 +35,21 @@ def befall(deed: str) -> None:
     GrpoTrainer.step = step  # type: ignore[method-assign]
 
 
-def main(deed: str, *arguments: str) -> None:
-    from thinkaloud.cli import processes as together
+def main(fault: str, *arguments: str) -> None:
+    from thinkaloud.cli import processes
 
-    join = together._join
+    join = processes._join
 
-    def join_and_befall(*given: Any) -> None:
+    def join_and_inject(*given: Any) -> None:
         join(*given)
-        befall(deed)
+        inject(fault)
 
-    together._join = join_and_befall
+    processes._join = join_and_inject
     if "--coordinator" not in arguments:
         from thinkaloud.pipeline import train as pipeline
 
-        pipeline.build_report = lambda path: path  # the run to compare with: nobody reads its report
-        befall(deed)
+        pipeline.build_report = lambda path: path  # the reference run needs no report
+        inject(fault)
     sys.argv = ["thinkaloud", "train", str(Path(__file__).parents[2] / "recipes" / "tiny.toml"), *arguments]
     cli.main()
 

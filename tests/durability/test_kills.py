@@ -1,4 +1,4 @@
-"""The trainer is killed at 25 random moments, resumed each time, and its runs are those of a trainer that was not."""
+"""A trainer that is killed at 25 random moments and resumed gives the same run as an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two processes train through the command line: one run, the numbers of one process, and one end for both."""
+"""Two processes train through the command line: one run, with the numbers of a single process."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from support.fake_endpoint import Fake, Said, serving
+from support.fake_endpoint import CannedReply, Fake, serving
 from thinkaloud.config import JudgeConfig
 from thinkaloud.errors import UserError
 from thinkaloud.judge import Answer, Judge, Marks, Notice, Outcome, Ruling, open_judge, pauses
@@ -52,9 +52,9 @@ def test_marks_come_in_order_and_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_BASE_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:1/not-ours")  # the client must not read these
 
-    def reply(_: int, asked: dict[str, Any]) -> Said:
+    def reply(_: int, asked: dict[str, Any]) -> CannedReply:
         mark = number_of(asked)
-        return Said(f'{{"reasoning": {mark}, "answer": {mark}, "overall": {mark}}}', seconds=0.05 * (mark % 3))
+        return CannedReply(f'{{"reasoning": {mark}, "answer": {mark}, "overall": {mark}}}', seconds=0.05 * (mark % 3))
 
     with serving(reply) as fake:
         judge = judge_at(fake, tmp_path, concurrency=3)
@@ -110,12 +110,12 @@ def test_a_line_cut_off_by_a_crash_is_skipped(tmp_path: Path) -> None:
 
 def test_transient_failures_are_retried(tmp_path: Path) -> None:
     bad = [
-        Said(status=500, body=b"<html>oops</html>"),
-        Said(status=429, body=b"{}", headers={"Retry-After": "0"}),
-        Said("no marks from me"),
-        Said(body=b"not JSON at all"),
+        CannedReply(status=500, body=b"<html>oops</html>"),
+        CannedReply(status=429, body=b"{}", headers={"Retry-After": "0"}),
+        CannedReply("no marks from me"),
+        CannedReply(body=b"not JSON at all"),
     ]
-    with serving(lambda number, _: bad[number] if number < len(bad) else Said()) as fake:
+    with serving(lambda number, _: bad[number] if number < len(bad) else CannedReply()) as fake:
         told: list[Notice] = []
         judge = judge_at(fake, tmp_path, told)
         assert outcomes(rule(judge, answers(1))) == ["judged"]
@@ -136,8 +136,13 @@ def test_waits_double_and_retry_after_is_honoured(tmp_path: Path, monkeypatch: p
         waits.append(seconds or 0.0)
         return wait(event, 0.0)
 
-    def reply(number: int, _: dict[str, Any]) -> Said:
-        return [Said(status=429, headers={"Retry-After": "1"}), Said(status=503), Said(status=429), Said()][number]
+    def reply(number: int, _: dict[str, Any]) -> CannedReply:
+        return [
+            CannedReply(status=429, headers={"Retry-After": "1"}),
+            CannedReply(status=503),
+            CannedReply(status=429),
+            CannedReply(),
+        ][number]
 
     with serving(reply) as fake, monkeypatch.context() as patch:
         patch.setattr(threading.Event, "wait", noted)
@@ -146,7 +151,7 @@ def test_waits_double_and_retry_after_is_honoured(tmp_path: Path, monkeypatch: p
     assert 0.02 <= waits[1] <= 0.06
     assert 0.04 <= waits[2] <= 0.12
     told: list[Notice] = []
-    with serving(lambda *_: Said(status=429, headers={"Retry-After": date})) as fake:
+    with serving(lambda *_: CannedReply(status=429, headers={"Retry-After": date})) as fake:
         began = time.monotonic()
         judge = judge_at(fake, tmp_path, told, max_retries=9)
         assert outcomes(rule(judge, answers(3, first=50))) == ["silent"] * 3
@@ -157,12 +162,12 @@ def test_waits_double_and_retry_after_is_honoured(tmp_path: Path, monkeypatch: p
 
 
 def test_a_slow_reply_is_a_failure(tmp_path: Path) -> None:
-    with serving(lambda number, _: Said(seconds=1.0 if number == 0 else 0.0)) as fake:
+    with serving(lambda number, _: CannedReply(seconds=1.0 if number == 0 else 0.0)) as fake:
         judge = judge_at(fake, tmp_path, timeout_seconds=0.2, max_retries=1)
         assert outcomes(rule(judge, answers(1))) == ["judged"]
         assert fake.calls == 2
         hopeless = judge_at(fake, tmp_path, timeout_seconds=0.2, max_retries=0)
-        fake.reply = lambda *_: Said(seconds=0.6)
+        fake.reply = lambda *_: CannedReply(seconds=0.6)
         (ruling,) = rule(hopeless, answers(1, first=5))
     assert ruling.outcome is Outcome.FAILED
     assert "judge.timeout_seconds = 0.2" in ruling.why
@@ -171,13 +176,13 @@ def test_a_slow_reply_is_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        Said("Ten out of ten!"),
-        Said(None),
-        Said('{"reasoning": 7', finish="length"),
-        Said('{"reasoning": 11, "answer": 6, "overall": 8}'),
+        CannedReply("Ten out of ten!"),
+        CannedReply(None),
+        CannedReply('{"reasoning": 7', finish="length"),
+        CannedReply('{"reasoning": 11, "answer": 6, "overall": 8}'),
     ],
 )
-def test_replies_without_marks_fail_for_good(tmp_path: Path, said: Said) -> None:
+def test_replies_without_marks_fail_for_good(tmp_path: Path, said: CannedReply) -> None:
     with serving(lambda *_: said) as fake:
         judge = judge_at(fake, tmp_path, max_retries=2)
         assert outcomes(rule(judge, answers(8))) == ["failed"] * 8
@@ -187,14 +192,14 @@ def test_replies_without_marks_fail_for_good(tmp_path: Path, said: Said) -> None
 
 
 def test_a_body_of_more_than_the_limit_is_not_read(tmp_path: Path) -> None:
-    with serving(lambda *_: Said(body=b" " * (3 << 20))) as fake:
+    with serving(lambda *_: CannedReply(body=b" " * (3 << 20))) as fake:
         (ruling,) = rule(judge_at(fake, tmp_path, max_retries=0), answers(1))
     assert ruling.outcome is Outcome.FAILED
     assert "more than 1 MiB" in ruling.why
 
 
 def test_a_compressed_body_is_not_expanded(tmp_path: Path) -> None:
-    bomb = Said(body=gzip.compress(b" " * (64 << 20)), headers={"Content-Encoding": "gzip"})
+    bomb = CannedReply(body=gzip.compress(b" " * (64 << 20)), headers={"Content-Encoding": "gzip"})
     with serving(lambda *_: bomb) as fake:
         (ruling,) = rule(judge_at(fake, tmp_path, max_retries=0), answers(1))
     assert ruling.outcome is Outcome.FAILED
@@ -212,16 +217,16 @@ def test_a_body_that_drips_ends_at_the_time_limit() -> None:
 
 
 def test_unsupported_request_forms_are_skipped(tmp_path: Path) -> None:
-    def reply(_: int, asked: dict[str, Any]) -> Said:
+    def reply(_: int, asked: dict[str, Any]) -> CannedReply:
         known = "response_format" not in asked
-        return Said() if known else Said(status=400, body=b'{"error": {"message": "unknown field"}}')
+        return CannedReply() if known else CannedReply(status=400, body=b'{"error": {"message": "unknown field"}}')
 
     with serving(reply) as fake:
         judge = judge_at(fake, tmp_path)
         assert outcomes(rule(judge, answers(3))) == ["judged"] * 3
         assert fake.calls == 5, "two forms are refused, once"
         assert judge.take_counts()["calls"] == 5
-        fake.reply = lambda *_: Said(status=400, body=b'{"error": {"message": "too long"}}')
+        fake.reply = lambda *_: CannedReply(status=400, body=b'{"error": {"message": "too long"}}')
         (ruling,) = rule(judge, answers(1, first=7))
     assert ruling.outcome is Outcome.FAILED
     assert "400: too long" in ruling.why
@@ -230,9 +235,9 @@ def test_unsupported_request_forms_are_skipped(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_system_message_gets_one_message(tmp_path: Path) -> None:
-    def reply(number: int, asked: dict[str, Any]) -> Said:
+    def reply(number: int, asked: dict[str, Any]) -> CannedReply:
         known = [message["role"] for message in asked["messages"]] == ["user"]
-        return Said() if known else Said(status=400, body=b'{"error": {"message": "no system role"}}')
+        return CannedReply() if known else CannedReply(status=400, body=b'{"error": {"message": "no system role"}}')
 
     with serving(reply) as fake:
         judge = judge_at(fake, tmp_path, concurrency=1)
@@ -247,7 +252,7 @@ def test_a_failing_endpoint_is_paused_and_probed(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(module, "session_clock", lambda: now[0])
     monkeypatch.setattr(pauses, "session_clock", lambda: now[0])
     told: list[Notice] = []
-    with serving(lambda *_: Said(status=503)) as fake:
+    with serving(lambda *_: CannedReply(status=503)) as fake:
         judge = judge_at(fake, tmp_path, told, max_retries=1, pause_after=3)
         assert outcomes(rule(judge, answers(6))) == ["failed", *["silent"] * 5]
         assert fake.calls == 3
@@ -258,14 +263,14 @@ def test_a_failing_endpoint_is_paused_and_probed(tmp_path: Path, monkeypatch: py
         assert fake.calls == 4, "one request probes"
         assert [notice.state for notice in told] == ["raised"]
         now[0] += 2 * pauses.FIRST_PAUSE_SECONDS + 1
-        fake.reply = lambda *_: Said()
+        fake.reply = lambda *_: CannedReply()
         assert outcomes(rule(judge, answers(6))) == ["judged"] * 6
     assert [notice.state for notice in told[1:]] == ["cleared"]
 
 
 def test_an_evaluation_waits_for_a_judge_that_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pauses, "FIRST_PAUSE_SECONDS", 0.2)
-    with serving(lambda number, _: Said(status=502) if number < 3 else Said()) as fake:
+    with serving(lambda number, _: CannedReply(status=502) if number < 3 else CannedReply()) as fake:
         judge = judge_at(fake, tmp_path, max_retries=3, pause_after=2, concurrency=2)
         assert outcomes(rule(judge, answers(6), patience=20)) == ["judged"] * 6
 
@@ -285,7 +290,7 @@ def test_an_endpoint_that_does_not_listen(tmp_path: Path) -> None:
 )
 def test_a_wrong_key_or_address_is_reported_at_once(tmp_path: Path, status: int, remedy: str) -> None:
     told: list[Notice] = []
-    said = Said(status=status, body=b'{"error": {"message": "no\\nsuch \\u001b[31mthing"}}')
+    said = CannedReply(status=status, body=b'{"error": {"message": "no\\nsuch \\u001b[31mthing"}}')
     said.headers = {"Location": "http://127.0.0.1:1/elsewhere"} if status == 302 else {}
     with serving(lambda *_: said) as fake:
         with pytest.raises(UserError) as caught:
@@ -319,7 +324,7 @@ def test_a_budget_of_calls_holds_to_the_end_of_the_run(tmp_path: Path) -> None:
 
 
 def test_retries_and_failures_count_in_the_budget(tmp_path: Path) -> None:
-    with serving(lambda *_: Said("no")) as fake:
+    with serving(lambda *_: CannedReply("no")) as fake:
         judge = judge_at(fake, tmp_path, max_calls=5, max_retries=2)
         assert outcomes(rule(judge, answers(4))) == ["failed", "silent", "silent", "silent"]
         assert fake.calls == 5
@@ -342,10 +347,10 @@ def test_a_stop_does_not_wait_for_replies_and_keeps_marks(tmp_path: Path) -> Non
 
     let_go, waited_for = threading.Event(), threading.Event()
 
-    def reply(number: int, _: object) -> Said:
+    def reply(number: int, _: object) -> CannedReply:
         if number >= 2 and not let_go.wait(60):
             waited_for.set()
-        return Said()
+        return CannedReply()
 
     with serving(reply) as fake:
         judge = judge_at(fake, tmp_path, timeout_seconds=90.0)
@@ -374,7 +379,7 @@ def test_a_full_disk_loses_no_marks(tmp_path: Path) -> None:
 
 
 def test_the_check_is_paid_for_once(tmp_path: Path) -> None:
-    with serving(lambda number, _: Said("hm") if number == 0 else Said()) as fake:
+    with serving(lambda number, _: CannedReply("hm") if number == 0 else CannedReply()) as fake:
         judge_at(fake, tmp_path).check()
         assert fake.calls == 2, "one reply without marks is retried"
     judge_at(fake, tmp_path).check()  # a resumed run starts without the endpoint
@@ -383,7 +388,7 @@ def test_the_check_is_paid_for_once(tmp_path: Path) -> None:
 def test_the_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Notice] = []
     config = {"model": "j", "api_key_env": "JUDGE_KEY_OF_TESTS", "max_retries": 0, "pause_after": 1}
-    echo = Said(status=500, body=json.dumps({"error": {"message": f"key {KEY} is overloaded"}}).encode())
+    echo = CannedReply(status=500, body=json.dumps({"error": {"message": f"key {KEY} is overloaded"}}).encode())
     with serving() as fake:
         asked = JudgeConfig(base_url=fake.url, **config)
         with pytest.raises(UserError, match="JUDGE_KEY_OF_TESTS, found none"):
@@ -397,7 +402,7 @@ def test_the_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Mon
         rule(judge, answers(1))
         fake.reply = lambda *_: echo
         (failed,) = rule(judge, answers(1, first=3))
-        fake.reply = lambda *_: Said(f"your key is {KEY}")
+        fake.reply = lambda *_: CannedReply(f"your key is {KEY}")
         (bad,) = rule(Judge(asked, tmp_path / "other.jsonl", key=KEY), answers(1, first=4))
         assert fake.authorizations == [f"Bearer {KEY}"] * 4
     said = [failed.why, bad.why, *(notice.message for notice in told)]

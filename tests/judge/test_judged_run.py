@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.fake_endpoint import Fake, Said, serving
+from support.fake_endpoint import CannedReply, Fake, serving
 from thinkaloud import cli
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.errors import UserError
@@ -61,10 +61,10 @@ max_retries = 0
 KEY = "sk-SECRET-71c2"
 
 
-def reply(number: int, asked: dict[str, Any]) -> Said:
+def reply(number: int, asked: dict[str, Any]) -> CannedReply:
     """Marks that depend only on the answer."""
     mark = 1 + len(asked["messages"][1]["content"]) % 10
-    return Said(json.dumps({"reasoning": mark, "answer": 5, "overall": 11 - mark}))
+    return CannedReply(json.dumps({"reasoning": mark, "answer": 5, "overall": 11 - mark}))
 
 
 def well_formed(sample: Any) -> Any:
@@ -179,7 +179,9 @@ def test_a_run_with_a_judge(
     assert "judge.KEY=VALUE" in call("eval", str(whole), "--judge", "--set", "grpo.max_steps=1")[2]
     monkeypatch.setenv("ANOTHER_KEY", "k")
     another = ("--set", "judge.model=k", "--set", "judge.api_key_env=ANOTHER_KEY", "--json")
-    fake.reply = lambda number, asked: reply(number, asked) if "The sea turned" in str(asked) else Said("7 of 10")
+    fake.reply = lambda number, asked: (
+        reply(number, asked) if "The sea turned" in str(asked) else CannedReply("7 of 10")
+    )
     code, out, err = call("eval", str(whole), "--judge", "--stage", "trained", *another)
     assert (code, fake.calls - paid_for) == (0, 2), "its check, and the one creative answer"
     printed = json.loads(out)
@@ -192,12 +194,12 @@ def test_a_judge_that_fails_during_a_run_stops_nothing(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "build_report", lambda path: path)
-    fake.reply = lambda *_: Said(status=401)
+    fake.reply = lambda *_: CannedReply(status=401)
     with pytest.raises(UserError, match="401"):
         train(recipe_at(fake), tmp_path / "none")
     assert not (tmp_path / "none").exists()
     fake.asked.clear()
-    fake.reply = lambda number, asked: reply(number, asked) if number < 3 else Said(status=503)
+    fake.reply = lambda number, asked: reply(number, asked) if number < 3 else CannedReply(status=503)
     said = train(recipe_at(fake, "judge.pause_after=1", 'evaluate.stages=["base"]'), tmp_path / "run")
     counts = [row["judge"] for row in steps(tmp_path / "run")]
     assert sum(count["silent"] for count in counts) > 0

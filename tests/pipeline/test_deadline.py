@@ -1,4 +1,4 @@
-"""A night in a second: plans against a clock that moves when told."""
+"""Plans against a simulated clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that runs out is one line that says what to set."""
+"""Running out of memory gives one line that names the settings to change."""
 
 from __future__ import annotations
 

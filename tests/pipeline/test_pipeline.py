@@ -70,13 +70,13 @@ def train(
     resume: bool = False,
     recipe: Recipe = RECIPE,
     allowed_changes: Sequence[str] = (),
-    said: io.StringIO | None = None,
+    output: io.StringIO | None = None,
     profile: bool = False,
     ends_at: float | None = None,
 ) -> str:
-    """Run the recipe; returns what was said, which goes to `said` too."""
-    said = said or io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, Display(said) as display:
+    """Run the recipe; returns the text of the display, which is also written to `output`."""
+    output = output or io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, Display(output) as display:
         patch.setattr(opening, "open_scorer", open_rewards_by_hash)
         options = opening.TrainOptions(
             recipe=recipe,
@@ -88,7 +88,7 @@ def train(
             ends_at=ends_at,
         )
         pipeline.train(options, display)
-    return said.getvalue()
+    return output.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -142,23 +142,25 @@ def broken(unbroken: Path) -> Path:
             time.sleep(0.5)
         return real_step(self, state, tasks)
 
-    said = io.StringIO()
+    output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GrpoTrainer, "step", stopped)
         with pytest.raises(StopRequested, match="SIGTERM"):
-            train(out, resume=True, said=said)
-    check_what_was_passed_over(out, said.getvalue())
-    assert "SIGTERM: stopping where nothing is lost" in said.getvalue()
+            train(out, resume=True, output=output)
+    check_skipped(out, output.getvalue())
+    assert "SIGTERM: stopping" in output.getvalue()
     assert RunDir(out).rows()[-1]["step"] == 3
     assert list(out.glob(".lock*")) == []
     assert f"resumed from {out / 'checkpoints' / 'grpo-000003'}" in train(out, resume=True)
     return out
 
 
-def check_what_was_passed_over(out: Path, said: str) -> None:
-    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}\n1 steps of grpo after that had no" in said
-    assert "passed over grpo-000004 (unfinished; removed)\n" in said
-    assert "passed over grpo-000003 (progress.json is damaged; renamed to grpo-000003.damaged)\n" in said
+def check_skipped(out: Path, output: str) -> None:
+    lines = output.splitlines()
+    assert f"resumed from {out / 'checkpoints' / 'grpo-000002'}" in lines
+    assert any(line.startswith("repeating 1 steps of grpo") for line in lines)
+    assert any("skipped grpo-000004" in line and "removed" in line for line in lines)
+    assert any("skipped grpo-000003" in line and "renamed to grpo-000003.damaged" in line for line in lines)
     shutil.rmtree(out / "checkpoints" / "grpo-000003.damaged")
 
 
@@ -264,24 +266,24 @@ class TestBroken:
 
     def test_a_finished_run_resumes_to_itself(self, broken: Path) -> None:
         before = rows_without_times(broken)
-        said = train(broken, resume=True)
-        assert "GRPO" not in said
+        output = train(broken, resume=True)
+        assert "GRPO" not in output
         assert rows_without_times(broken) == before
 
     def test_a_changed_recipe_is_refused_by_key(self, broken: Path) -> None:
         changed = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.beta=0.5", "seed=3"])
-        with pytest.raises(UserError, match=r"\(changed: grpo\.beta: .* -> 0\.5, seed: 0 -> 3\)"):
+        with pytest.raises(UserError, match=r"\(grpo\.beta: .* -> 0\.5, seed: 0 -> 3\)"):
             train(broken, resume=True, recipe=changed)
-        with pytest.raises(UserError, match=r"\(changed: seed: 0 -> 3\)"):
+        with pytest.raises(UserError, match=r"\(seed: 0 -> 3\)"):
             train(broken, resume=True, recipe=changed, allowed_changes=["grpo.beta"])
-        with pytest.raises(UserError, match=r"no such key \(did you mean 'grpo\.beta'\?\)"):
+        with pytest.raises(UserError, match=r"did you mean 'grpo\.beta'\?"):
             train(broken, resume=True, recipe=changed, allowed_changes=["grpo.betta", "seed"])
 
     def test_a_change_that_is_allowed_goes_on_from_there(self, broken: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(broken, tmp_path / "copy"))
         longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5"])
-        said = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
-        assert "the recipe changed, as allowed: grpo.max_steps: 4 -> 5\n" in said
+        output = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
+        assert "grpo.max_steps: 4 -> 5\n" in output
         rows = rows_without_times(copy)
         assert rows[:-1] == rows_without_times(broken)
         assert (rows[-1]["step"], json.loads((copy / "resolved.json").read_text())["grpo"]["max_steps"]) == (5, 5)
@@ -319,7 +321,7 @@ class TestNotFinite:
     def test_back_to_the_last_good_checkpoint_at_half_the_rate(
         self, diverging: Callable[..., tuple[Path, str]], unbroken: Path
     ) -> None:
-        copy, said = diverging()
+        copy, output = diverging()
         rows = [row for row in rows_without_times(copy) if row["stage"] == "grpo"]
         before = [row for row in rows_without_times(unbroken) if row["stage"] == "grpo"]
         assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -327,14 +329,12 @@ class TestNotFinite:
         assert rows[3]["tokens"] != before[3]["tokens"] or rows[3]["reward"] != before[3]["reward"]  # sampled anew
         assert rows[3]["learning_rate"] == pytest.approx(before[3]["learning_rate"] / 2)
         assert all(row["skipped_updates"] == 0 for row in rows)
-        assert "was not finite: back from step 7 to step 3, at 0.5 of the learning rate" in said
+        assert "back from step 7 to step 3" in output
         events = [json.loads(line) for line in (copy / "health.jsonl").read_text().splitlines()]
         assert ("restart", "raised", 3) in [(event["check"], event["state"], event["step"]) for event in events]
 
     def test_a_stop_where_the_recipe_says_so(self, diverging: Callable[..., tuple[Path, str]]) -> None:
-        with pytest.raises(
-            UserError, match=r"3 steps in a row, up to step 7, was not finite; lower grpo\.learning_rate"
-        ):
+        with pytest.raises(UserError, match=r"3 steps in a row, up to step 7.*lower grpo\.learning_rate"):
             diverging("grpo.not_finite=stop")
 
 
@@ -356,11 +356,11 @@ class TestDeadline:
         for module in (opening, grpo_module, evaluation_module):
             monkeypatch.setattr(module, "session_clock", lambda: now)
         monkeypatch.setattr(GrpoTrainer, "step", step)
-        said = train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"], ends_at=3600.0)
-        assert "deadline: step 6 takes too long and is dropped\ndeadline: 5 steps (no further step fits)" in said
+        output = train(copy, resume=True, recipe=self.LONGER, allowed_changes=["grpo.max_steps"], ends_at=3600.0)
+        assert "deadline: step 6 takes too long and is dropped\ndeadline: 5 steps (no further step fits)" in output
         assert [row["step"] for row in RunDir(copy).rows() if row["stage"] == "grpo"] == [1, 2, 3, 4, 5]
         assert ("grpo", 5) in saved_steps(copy)
-        assert "`thinkaloud report" in said
+        assert "`thinkaloud report" in output
         assert not (copy / "report.html").exists()
 
     def test_no_time_for_any_step_leaves_an_adapter_too(
@@ -405,12 +405,12 @@ class TestFullDisk:
         return go_on
 
     def test_the_last_save_waits_for_room(self, full: Callable[[int], tuple[Path, str]]) -> None:
-        copy, said = full(3)
-        assert said.count("grpo-000005: the disk is full; free some space; ") == 1
-        assert said.count("the last checkpoint is tried again until the disk takes it; ") == 1
-        assert said.count("\ncheckpoints can be written again\n") == 1
+        copy, output = full(3)
+        assert output.count("grpo-000005") == 1
+        assert output.count("retrying the last checkpoint") == 1
+        assert output.count("\ncheckpoints can be written again\n") == 1
         assert saved_steps(copy)[-1] == ("grpo", 5)
-        assert "Traceback" not in said
+        assert "Traceback" not in output
         assert (copy / "report.html").exists()
 
     def test_and_ends_in_one_line_where_none_comes(
@@ -421,7 +421,7 @@ class TestFullDisk:
 
         monkeypatch.setattr(grpo_module, "DISK_PATIENCE_SECONDS", 0.0)
         monkeypatch.setattr(evaluation_module, "evaluate_into", no_room)
-        with pytest.raises(UserError, match=r"the newest state of .* is not saved; free some space, then go on"):
+        with pytest.raises(UserError, match=r"not saved.*--resume"):
             full(1000)
 
 
@@ -478,7 +478,7 @@ class TestCommands:
 
     def test_eval_refuses_what_is_not_there(self, run: Run, copy: Path, tmp_path: Path) -> None:
         assert (
-            "found none (there: cold_start-000002"
+            "found cold_start-000002"
             in run("eval", str(copy), "--checkpoint", str(copy / "checkpoints" / "grpo-000002")).mistake
         )
         assert "expected a model directory" in run("eval", str(copy), "--model", str(tmp_path / "absent")).mistake
@@ -518,7 +518,7 @@ class TestCommands:
         assert run("generate", str(copy), "Hm?", *many, "--json", "--seed", "1").out != sampled
 
     def test_generate_refuses_what_the_model_cannot_hold(self, run: Run, copy: Path) -> None:
-        assert "the model attends to 4096 in all" in run("generate", str(copy), "x" * 5000).mistake
+        assert "4096" in run("generate", str(copy), "x" * 5000).mistake
         assert "expected a temperature" in run("generate", str(copy), "x", "--temperature", "inf").mistake
 
     def test_chat(self, run: Run, copy: Path) -> None:
@@ -553,7 +553,7 @@ class TestCommands:
         for saved in list_saved(copy / "checkpoints"):
             if saved.stage == "grpo":
                 shutil.rmtree(saved.path)
-        assert "(it has: base, cold_start)" in run("generate", str(copy), "Hm?").mistake
+        assert "found base, cold_start" in run("generate", str(copy), "Hm?").mistake
 
     @pytest.mark.parametrize("name", ["adapter.safetensors", "files.json"])
     def test_a_damaged_checkpoint(self, run: Run, copy: Path, name: str) -> None:

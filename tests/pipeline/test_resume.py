@@ -1,4 +1,4 @@
-"""What may have changed when a run goes on: the recipe's side is in test_pipeline.py, here are base and software."""
+"""Checks of the base model and the software before a resume; test_pipeline.py tests those of the recipe."""
 
 from __future__ import annotations
 

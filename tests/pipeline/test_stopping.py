@@ -1,4 +1,4 @@
-"""Signals: the first asks, the second Ctrl-C is obeyed at once."""
+"""Signals: the first requests a stop, a second Ctrl-C ends the process at once."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def wait_for(condition: Callable[[], object]) -> None:
     ("which", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 0), (signal.SIGINT, 130)], ids=lambda v: str(v)
 )
 def test_the_first_signal_asks_and_is_said_once(which: signal.Signals, code: int) -> None:
-    said: list[str] = []
+    output: list[str] = []
     before = signal.signal(which, signal.SIG_DFL)  # a shell may have told this process to ignore it
     try:
-        with Stop(said.append) as stop:
+        with Stop(output.append) as stop:
             stop.check()
             os.kill(os.getpid(), which)
-            wait_for(lambda: said)
+            wait_for(lambda: output)
             with pytest.raises(StopRequested, match=which.name) as stopped:
                 stop.check()
         assert stopped.value.code == code
-        assert len(said) == 1
-        assert said[0].startswith(f"{which.name}: stopping where nothing is lost")
-        assert ("Ctrl-C again" in said[0]) == (which == signal.SIGINT)
+        assert len(output) == 1
+        assert output[0].startswith(f"{which.name}: stopping")
+        assert ("Ctrl-C again" in output[0]) == (which == signal.SIGINT)
         assert signal.getsignal(which) is signal.SIG_DFL
     finally:
         signal.signal(which, before)

@@ -174,4 +174,4 @@ def test_the_live_page_follows_the_run(browser: Page, built: Path, tmp_path: Pat
         assert browser.run("document.getElementById('samples').mark") == 1, "what did not change is left alone"
         server.shutdown()
     browser.wait("document.getElementById('live').textContent.includes('does not answer')")
-    assert not [said for said in browser.complaints if "ERR_CONNECTION" not in said]
+    assert not [output for output in browser.complaints if "ERR_CONNECTION" not in output]

@@ -1,4 +1,4 @@
-"""Every warning of health reaches the log, the display and the report once, with what to do about it."""
+"""Every health warning appears once in the log, the display and the report, with its remedy."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ BAD: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("check", BAD)
 def test_a_warning_is_in_the_log_the_display_and_the_report(tmp_path: Path, check: str) -> None:
-    run, said, health = create(tmp_path / "run", "", {"name": "x"}), io.StringIO(), Health()
-    recorder = Recorder(run, Display(said))
+    run, output, health = create(tmp_path / "run", "", {"name": "x"}), io.StringIO(), Health()
+    recorder = Recorder(run, Display(output))
     rows = [{**GOOD, "stage": "grpo", "step": step, **(BAD[check] if step > 25 else {})} for step in range(1, 57)]
     for row in rows:
         recorder.step(row)
@@ -41,7 +41,7 @@ def test_a_warning_is_in_the_log_the_display_and_the_report(tmp_path: Path, chec
     recorder.close()
     (event,) = [json.loads(line) for line in (run.path / "health.jsonl").read_text().splitlines()]
     assert (event["check"], event["state"]) == (check, "raised")
-    assert said.getvalue().count(f"warning: {event['message']}; {event['remedy']}\n") == 1
+    assert output.getvalue().count(f"warning: {event['message']}; {event['remedy']}\n") == 1
     table = health_table(load_run(run.path))
     assert table is not None
     assert [row[:2] + row[4:] for row in table.rows] == [("raised", check, event["message"], event["remedy"])]

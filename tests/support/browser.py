@@ -1,4 +1,4 @@
-"""A real Chromium, headless, driven over its debugging pipe: no driver, no port, no package."""
+"""A headless Chromium driven over its debugging pipe."""
 
 from __future__ import annotations
 

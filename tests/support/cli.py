@@ -1,4 +1,4 @@
-"""Running `thinkaloud` in the process of a test."""
+"""Running `thinkaloud` inside a test."""
 
 from __future__ import annotations
 

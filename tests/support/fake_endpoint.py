@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass
-class Said:
+class CannedReply:
     """One reply: a chat completion that holds `content`, or `body` as it is."""
 
     content: str | None = '{"reasoning": 7, "answer": 6, "overall": 8}'
@@ -24,7 +24,7 @@ class Said:
     finish: str = "stop"
 
 
-Reply = Callable[[int, dict[str, Any]], Said]
+Reply = Callable[[int, dict[str, Any]], CannedReply]
 """The reply to a request, given its number (from 0) and its body."""
 
 
@@ -46,7 +46,7 @@ class Fake:
 
 
 @contextmanager
-def serving(reply: Reply = lambda number, asked: Said()) -> Iterator[Fake]:
+def serving(reply: Reply = lambda number, asked: CannedReply()) -> Iterator[Fake]:
     """Serve until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,14 +58,14 @@ def serving(reply: Reply = lambda number, asked: Said()) -> Iterator[Fake]:
                 fake.authorizations.append(self.headers["Authorization"])
                 fake.at_once += 1
                 fake.most_at_once = max(fake.most_at_once, fake.at_once)
-            said = fake.reply(number, asked)
-            time.sleep(said.seconds)
-            body = said.body if said.body is not None else json.dumps(completion(said)).encode()
+            canned = fake.reply(number, asked)
+            time.sleep(canned.seconds)
+            body = canned.body if canned.body is not None else json.dumps(completion(canned)).encode()
             with fake.lock:
                 fake.at_once -= 1
             try:
-                self.send_response(said.status)
-                for name, value in {"Content-Type": "application/json", **said.headers}.items():
+                self.send_response(canned.status)
+                for name, value in {"Content-Type": "application/json", **canned.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -89,6 +89,6 @@ def serving(reply: Reply = lambda number, asked: Said()) -> Iterator[Fake]:
         server.server_close()
 
 
-def completion(said: Said) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": said.content}, "finish_reason": said.finish}
+def completion(reply: CannedReply) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": reply.content}, "finish_reason": reply.finish}
     return {"choices": [choice], "usage": {"total_tokens": 100}}

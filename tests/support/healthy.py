@@ -1,4 +1,4 @@
-"""A step's row in which `train.health` finds nothing."""
+"""A row of metrics without health warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain way of computing what the engine computes cleverly: one row at a time, whole logits, no sharing."""
+"""Simple reference implementations: one row at a time, whole logits, nothing shared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished runs without the training: tiny random models of both families, adapters whose B is not zero."""
+"""Finished runs without training: tiny random models of both families, with adapters whose B is not zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tunix's description of a Gemma 3, from the fields of a `config.json`: its own defaults are those of no release."""
+"""Tunix's configuration of a Gemma 3, from the fields of a `config.json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of its machine, and how it adds up its time."""
+"""The description of the machine, and the sums of phase times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings are raised once, in words, and taken back only when things are clearly better."""
+"""Health warnings are raised once, and cleared with hysteresis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sampled, read back: chosen, ordered, safe to print."""
+"""Reading rollout files: filters, order, safe output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorBoard's files as its reader sees them; trackers as they are called."""
+"""TensorBoard files as TensorBoard reads them, and the calls of trackers."""
 
 from __future__ import annotations
 

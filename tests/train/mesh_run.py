@@ -1,4 +1,4 @@
-"""Run as a program: a few GRPO steps and a cold start of a small random model, on a mesh; prints what came of it.
+"""A program: a few GRPO steps and a cold start of a small random model on a mesh; prints the results.
 
 mesh_run.py OUT MESH PROMPTS [COORDINATOR NUM_PROCESSES PROCESS_ID]
 """

@@ -1,4 +1,4 @@
-"""The supervised stage: it imitates, the end of turn included, and stops where the probe says."""
+"""The cold start: imitation including the end of turn, and the stop by a probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One GRPO step against the plain way, and the invariants that hold in it."""
+"""One GRPO step against a simple implementation, and its invariants."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plain_logprobs(policy: Policy, adapter: Any, task: Task, completion: Complet
 def use_sgd(trainer: GrpoTrainer) -> None:
     """Plain gradient descent at rate one: what is subtracted is the gradient."""
     trainer.optimizer = optax.sgd(1.0)
-    trainer._learning_rate = lambda state, update: 1.0  # type: ignore[method-assign]
+    trainer.learning_rate = lambda state, update: 1.0  # type: ignore[method-assign]
 
 
 def sgd_step(trainer: GrpoTrainer, adapter: Any, tasks: list[Task]) -> tuple[StepResult, Any]:

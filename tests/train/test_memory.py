@@ -1,4 +1,4 @@
-"""Estimates against the compiler's own account of the same programs."""
+"""Memory estimates against the compiler's analysis of the same programs."""
 
 from __future__ import annotations
 

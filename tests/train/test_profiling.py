@@ -1,4 +1,4 @@
-"""A trace of three steps: our names stand in it, and no number is another for it."""
+"""A trace of three steps contains our names, and profiling changes no number."""
 
 from __future__ import annotations
 
