@@ -24,7 +24,7 @@ _LABEL_NAMED = re.compile(
     r"^(?:option|choice|answer|letter)\s*:?\s*[(\[]?\s*([A-Za-z]|\d{1,2})\s*[)\]]?[.:]?$", re.IGNORECASE
 )
 _LETTER_LIST = re.compile(r"[a-z](?:\s*(?:,|/|&|\bor\b|\band\b)\s*[a-z]\b)+")
-_LETTER_END = r"(?=\s*(?:$|[.,;:/&)\]=!?(-]|(?:or|and|but|not|because|since|as|due|is|was|with)\b))"
+_LETTER_END = r"(?=\s*(?:$|[][.,;:/&)=!?(]|-(?!\w)|[A-Z](?!\w)|(?:or|and|but|not|because|since|as|due|is|was|with)\b))"
 _LETTER_INSIDE = re.compile(
     r"(?<!\w)[(\[]\s*([A-Za-z])\s*[)\]]"  # (B)
     r"|\b(?i:option|choice|letter)s?\s*:?\s*[\"'(\[]?([A-Za-z])(?![\w'’-])"  # option b
@@ -41,7 +41,7 @@ _REJECTION = re.compile(
     r"|except|exclud\w+|without|wrong|incorrect|false|untrue|mistaken|rul(?:e[sd]?|ing)\s+out|eliminat\w+|reject\w*"
     r"|discard\w*|dismiss\w*|avoid\w*|den(?:y|ies|ied)|other\s+than|rather\s+than|instead|but|far\s+from|opposite|contrary"
     r"|doubt\w*|impossible|unlike(?:ly)?|against|minus|anything|everything|all\s+of|all\s+the|both"
-    r"|or|either|maybe|perhaps|possibly|probably|might|unsure|unless|versus|vs)\b|≠|[❌✗✘🚫]",
+    r"|or|either|maybe|perhaps|possibly|probably|might|unsure|unless|versus|vs)\b|^!|[≠¬❌✗✘🚫]",
     re.IGNORECASE,
 )
 

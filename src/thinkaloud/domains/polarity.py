@@ -50,6 +50,7 @@ _CLAUSE = re.compile(
     r"[.!;:,\n()\[\]—–…\"“”]+|\s-+\s|\b(?:because|since|as|so|therefore|thus|hence|although|though)\b|(\?)"
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_NO_DOUBT = re.compile(r"\b(?:no|without(?: a| any)?) doubt\b")
 _CONTRACTION = re.compile(r"'(?:s|re|d|ll|ve|m)$")
 _UNREADABLE = re.compile(r"[❌✗✘🚫👎]|\b(?:yes|true|false)-\w|\w-(?:yes|true|false)\b")
 
@@ -115,15 +116,17 @@ def _clauses(text: str) -> list[tuple[list[str], bool]]:
 
 
 def _split(clause: str) -> list[str]:
-    return [_CONTRACTION.sub("", word) for word in _WORD.findall(clause)]
+    return [_CONTRACTION.sub("", word) for word in _WORD.findall(_NO_DOUBT.sub("indeed", clause))]
 
 
 def _read_clause(words: list[str], asked: bool, found: _Found) -> None:
-    while words and words[0] in _PARTICLES and not _is_determiner(words, 0):
-        found.said.add(words[0] in YES)
-        if asked:
-            raise _Unclear("it is asked")
-        words = words[1:]
+    start = 0
+    while start < len(words) and words[start] in _PARTICLES and not _is_determiner(words, start):
+        found.said.add(words[start] in YES)
+        start += 1
+    if asked and start:
+        raise _Unclear("it is asked")
+    words = words[start:]
     if not words:
         return
     if words[0] in _HEDGES or _REVERSALS & set(words) or (words[0] == "no" and words[1] in _REFUSED_NOUNS):

@@ -38,14 +38,16 @@ class Token:
 def tokens(text: str) -> list[Token]:
     """The words, numbers and signs of a text in plain form; articles are left out.
 
-    A capital A is an article only where it opens the text: the A of "vitamin A" is a name. At the end it always is one.
+    "A" is an article only before a word, and in capitals only where it opens the text, or all of it is in capitals:
+    that of "vitamin A" is a name.
     """
     found = list(_TOKEN.finditer(text))
+    capitals = text.isupper()
     kept = []
     for index, match in enumerate(found):
         word = match[0]
-        followed = index + 1 < len(found)
-        if word.casefold() in _ARTICLES and followed and (index == 0 or word != "A"):
+        before_word = index + 1 < len(found) and text[match.end()].isspace()
+        if word.casefold() in _ARTICLES and before_word and (index == 0 or word != "A" or capitals):
             continue
         kept.append(Token(_canonical(word.casefold().replace("’", "'")), match.start(), match.end()))
     return kept or [Token(match[0].casefold(), match.start(), match.end()) for match in found]
