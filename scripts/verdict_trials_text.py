@@ -102,7 +102,7 @@ def polarity_trials(task: Task) -> Iterator[Trial]:
         "boxed": f"\\boxed{{{gold}}}",
         "sentence": f"The answer is {gold}.",
         "bold": f"**{gold.capitalize()}**",
-        "with reason": f"{gold.capitalize()}, because {' '.join(task.rationale.split()[:1])} is known for it.",
+        "with reason": f"{gold.capitalize()}, because {task.rationale.split('.')[0] or 'it is known'}.",
         "double negation": f"It is not {false}",
     }.items():
         yield name, True, answer

@@ -143,7 +143,7 @@ def test_rejected_and_two_options_earn_nothing(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["Ａ", "А", "Ⓐ", "𝐀", "A\u200b", "c\u00adopper", "соpper", "ᴀ", "C\u0336opper", "A metal"]
+    "answer", ["Ａ", "А", "Ⓐ", "𝐀", "A\u200b", "c\u00adopper", "соpper", "ᴀ", "C\u0336opper", "A metal", "AB"]
 )
 def test_disguised_letters_name_nothing(answer: str) -> None:
     assert resolve_answer(answer, METALS).index is None

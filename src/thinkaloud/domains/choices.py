@@ -24,7 +24,9 @@ _LABEL_NAMED = re.compile(
     r"^(?:option|choice|answer|letter)\s*:?\s*[(\[]?\s*([A-Za-z]|\d{1,2})\s*[)\]]?[.:]?$", re.IGNORECASE
 )
 _LETTER_LIST = re.compile(r"[a-z](?:\s*(?:,|/|&|\bor\b|\band\b)\s*[a-z]\b)+")
-_LETTER_END = r"(?=\s*(?:$|[][.,;:/&)=!?(]|-(?!\w)|[A-Z](?!\w)|(?:or|and|but|not|because|since|as|due|is|was|with)\b))"
+_LETTER_END = (
+    r"(?=\s*(?:$|[][.,;:/&)=!?(]|-(?!\w)|(?<=\s)[A-Z](?!\w)|(?:or|and|but|not|because|since|as|due|is|was|with)\b))"
+)
 _LETTER_INSIDE = re.compile(
     r"(?<!\w)[(\[]\s*([A-Za-z])\s*[)\]]"  # (B)
     r"|\b(?i:option|choice|letter)s?\s*:?\s*[\"'(\[]?([A-Za-z])(?![\w'’-])"  # option b

@@ -29,7 +29,9 @@ _HEDGES = _words(
     " unsure uncertain unclear hardly scarcely barely except without anything nothing nobody none versus vs guess"
     " almost partly partially sometimes sort kind unknown depends allegedly supposedly reportedly"
 )
-_REVERSALS = _words("opposite contrary reverse kidding joking lie lying")
+_REVERSALS = _words("opposite contrary reverse kidding joking")
+_CONDITIONS = _words("if unless or maybe perhaps possibly probably likely allegedly supposedly reportedly")
+"""At the head of an explanation they take its verdict back."""
 _OPINIONS = _words("say saying think believe call said")
 _FRAME = _words(
     "the a an my your our final correct right answer answers question statement claim case to of for in at here so then"
@@ -129,7 +131,7 @@ def _read_clause(words: list[str], asked: bool, found: _Found) -> None:
     words = words[start:]
     if not words:
         return
-    if words[0] in _HEDGES or _REVERSALS & set(words) or (words[0] == "no" and words[1] in _REFUSED_NOUNS):
+    if words[0] in _CONDITIONS or _REVERSALS & set(words) or (words[0] == "no" and words[1] in _REFUSED_NOUNS):
         raise _Unclear("a hedge stands beside it")
     polar = {w in YES for i, w in enumerate(words) if w in YES | NO and not _is_determiner(words, i)}
     if asked and polar:
