@@ -57,6 +57,8 @@ class Task:
     key: str = field(default="", compare=False, repr=False)
     """The question alone, without instructions and options; the question when empty. Copies are found, splits are drawn
     and evaluation sets are compared by it. Used while a pool is built, and not stored."""
+    note: str = field(default="", compare=False, repr=False)
+    """What was changed as the row was read, for the account. Used while a pool is built, and not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thinkaloud.data.rows import Values
@@ -25,6 +25,7 @@ class Source:
         revision: The hub branch to read, unless the recipe pins another.
         caps: The most training tasks by domain (the mixture of the original write-up); other domains have no cap.
         columns: Columns that the rows must have.
+        adapted: Makes `to_task` of the first rows of a split, where the whole column decides how a value is read.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Source:
     caps: Mapping[str, int] = field(default_factory=dict)
     streaming: bool = False
     columns: tuple[str, ...] = ()
+    adapted: Callable[[Sequence[Values]], Callable[[Values], Task]] | None = None
 
 
 def new_task(
