@@ -9,12 +9,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from thinkaloud.config import parse_recipe_text
-from thinkaloud.domains import BUILTIN, registry_of
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.domains import BUILTIN, Registry, registry_of
 from thinkaloud.domains.reference import Words, root, rouge_l, score, token_f1
 from thinkaloud.errors import UserError
 from thinkaloud.records import Status, Task
-from thinkaloud.rewards.gold import check_gold
+from thinkaloud.rewards import score_batch
+from thinkaloud.rewards.gold import check_gold, gold_completion
 
 # question, gold answer, paraphrases, false answers: the first seven set the constants, the others were written later
 TRIALS: list[tuple[str, str, list[str], list[str]]] = [
@@ -76,7 +77,7 @@ TRIALS: list[tuple[str, str, list[str], list[str]]] = [
         "How do vaccines protect people?",
         "They train the immune system to recognise a pathogen, so that it responds faster to a later infection.",
         [
-            "A vaccine teaches the immune system to recognise the pathogen, so a later infection meets a faster response.",
+            "A vaccine teaches the immune system to recognise the pathogen: a later infection meets a fast response.",
             "The immune system learns to recognise the pathogen and responds faster when infected later.",
             "By training the immune system to recognise pathogens, which makes it respond faster to infection.",
         ],
@@ -227,25 +228,26 @@ def test_the_explanation_names_the_contradiction() -> None:
     assert sum(found.components.values()) == pytest.approx(found.value)
 
 
-RECIPE = 'name = "x"\n[data.sources.mine]\npath = "x.csv"\ndomain = "{domain}"\nscored_as = "{scored_as}"\n[data]\ndomains = ["math"]\n'
+def registry(domain: str, scored_as: str = "reference") -> Registry:
+    source = {"path": "x.csv", "domain": domain, "scored_as": scored_as}
+    return registry_of(parse_recipe({"name": "r", "model": "tiny", "data": {"sources": {"mine": source}}}))
 
 
 def test_a_source_is_scored_as_reference() -> None:
-    registry = registry_of(parse_recipe_text(RECIPE.format(domain="manuals", scored_as="reference")))
-    own = registry["manuals"]
+    own = registry("manuals")["manuals"]
     assert (own.kind, own.uses_gold, "reference" in BUILTIN) == ("heuristic", True, False)
-    assert registry_of(parse_recipe_text(RECIPE.format(domain="reference", scored_as="reference")))[
-        "reference"
-    ].uses_gold
+    assert registry("reference")["reference"].uses_gold
     with pytest.raises(UserError, match=r"scored_as.*reference"):
-        registry_of(parse_recipe_text(RECIPE.format(domain="manuals", scored_as="creative")))
+        registry("manuals", "creative")
 
 
 def test_the_gold_check_demands_full_marks() -> None:
-    registry = registry_of(parse_recipe_text(RECIPE.format(domain="mine", scored_as="reference")))
+    mine = registry("mine")
     right = task("What?", "A lake that a river feeds.")
-    assert check_gold(right, registry=registry).score.reward == pytest.approx(1.0)
-    assert not check_gold(task("What?", " "), registry=registry).passed
+    assert check_gold(right, registry=mine).score.reward == pytest.approx(1.0)
+    assert not check_gold(task("What?", " "), registry=mine).passed
+    completion = gold_completion(right)
+    assert score_batch([right], [completion], creative="original", registry=mine)[0].reward == pytest.approx(1.0)
 
 
 @given(st.text(max_size=120), st.text(max_size=120), st.text(max_size=120))
