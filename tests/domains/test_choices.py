@@ -196,8 +196,9 @@ YES_NO = ("Yes", "No")
     ],
 )
 def test_letters_of_yes_and_no(answer: str, gold: str, paid: bool) -> None:
-    task = Task(id="t", domain="logic", source="t", question="Did it rain?", answer=gold, choices=YES_NO)
-    assert (logic.score(task, "", answer).status is Status.CORRECT) is paid
+    for stored in (gold, LETTERS[YES_NO.index(gold)]):
+        task = Task(id="t", domain="logic", source="t", question="Did it rain?", answer=stored, choices=YES_NO)
+        assert (logic.score(task, "", answer).status is Status.CORRECT) is paid
 
 
 def test_a_third_option_beside_yes_and_no() -> None:

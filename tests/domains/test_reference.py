@@ -222,6 +222,16 @@ def test_what_earns_nothing(answer: str) -> None:
     assert reward("What is a comet's tail made of?", "It is made of gas and dust.", answer) == pytest.approx(0.2)
 
 
+def test_an_echo_earns_nothing_and_a_passage_is_no_echo() -> None:
+    asked = "Is the otter a fish or a mammal?"
+    assert reward(asked, "The otter is a mammal.", asked) == pytest.approx(0.2)
+    assert reward(asked, "The otter is a mammal.", "a mammal, the otter") > 0.5
+    passage = "The mill of Arle was built in 1788 and burnt down in 1803. " + "It stood beside the river. " * 15
+    assert reward(passage + "When was it built?", "It was built in 1788.", "built in 1788") > 0.9
+    assert reward(passage + "When was it built?", "It was built in 1788.", "It was built in 1803.") < 0.3
+    assert reward(passage + "When was it built?", "It was built in 1788.", passage) < 0.5
+
+
 def test_the_explanation_names_the_contradiction() -> None:
     found = score(task("How far?", "It is 12 miles to the coast."), "", "It is 21 miles to the coast.")
     assert "21" in found.explanation

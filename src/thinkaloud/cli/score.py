@@ -33,13 +33,13 @@ def score(
     Example: thinkaloud score completions.jsonl > scores.jsonl
     """
     from thinkaloud.config import load_recipe
-    from thinkaloud.domains import BUILTIN, registry_of
+    from thinkaloud.domains import SCORERS, registry_of
     from thinkaloud.rewards import score_lines
     from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
     from thinkaloud.sandbox.verdict import SandboxUnavailable
     from thinkaloud.storage.json_lines import bounded_lines
 
-    registry = registry_of(load_recipe(recipe)) if recipe else BUILTIN
+    registry = registry_of(load_recipe(recipe)) if recipe else SCORERS
     bad = 0
     try:
         with _open_lines(file) as source:

@@ -26,6 +26,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:
     """Full marks where the answer states the gold polarity and not the other."""
     gold = polarity_of_word(task.answer)
+    if gold is None and (right := resolve_gold(task.answer, task.choices)) is not None:
+        gold = polarity_of_word(task.choices[right])
     if gold is None:
         return score_choice(task, answer) if task.choices else score_short_text(task, answer)
     if len(answer) > MAX_CHARS:

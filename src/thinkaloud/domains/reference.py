@@ -39,6 +39,9 @@ CONTRADICTED = 0.1
 INCOMPLETE = 0.5
 """The guard where a number or a name of the gold answer is missing, or the answer has a name of its own."""
 
+PASSAGE_WORDS = 60
+"""A question of more words holds a passage: its words are no echo, and its numbers are no better than others."""
+
 _WORD = re.compile(r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?|[^\W_]+(?:['’][^\W_]+)*")
 _ITEM = re.compile(r"^[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _ENDINGS = ("ation", "ness", "ment", "ion", "ity", "ive", "ous", "al")
@@ -136,6 +139,10 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
     said, gold, asked = Words.read(answer), Words.read(task.answer), Words.read(task.question)
     if not said.words:
         return no_answer("the answer holds no word")
+    if len(asked.words) > PASSAGE_WORDS:
+        asked = Words.read("")
+    elif f" {' '.join(said.words)} " in f" {' '.join(asked.words)} " and len(said.words) > 3:
+        return _graded(0.0, 0.0, "copied from the question")
     known = frozenset(asked.stems)
     f1 = token_f1(*_beyond(known, said.content, gold.content)) if len(answer) <= MAX_CHARS else 0.0
     rouge = rouge_l(said.stems, gold.stems)
