@@ -163,6 +163,13 @@ def test_other_words_for_an_option() -> None:
     assert value("B, option 3", "zinc") == 0.0
 
 
+def test_numbers_inside_expressions_are_no_options() -> None:
+    numbers = ("10", "20", "30")
+    for answer in ("2 * 10", "1/10", "-10", "10%", "10^3", "10/3", "~10", ">10", "100", "10.5"):
+        assert all(value(answer, gold, numbers) == 0.0 for gold in numbers), answer
+    assert value("10.0", "10", numbers) == value("about 5 more: 10", "10", numbers) == 0.8
+
+
 def test_options_with_latex_and_signs() -> None:
     formulas = ("$H_2O$", "$CO_2$", "Na^+", "Na^-")
     assert value("CO₂", "$CO_2$", formulas) == 0.8

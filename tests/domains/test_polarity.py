@@ -123,6 +123,8 @@ No, that is true
 Yes, that's false
 Yes, that is wrong
 Yes, not really
+Yes, not always
+Yes, but not entirely
 true or false
 It is true and false
 """

@@ -43,7 +43,8 @@ _REJECTION = re.compile(
     r"|except|exclud\w+|without|wrong|incorrect|false|untrue|mistaken|rul(?:e[sd]?|ing)\s+out|eliminat\w+|reject\w*"
     r"|discard\w*|dismiss\w*|avoid\w*|den(?:y|ies|ied)|other\s+than|rather\s+than|instead|but|far\s+from|opposite|contrary"
     r"|doubt\w*|impossible|unlike(?:ly)?|against|minus|anything|everything|all\s+of|all\s+the|both"
-    r"|or|either|maybe|perhaps|possibly|probably|might|unsure|unless|versus|vs)\b|^!|[≠¬❌✗✘🚫]",
+    r"|or|either|maybe|perhaps|possibly|probably|might|unsure|unless|versus|vs)\b|^!|[≠¬❌✗✘🚫]"
+    rf"|[/^*<>~≈±]\s*{OPTION}|[-+]{OPTION}|{OPTION}\s*[/^*%<>]",  # a part of an expression
     re.IGNORECASE,
 )
 

@@ -27,7 +27,7 @@ _DENIALS = _words("wrong incorrect untrue mistaken impossible")
 _HEDGES = _words(
     "or either neither nor maybe perhaps possibly probably likely unlikely if unless whether doubt doubtful doubts"
     " unsure uncertain unclear hardly scarcely barely except without anything nothing nobody none versus vs guess"
-    " almost partly partially sometimes sort kind unknown depends allegedly supposedly reportedly"
+    " almost partly partially sometimes sort kind unknown depends allegedly supposedly reportedly extent"
 )
 _REVERSALS = _words("opposite contrary reverse kidding joking")
 _CONDITIONS = _words("if unless or maybe perhaps possibly probably likely allegedly supposedly reportedly")
@@ -37,7 +37,8 @@ _FRAME = _words(
     "the a an my your our final correct right answer answers question statement claim case to of for in at here so then"
     " agree"
     " indeed really actually definitely certainly clearly absolutely surely quite very simply just also and but still"
-    " yet course fact them its therefore thus hence too well ok okay conclusion"
+    " yet course fact them its always usually often entirely fully completely necessarily only"
+    " even anymore therefore thus hence too well ok okay conclusion"
 )
 _CLOSED = YES | NO | _NEGATORS | _AUXILIARIES | _PRONOUNS | _DENIALS | _HEDGES | _REVERSALS | _OPINIONS | _FRAME
 _AFTER_PARTICLE = (
