@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from thinkaloud.domains.markup import disguise, unwrapped
 from thinkaloud.domains.text import LEVELS, MAX_CHARS, plain, singular, without_lead_in
@@ -71,7 +72,12 @@ def words(text: str) -> tuple[str, ...]:
     >>> words("The −2.0 charge of CO₂"), words("Vitamin A")
     (('-2', 'charge', 'of', 'co2'), ('vitamin', 'a'))
     """
-    return tuple(token.word for token in tokens(plain(unwrapped(text[:MAX_CHARS]))))
+    return _words(text[:MAX_CHARS])
+
+
+@lru_cache(maxsize=2_048)  # a group's answers are compared with the same options
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(token.word for token in tokens(plain(unwrapped(text))))
 
 
 def normal(text: str, level: str) -> tuple[str, ...]:
