@@ -57,6 +57,8 @@ class Task:
     key: str = field(default="", compare=False, repr=False)
     """The question without instructions and options; if empty, `question`. It identifies duplicates, splits and overlap
     with evaluation sets while a pool is built, and is not stored."""
+    note: str = field(default="", compare=False, repr=False)
+    """What was changed as the row was read, for the account. Used while a pool is built, and not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

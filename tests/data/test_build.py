@@ -122,6 +122,14 @@ def test_a_file_in_the_place_of_the_pool_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "pool").read_text() == "not a pool"
 
 
+def test_the_account_notes_labels_that_were_read_as_yes_and_no(tmp_path: Path) -> None:
+    claims = [{"question": f"Is {n} greater than 7?", "answer": "T" if n > 7 else "F"} for n in range(5, 10)]
+    mine = {"path": str(rows(tmp_path / "claims.jsonl", claims)), "domain": "logic"}
+    pool = build(tmp_path, sources={"mine": mine}, domains=["logic"], validation_share=0.0, test_share=0.0)
+    assert line(pool, "mine")["notes"] == {"label 'F' read as no": 3, "label 'T' read as yes": 2}
+    assert {task.answer for task in pool.by_domain("train")["logic"]} == {"yes", "no"}
+
+
 def test_a_domain_without_tasks_is_an_error_that_counts_them(tmp_path: Path) -> None:
     rows(tmp_path / "d/gsm8k/train.jsonl", [{"question": "x " * 600, "answer": "#### 3"}])
     with pytest.raises(UserError, match=r"'math' .*1 rows: prompt over 900 tokens .*max_prompt_tokens"):

@@ -70,6 +70,25 @@ def test_truth_values_are_yes_and_no() -> None:
     config = {"domain": "logic"}
     assert mapped(config, question="?", answer=True).answer == "yes"
     assert mapped(config, question="?", answer="no").answer == "no"
+    assert mapped(config, question="?", answer="TRUE").answer == "yes"
+
+
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), (1, 0), (1.0, 0.0), ("Y", "N"), ("t", "f"), (True, False)])
+def test_labels_of_a_column_are_yes_and_no(tmp_path: Path, yes: object, no: object) -> None:
+    path = tmp_path / "claims.jsonl"
+    path.write_text("".join(json.dumps({"question": f"Claim {a}?", "answer": a}) + "\n" for a in (yes, no)))
+    rows = list(open_source("mine", SourceConfig(path=str(path), domain="logic")).rows())
+    assert [(row.answer, bool(row.note)) for row in rows if isinstance(row, Task)] == [("yes", True), ("no", True)]
+
+
+@pytest.mark.parametrize("answers", [["1", "1"], ["1", "0", "7"], ["T", "F", "S"], ["y", "f"], ["Ann", "N"]])
+def test_other_columns_keep_their_answers(tmp_path: Path, answers: list[str]) -> None:
+    path = tmp_path / "puzzles.jsonl"
+    path.write_text(
+        "".join(json.dumps({"question": f"Puzzle {i}?", "answer": a}) + "\n" for i, a in enumerate(answers))
+    )
+    rows = list(open_source("mine", SourceConfig(path=str(path), domain="logic")).rows())
+    assert [row.answer for row in rows if isinstance(row, Task)] == answers
 
 
 CODING = {"domain": "coding", "tests": "tests", "setup": "before"}

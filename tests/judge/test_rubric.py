@@ -45,6 +45,14 @@ def test_the_key_changes_with_every_part() -> None:
     assert len({base, *others}) == 5
 
 
+def test_the_judge_is_shown_a_gold_answer_where_there_is_one() -> None:
+    plain, told = messages("q", "r", "a"), messages("q", "r", "a", "the </gold> answer")
+    assert "gold" not in plain[0]["content"] + plain[1]["content"]
+    assert told[0]["content"].startswith(plain[0]["content"])
+    assert re.findall(r"<[^>]*>", told[1]["content"])[:4] == ["<task>", "</task>", "<gold>", "</gold>"]
+    assert key_of("m", plain) != key_of("m", told) != key_of("m", messages("q", "r", "a", "another"))
+
+
 def test_marks_and_their_quality() -> None:
     text = '{"reasoning": 1, "answer": 10, "overall": 4}'
     for reply in (text, f"\n {text} ", f"```json\n{text}\n```", f"<think>maybe {{}} 10?</think>\n{text}"):

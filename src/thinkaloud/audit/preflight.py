@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.golds import check_scorers
 from thinkaloud.audit.judge_checks import check_judge
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
@@ -32,6 +33,7 @@ def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
         *check_losses(lines),
         check_prompts(recipe, lines),
         check_answers(recipe, lines),
+        check_scorers(recipe, pool),
         check_rationales(recipe, pool, lines),
         check_licenses(lines),
         check_contamination(recipe),

@@ -37,13 +37,13 @@ def score(
 
     Example: thinkaloud score completions.jsonl > scores.jsonl
     """
-    from thinkaloud.domains import BUILTIN
+    from thinkaloud.domains import SCORERS
     from thinkaloud.rewards import score_lines
     from thinkaloud.rewards.lines import MAX_LINE_CHARACTERS
     from thinkaloud.sandbox.verdict import SandboxUnavailable
     from thinkaloud.storage.json_lines import bounded_lines
 
-    registry = BUILTIN
+    registry = SCORERS
     if recipe:
         from thinkaloud.config import load_recipe
         from thinkaloud.domains import registry_of

@@ -30,7 +30,7 @@ class SourceConfig(Section):
     domain: str | None = None
     """Own source: the domain of its tasks, one of the seven or a new name."""
     scored_as: str | None = None
-    """Own source with a new domain: the domain whose verifier scores it."""
+    """Own source with a new domain: the domain whose verifier scores it, or `reference` for sentences."""
     question: str = "question"
     """Own source: the column of the question."""
     answer: str = "answer"

@@ -212,6 +212,8 @@ def _read(opened: OpenSource, domains: Sequence[str], ledger: Ledger, progress: 
             ledger.reject(found, only_domain, source.name, source.license)
         elif found.domain in domains:
             ledger.read(found)
+            if found.note:
+                ledger.note(found, found.note)
             yield found
         else:
             ledger.read(found)

@@ -41,7 +41,7 @@ def fit_tokens(
     registry: Registry,
     progress: Progress,
 ) -> list[Task]:
-    """The tasks whose prompt, and in verifiable domains whose gold answer, fits the token limits.
+    """The tasks whose prompt, and where the gold answer is compared, whose gold answer, fits the token limits.
 
     A rationale that does not fit together with its answer is removed: the task is kept without one, and the cold start
     skips it. Tasks of trusted sources keep both: trial recipes have limits that nothing fits.
@@ -54,7 +54,7 @@ def fit_tokens(
         if prompt_tokens > max_prompt_tokens:
             ledger.drop(task, f"prompt over {max_prompt_tokens} tokens")
             continue
-        if registry.is_verifiable(task.domain) and _answer_tokens(task, "-", contract) > max_new_tokens:
+        if registry.needs_gold(task.domain) and _answer_tokens(task, "-", contract) > max_new_tokens:
             if needs_check(task):
                 ledger.drop(task, f"answer over {max_new_tokens} tokens")
                 continue

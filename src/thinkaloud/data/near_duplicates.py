@@ -26,8 +26,8 @@ from zlib import crc32
 import numpy as np
 from jaxtyping import UInt64
 
-from thinkaloud.data.opposites import changes_the_task, is_light, is_number
 from thinkaloud.data.words import normalized, words_of
+from thinkaloud.domains.opposites import changes_the_task, is_light, is_number
 
 BANDS, ROWS = 40, 6
 """A pair that shares 2/3 of its words becomes a candidate with probability 0.97, one that shares 0.8 almost surely,

@@ -17,7 +17,7 @@ from typing import Any
 from thinkaloud.config import SourceConfig
 from thinkaloud.data.files import SUFFIXES, Note, Unavailable, file_identity, read_rows, suffix_of
 from thinkaloud.data.hub import open_hub
-from thinkaloud.data.rows import RawRow, Rejection
+from thinkaloud.data.rows import RawRow, Rejection, Values
 from thinkaloud.data.sources import SOURCES, InvalidRow, Source, own_source
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task
@@ -60,9 +60,11 @@ class OpenSource:
         for split in self.splits:
             rows = (self._reshaped(row) for row in split.rows())
             first = list(islice(rows, _PROBED))
-            self._check_columns(split.name, first)
+            probed = [row.values for row in first if isinstance(row, RawRow)]
+            self._check_columns(split.name, probed)
+            to_task = self.source.adapted(probed) if self.source.adapted else self.source.to_task
             for row in chain(first, rows):
-                yield row if isinstance(row, Rejection) else self._to_task(row, split.role)
+                yield row if isinstance(row, Rejection) else self._to_task(row, split.role, to_task)
 
     def identity(self) -> list[dict[str, Any]]:
         """What is read, by split: name, size and SHA-256 of files; id, configuration and commit of a hub data set."""
@@ -73,15 +75,14 @@ class OpenSource:
             return row
         return replace(row, values=self.source.reshape(row.values))
 
-    def _to_task(self, row: RawRow, role: str) -> Task | Rejection:
+    def _to_task(self, row: RawRow, role: str, to_task: Callable[[Values], Task]) -> Task | Rejection:
         try:
-            task = self.source.to_task(row.values)
+            task = to_task(row.values)
         except InvalidRow as error:
             return Rejection(row, str(error))
         return replace(task, source=self.source.name, license=self.source.license, split=role)
 
-    def _check_columns(self, split: str, first: list[RawRow | Rejection]) -> None:
-        rows = [row.values for row in first if isinstance(row, RawRow)]
+    def _check_columns(self, split: str, rows: list[Values]) -> None:
         found = list(dict.fromkeys(str(column) for values in rows for column in values))
         for column in self.source.columns if rows else ():
             if column not in found:

@@ -43,7 +43,7 @@ BATCH_ROWS = 4096
 GROUP_ROWS = 4 * BATCH_ROWS
 """Rows per row group of the Parquet file."""
 
-_COLUMNS = tuple(column.name for column in fields(Task) if column.name != "key")
+_COLUMNS = tuple(column.name for column in fields(Task) if column.name not in ("key", "note"))
 _LISTS = ("tests", "choices")
 
 

@@ -55,6 +55,7 @@ class Domain:
         score_many: Given if scoring many answers at once is cheaper than one by one.
         runs_code: Scoring needs a sandbox.
         uses_choices: Scoring uses the options of a task.
+        uses_gold: A heuristic that compares with the gold answer, which must itself earn full marks.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Domain:
     score_many: BatchScorer | None = None
     runs_code: bool = False
     uses_choices: bool = False
+    uses_gold: bool = False
 
     def score_batch(
         self, items: Sequence[tuple[Task, str, str]], sandbox: CodeRunner | None = None

@@ -16,6 +16,7 @@ from thinkaloud.domains import (
     creative_writing,
     logic,
     math,
+    reference,
     science,
     summarization,
 )
@@ -61,6 +62,10 @@ class Registry(Mapping[str, Domain]):
         """Whether answers of a domain are right or wrong; raises UserError for an unknown name."""
         return self.domain(name).kind == "verifiable"
 
+    def needs_gold(self, name: str) -> bool:
+        """Whether the gold answer of a domain must earn full marks; raises UserError for an unknown name."""
+        return self.is_verifiable(name) or self.domain(name).uses_gold
+
     def load_scorers(self) -> None:
         """Load the scorer files, so that a wrong path is reported before long work; raises UserError."""
         for domain in self._domains.values():
@@ -84,6 +89,9 @@ BUILTIN = Registry(
     ]
 )
 """The package's own domains."""
+
+SCORERS = BUILTIN.with_domains([reference.DOMAIN])
+"""What `scored_as` may name: the package's domains, and scorers that belong to no domain of its own."""
 
 
 def in_order(names: Collection[str]) -> list[str]:
@@ -129,21 +137,21 @@ def _alias(source: str, config: SourceConfig, own: Mapping[str, Domain]) -> Doma
     """The domain that a source defines by `scored_as`; None if its domain is defined elsewhere."""
     where, name = f"data.sources.{source}", config.domain or ""
     _check_name(where, name)
-    if config.scored_as is None or config.scored_as == name:
+    if config.scored_as is None or (config.scored_as == name != reference.DOMAIN.name):
         if name in BUILTIN or name in own:
             return None
         raise UserError(
-            f"{where}: {name!r} is not a domain of the package; set scored_as to one of {', '.join(BUILTIN)}, or "
+            f"{where}: {name!r} is not a domain of the package; set scored_as to one of {', '.join(SCORERS)}, or "
             f"define [domains.{name}] with a scorer"
         )
-    if config.scored_as not in BUILTIN:
+    if config.scored_as not in SCORERS:
         raise UserError(
-            f"{where}: expected scored_as to be one of {', '.join(BUILTIN)}; found {config.scored_as!r}"
-            + nearest(config.scored_as, BUILTIN)
+            f"{where}: expected scored_as to be one of {', '.join(SCORERS)}; found {config.scored_as!r}"
+            + nearest(config.scored_as, SCORERS)
         )
     known = own.get(name) or BUILTIN.get(name)
     alias = replace(
-        BUILTIN[config.scored_as],
+        SCORERS[config.scored_as],
         name=name,
         description=f"defined by the recipe, scored as {config.scored_as}",
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
 from thinkaloud.domains.choices import LETTERS, resolve_answer, resolve_gold
-from thinkaloud.domains.text import same_short_text, words
+from thinkaloud.domains.markup import disguise
+from thinkaloud.domains.short_text import is_symbols, same_short_text, words
 from thinkaloud.records import Task
 
 
@@ -29,21 +30,23 @@ def score_choice(task: Task, answer: str) -> DomainScore:
 
 
 def score_short_text(task: Task, answer: str) -> DomainScore:
-    """A short free-text answer: equal to the gold answer but for case, articles, punctuation and plural."""
-    if not words(task.answer):
+    """A short free-text answer: equal to the gold answer but for case, articles, punctuation, plural and markup."""
+    if not task.answer.strip():
         return unscorable("the gold answer is empty")
-    if not words(answer):
-        return no_answer("the answer holds no word")
+    if reason := disguise(answer, task.answer):
+        return no_answer(reason)
     if same_short_text(answer, task.answer):
         return correct(f"the same as {quote(task.answer)}")
+    if not words(answer) and not is_symbols(task.answer):
+        return no_answer("the answer holds no word")
     return wrong(f"expected {quote(task.answer)}, found {quote(answer)}")
 
 
 DOMAIN = Domain(
     name="science",
     kind="verifiable",
-    description="the right option by letter or text (both must agree); free text after case, articles, punctuation "
-    "and plural are set aside",
+    description="the right option by letter or text (both must agree); free text after case, articles, "
+    "punctuation, plural and markup are set aside",
     score=score,
     uses_choices=True,
 )

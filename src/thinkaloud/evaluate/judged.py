@@ -33,7 +33,11 @@ def marked(
         notify: Called with the number of answers to mark, then with how many got no marks and the most common reason.
     """
     answers = [
-        None if registry.is_verifiable(row.domain) else answer_of(row.question, row.text, row.finish, contract)
+        None
+        if registry.is_verifiable(row.domain)
+        else answer_of(
+            row.question, row.text, row.finish, contract, row.gold if registry.needs_gold(row.domain) else ""
+        )
         for row in rows
     ]
     shown = [answer for answer in answers if answer is not None]

@@ -124,7 +124,7 @@ class Judge:
             answers: Any number.
             patience_seconds: How long pauses are waited out.
         """
-        asked = [messages(answer.question, answer.reasoning, answer.answer) for answer in answers]
+        asked = [messages(answer.question, answer.reasoning, answer.answer, answer.gold) for answer in answers]
         keys = [key_of(self.config.model, one) for one in asked]
         known = {key for key in keys if key in self._ledger}
         wanted = {key: one for key, one in zip(keys, asked, strict=True) if key not in known}

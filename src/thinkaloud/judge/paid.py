@@ -20,14 +20,18 @@ from thinkaloud.prompt.parse import parse_completion
 from thinkaloud.records import Finish, Score, Status, Task
 
 
-def answer_of(question: str, text: str, finish: str, contract: PromptContract) -> Answer | None:
-    """What there is to judge in a completion of a heuristic domain; None if its format is broken."""
+def answer_of(question: str, text: str, finish: str, contract: PromptContract, gold: str = "") -> Answer | None:
+    """What there is to judge in a completion of a heuristic domain; None if its format is broken.
+
+    Args:
+        gold: The right answer, in a domain whose answers are compared with one.
+    """
     parsed = parse_completion(
         text, truncated=finish == Finish.LENGTH, outside_text=contract.outside_text, tags=contract.tags
     )
     if parsed.reasoning is None or parsed.answer is None:
         return None
-    return Answer(question=question, reasoning=parsed.reasoning, answer=parsed.answer)
+    return Answer(question=question, reasoning=parsed.reasoning, answer=parsed.answer, gold=gold)
 
 
 def paid(

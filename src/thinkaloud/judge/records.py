@@ -18,11 +18,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A creative answer: the question, and the two parts of a completion in a valid format."""
+    """An answer to be judged: the question, and the two parts of a completion in a valid format.
+
+    `gold` is the right answer where the domain compares with one, else empty.
+    """
 
     question: str
     reasoning: str
     answer: str
+    gold: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

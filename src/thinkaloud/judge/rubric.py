@@ -74,16 +74,28 @@ class Marks:
         return (self.reasoning + self.answer + self.overall - 3 * LOWEST) / (3 * (HIGHEST - LOWEST))
 
 
-def messages(question: str, reasoning: str, answer: str) -> Messages:
-    """The chat messages that ask for the marks of one reply."""
+_GOLD = """
+
+This task has a known right answer, between the tags <gold>. Mark the answer by what it says, not by its wording: one \
+that says the same in other words deserves high marks, and one that contradicts it, or leaves its main point out, is \
+worth little, however well it is written."""
+
+
+def messages(question: str, reasoning: str, answer: str, gold: str = "") -> Messages:
+    """The chat messages that ask for the marks of one reply.
+
+    Args:
+        gold: The right answer, shown to the judge; empty where there is none.
+    """
     parts = (
         ("task", question, MAX_QUESTION_CHARACTERS),
+        *((("gold", gold, MAX_ANSWER_CHARACTERS),) if gold else ()),
         ("reasoning", reasoning, MAX_REASONING_CHARACTERS),
         ("answer", answer, MAX_ANSWER_CHARACTERS),
     )
     quoted = [f"<{tag}>\n{_quoted(text, limit)}\n</{tag}>" for tag, text, limit in parts]
     return [
-        {"role": "system", "content": SYSTEM},
+        {"role": "system", "content": SYSTEM + (_GOLD if gold else "")},
         {"role": "user", "content": "\n\n".join([*quoted, _REMINDER])},
     ]
 

@@ -59,8 +59,8 @@ def check_golds(
         tasks: What to check; coding tasks run as one batch.
         contract: Its tags and its rule for outside text are used for parsing.
         sandbox: Where reference code is run.
-        minimum: The reward to reach; when absent, 1 in verifiable domains, and any valid format in heuristic ones,
-            because there a gold answer is only an example.
+        minimum: The reward to reach; when absent, 1 in verifiable domains and where answers are compared with the gold
+            answer, and any valid format in other heuristic ones, because there a gold answer is only an example.
 
     Returns:
         One check per task; the reason of a failure is the score's status (`wrong`, `bad_format`, ...) or
@@ -71,7 +71,7 @@ def check_golds(
     )
     checks = []
     for task, score in zip(tasks, scores, strict=True):
-        needed = minimum if minimum is not None else 1.0 if registry.is_verifiable(task.domain) else 0.0
+        needed = minimum if minimum is not None else 1.0 if registry.needs_gold(task.domain) else 0.0
         if score.status.masked or score.reason is not None:
             reason: str | None = str(score.status)
         elif score.reward < needed - _TOLERANCE:

@@ -102,7 +102,7 @@ def score_batch(
             items.setdefault(name, []).append((index, (task, parsed.reasoning, parsed.answer)))
     for name, entries in items.items():
         chosen = [item for _, item in entries]
-        if creative == "original" and registry[name].kind == "heuristic":
+        if creative == "original" and not registry.needs_gold(name):
             found = [score_original(task.question, reasoning, answer) for task, reasoning, answer in chosen]
         else:
             found = registry[name].score_batch(chosen, sandbox)

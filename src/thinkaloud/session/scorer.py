@@ -74,7 +74,13 @@ def with_judge(
         answers = [
             None
             if registry.is_verifiable(group.task.domain)
-            else answer_of(group.task.question, completion.text, completion.finish, contract)
+            else answer_of(
+                group.task.question,
+                completion.text,
+                completion.finish,
+                contract,
+                group.task.answer if registry.needs_gold(group.task.domain) else "",
+            )
             for group in groups
             for completion in group.completions
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thinkaloud.data.rows import Values
@@ -26,6 +26,7 @@ class Source:
         caps: The most training tasks by domain (the mixture of the original write-up); other domains have no cap.
         columns: Columns that the rows must have.
         reshape: Applied to the values of every row first.
+        adapted: Makes `to_task` of the first rows of a split, where the whole column decides how a value is read.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Source:
     streaming: bool = False
     columns: tuple[str, ...] = ()
     reshape: Callable[[Values], Values] | None = None
+    adapted: Callable[[Sequence[Values]], Callable[[Values], Task]] | None = None
 
 
 def new_task(

@@ -9,7 +9,7 @@ from thinkaloud.data.clean import clean_line, clean_text, rationale_of
 from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required, text_in
 from thinkaloud.domains.choices import LETTERS, resolve_gold, with_options
-from thinkaloud.domains.text import normal
+from thinkaloud.domains.short_text import normal
 from thinkaloud.records import Task
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from typing import Any
@@ -13,8 +15,8 @@ from thinkaloud.data.clean import clean_code, clean_line, clean_text, rationale_
 from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required
 from thinkaloud.data.sources.choice import choice_task
-from thinkaloud.data.sources.yes_no import yes_or_no
-from thinkaloud.domains import BUILTIN
+from thinkaloud.data.sources.yes_no import labels_of
+from thinkaloud.domains import SCORERS
 from thinkaloud.domains.choices import resolve_gold
 from thinkaloud.errors import UserError, type_name
 from thinkaloud.records import Task
@@ -31,43 +33,47 @@ def own_source(name: str, config: SourceConfig) -> Source:
     """
     domain = config.domain or ""
     scored_as = config.scored_as or domain
-    if config.choices and scored_as in BUILTIN and not BUILTIN[scored_as].uses_choices:
+    if config.choices and scored_as in SCORERS and not SCORERS[scored_as].uses_choices:
         raise UserError(
             f"sources.{name}: expected no choices in a domain scored as {scored_as}, which has no options; "
             "use scored_as = 'science'"
         )
-    if scored_as in BUILTIN and BUILTIN[scored_as].runs_code and not config.tests:
+    if scored_as in SCORERS and SCORERS[scored_as].runs_code and not config.tests:
         raise UserError(f"sources.{name}: coding needs tests, the column with the assertions that an answer must pass")
     named = (config.question, config.answer, config.rationale, config.choices, config.tests, config.setup)
 
-    def to_task(row: Values) -> Task:
-        return _to_task(row, name, config, domain, scored_as)
+    def adapted(first: Sequence[Values]) -> Callable[[Values], Task]:
+        labels = labels_of(_text(row, config.answer) for row in first) if scored_as == "logic" else {}
+        return lambda row: _to_task(row, name, config, domain, scored_as, labels)
 
     return Source(
         name=name,
         domains=(domain,),
         license=config.license or "not stated",
-        to_task=to_task,
+        to_task=adapted(()),
+        adapted=adapted,
         splits={},
         columns=tuple(dict.fromkeys(column for column in named if column)),
         reshape=lambda values: _from_messages(values, config),
     )
 
 
-def _to_task(row: Values, name: str, config: SourceConfig, domain: str, scored_as: str) -> Task:
+def _to_task(
+    row: Values, name: str, config: SourceConfig, domain: str, scored_as: str, labels: Mapping[str, str]
+) -> Task:
     clean = clean_code if config.tests else clean_text
     question = required(clean(_text(row, config.question)), "no question")
     rationale = rationale_of(_text(row, config.rationale))
     if config.choices and (choices := _texts(row, config.choices, "options are not a list")):
         return _choice(row, name, config, domain, question, [clean_line(text) for text in choices], rationale)
-    if scored_as == "logic" and isinstance(row.get(config.answer), bool):
-        answer = yes_or_no(row[config.answer])
-    else:
-        answer = clean(_text(row, config.answer))
+    answer = clean(_text(row, config.answer))
+    label = answer.casefold()
+    note = f"label {answer!r} read as {labels[label]}" if label in labels else ""
+    answer = labels.get(label, answer)
     tests = tuple(clean_code(test) for test in _texts(row, config.tests, "tests are not a list"))
     if scored_as == "coding" and not tests:
         raise InvalidRow("no tests")
-    return new_task(
+    task = new_task(
         domain=domain,
         question=question,
         answer=required(answer, "no answer"),
@@ -75,6 +81,7 @@ def _to_task(row: Values, name: str, config: SourceConfig, domain: str, scored_a
         tests=tests,
         setup=clean_code(_text(row, config.setup)),
     )
+    return replace(task, note=note)
 
 
 def _choice(

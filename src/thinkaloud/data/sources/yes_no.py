@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from thinkaloud.data.clean import clean_line, clean_text, rationale_of
@@ -10,6 +11,23 @@ from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required,
 from thinkaloud.records import Task
 
 _WORDS = {"yes": "yes", "true": "yes", "1": "yes", "no": "no", "false": "no", "0": "no"}
+
+
+LABEL_PAIRS = (("1", "0"), ("y", "n"), ("t", "f"), ("true", "false"))
+"""Labels of a column that mean yes and no, in this order."""
+
+
+def labels_of(answers: Iterable[str]) -> dict[str, str]:
+    """What the labels in the first answers of a column mean: `{"t": "yes", "f": "no"}`; empty where it has no labels.
+
+    One pair of labels, both of them, and nothing else must stand there: a puzzle whose answer is 1 is no label. The
+    words true and false need no such proof.
+    """
+    found = {answer.strip().casefold() for answer in answers if answer.strip()}
+    for yes, no in LABEL_PAIRS:
+        if found == {yes, no}:
+            return {yes: "yes", no: "no"}
+    return {"true": "yes", "false": "no"}
 
 
 def yes_or_no(value: Any) -> str:

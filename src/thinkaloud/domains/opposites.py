@@ -1,4 +1,4 @@
-"""Words whose change makes a different task, however similar the texts are: numbers, negations, opposites."""
+"""Words whose change makes a different task or answer, however similar the texts are: numbers, negations, opposites."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER_WORDS = _set(
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen "
     "half twice thrice double triple quadruple quarter quarters thirds fourth fifth sixth"
 )
-_NEGATIONS = _set(
+NEGATIONS = _set(
     "not no non anti never none nor neither without except cannot false isn't aren't wasn't weren't don't doesn't "
     "didn't won't wouldn't can't couldn't shouldn't hasn't haven't hadn't mustn't needn't"
 )
@@ -99,6 +99,30 @@ _CONTRASTS = (
     "advantage disadvantage",
     "advantages disadvantages",
     "pros cons",
+    "rise fall",
+    "rises falls",
+    "rose fell",
+    "rising falling",
+    "absorb release emit reflect",
+    "absorbs releases emits reflects",
+    "attract repel",
+    "attracts repels",
+    "expand contract shrink",
+    "expands contracts shrinks",
+    "win lose",
+    "wins loses",
+    "won lost",
+    "strong weak",
+    "stronger weaker",
+    "begin end",
+    "early late",
+    "earlier later",
+    "alive dead",
+    "open closed",
+    "allow forbid",
+    "allows forbids",
+    "allowed forbidden prohibited",
+    "northern southern eastern western",
 )
 """Groups of words that exclude each other, one group per line."""
 
@@ -123,11 +147,11 @@ def changes_the_task(removed: Collection[str], added: Collection[str]) -> bool:
     (True, False)
     """
     differing = [*removed, *added]
-    if any(is_number(word) or word in _NUMBER_WORDS or word in _NEGATIONS for word in differing):
+    if any(is_number(word) or word in _NUMBER_WORDS or word in NEGATIONS for word in differing):
         return True
     if set(removed) & set(added):  # the words were swapped
         return True
-    return any(_opposite(one, other) for one in removed for other in added)
+    return any(are_opposite(one, other) for one in removed for other in added)
 
 
 def is_light(removed: Collection[str], added: Collection[str]) -> bool:
@@ -147,7 +171,8 @@ def is_number(word: str) -> bool:
     return not word[0].isalpha()
 
 
-def _opposite(one: str, other: str) -> bool:
+def are_opposite(one: str, other: str) -> bool:
+    """Whether two words exclude each other ("inner", "outer"), or one negates the other by a prefix ("unstable")."""
     if _GROUPS.get(one, set()) & _GROUPS.get(other, set()):
         return True
     short, long = sorted((one, other), key=len)
