@@ -1,0 +1,297 @@
+"""Is an answer's value the gold answer's? By type, and in the form that the question asks for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd
+
+from thinkaloud.domains.values.evaluate import Undefined, equal, ratio_sign
+from thinkaloud.domains.values.kinds import (
+    Based,
+    Clock,
+    Collection,
+    Expression,
+    Interval,
+    Matrix,
+    Node,
+    Number,
+    Piece,
+    Relation,
+    Unread,
+    Value,
+)
+from thinkaloud.domains.values.quantities import same_quantity
+from thinkaloud.domains.values.question import Asked
+from thinkaloud.domains.values.vocabulary import word_set
+
+LABELS = word_set(
+    "answer total result sum cost price profit number amount the of in all final value area volume length "
+    "distance time speed perimeter difference product quotient remainder average mean age money so thus therefore hence is "
+    "my a an and for each per left altogether probability solution slope height width weight change percent percentage rate "
+    "x we get it that this to her his their"
+)
+
+
+def compare(gold: Value, answer: Value, asked: Asked) -> str:
+    """The empty string where `answer` is `gold`, else why not."""
+    if isinstance(answer, Unread):
+        return answer.why
+    if isinstance(gold, Number):
+        return _number(gold, answer, asked)
+    if isinstance(gold, Expression):
+        return _expression(gold, answer, asked)
+    if isinstance(gold, Collection):
+        return _collection(gold, answer, asked)
+    if isinstance(gold, Interval):
+        return _interval(gold, answer)
+    if isinstance(gold, Relation):
+        return "" if _relation(gold, answer) else "another relation"
+    if isinstance(gold, Matrix):
+        return _matrix(gold, answer, asked)
+    if isinstance(gold, Clock):
+        return "" if isinstance(answer, Clock) and _clock(gold, answer, asked) else "another time"
+    if isinstance(gold, Based):
+        return _based(gold, answer, asked)
+    return "values that cannot be compared"
+
+
+def _number(gold: Number, answer: Value, asked: Asked) -> str:
+    if isinstance(answer, Collection) and answer.kind == "set" and len(answer.items) == 1:
+        answer = answer.items[0]
+    if isinstance(answer, Expression):
+        return "left unevaluated, or another value"
+    if not isinstance(answer, Number):
+        return "not one number"
+    if gold.name and answer.name and gold.name != answer.name:
+        return f"the value of {answer.name}, not of {gold.name}"
+    unknown = [word for word in answer.label if len(word) > 1 and word not in LABELS and word not in asked.words]
+    if unknown:
+        return f"{unknown[0]} does not occur in the question"
+    return same_quantity(gold, answer, asked) or _form(gold, answer, asked)
+
+
+def _form(gold: Number, answer: Number, asked: Asked) -> str:
+    """Whether the number is written as the question wants it; a copy of the question's own fraction is not."""
+    if answer.form != "fraction":
+        if asked.fraction and gold.form == "fraction" and gold.value.denominator != 1:
+            return "not a fraction"
+        return ""
+    assert answer.written is not None
+    over, under = answer.written
+    if gold.value.denominator == 1 and answer.value.denominator == 1:
+        return "a division left undone"
+    reduced = gcd(over, under) == 1 and abs(under) != 1
+    if asked.simplest and not reduced:
+        return "a fraction that is not in lowest terms"
+    if asked.decimal and gold.form != "fraction":
+        return "a fraction, not a decimal"
+    if asked.mixed and gold.form == "mixed":
+        return "a fraction, not a mixed number"
+    if gold.written == answer.written:
+        return ""
+    if (not reduced or gold.form != "fraction") and _in_question(over, under, asked.text):
+        return "a fraction copied from the question"
+    return ""
+
+
+def _in_question(over: int, under: int, question: str) -> bool:
+    flat = question.replace(" ", "").replace("{", "").replace("}", "")
+    for shape in (f"{abs(over)}/{under}", f"\\frac{abs(over)}{under}", f"{abs(over)}÷{under}"):
+        at = flat.find(shape)
+        while at >= 0:
+            end = at + len(shape)
+            if not flat[at - 1 : at].isdigit() and not flat[end : end + 1].isdigit():
+                return True
+            at = flat.find(shape, at + 1)
+    return False
+
+
+def node_of(value: Value) -> Node | None:
+    """A number or expression as an expression."""
+    if isinstance(value, Expression):
+        return value.node
+    return ("num", value.size) if isinstance(value, Number) else None
+
+
+def _equal(one: Node, other: Node) -> bool:
+    try:
+        return equal(one, other)
+    except Undefined:
+        return False
+
+
+def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
+    if gold.name and isinstance(answer, Relation):
+        return "" if _relation(_as_relation(gold), answer) else "another relation"
+    if isinstance(answer, Number) and (answer.unit or answer.noun or answer.per):
+        return "a number with a unit, not an expression"
+    node = node_of(answer)
+    name = answer.name if isinstance(answer, Number | Expression) else ""
+    if node is None:
+        return "not an expression"
+    if gold.name and name and gold.name != name and not _is_function(gold.name, name):
+        return f"{name} is given, not {gold.name}"
+    if not _equal(gold.node, node):
+        return "another expression"
+    if asked.expand and _has_product_of_sums(node) and not _has_product_of_sums(gold.node):
+        return "not expanded"
+    if asked.factor and node[0] in ("+", "-") and gold.node[0] not in ("+", "-"):
+        return "not factored"
+    if asked.simplest and _has_square_factor(node) and not _has_square_factor(gold.node):
+        return "a root that is not simplified"
+    return ""
+
+
+def _is_function(one: str, other: str) -> bool:
+    """`y` and `f(x)` name the same thing."""
+    return ("(" in one) != ("(" in other) and "y" in (one, other)
+
+
+def _has_product_of_sums(node: Node) -> bool:
+    parts = [part for part in node[1:] if isinstance(part, tuple)]
+    if node[0] in ("*", "^") and any(part[0] in ("+", "-") for part in parts):
+        return True
+    return any(_has_product_of_sums(part) for part in parts)
+
+
+def _has_square_factor(node: Node) -> bool:
+    """Whether a square root of an integer with a square factor occurs, such as √12."""
+    if node[0] == "root" and node[1][0] == "num" and node[2] == ("num", Fraction(2)):
+        value = node[1][1]
+        if value.denominator == 1 and 0 < value < 10**6:
+            return any(value % (k * k) == 0 for k in range(2, int(value**0.5) + 1))
+    return any(_has_square_factor(part) for part in node[1:] if isinstance(part, tuple))
+
+
+def _as_relation(value: Expression) -> Relation:
+    """`y = 2x + 1` as an equation."""
+    return Relation("=", ("var", value.name), value.node)
+
+
+def _relation(gold: Relation, answer: Value) -> bool:
+    """The same relation up to a factor: not zero for `=` and `!=`, positive for inequalities."""
+    if isinstance(answer, Expression | Number) and answer.name and len(answer.name) == 1:
+        node = node_of(answer)
+        assert node is not None
+        answer = Relation("=", ("var", answer.name), node)
+    if not isinstance(answer, Relation) or gold.op != answer.op:
+        return False
+    sign = ratio_sign(("-", gold.left, gold.right), ("-", answer.left, answer.right))
+    return sign != 0 if gold.op in ("=", "!=") else sign > 0
+
+
+def _collection(gold: Collection, answer: Value, asked: Asked) -> str:
+    if gold.kind == "set" and len(gold.items) == 1 and isinstance(answer, Number | Expression):
+        return compare(gold.items[0], answer, asked)
+    if isinstance(answer, Interval) and gold.kind == "tuple" and len(gold.items) == 2:
+        return _interval(_open_interval(gold), answer) if _about_intervals(asked) else "an interval, not a pair"
+    if not isinstance(answer, Collection):
+        return "not a list"
+    if len(gold.items) != len(answer.items):
+        return "another number of values"
+    if not _compatible(gold.kind, answer.kind):
+        return f"a {answer.kind}, not a {gold.kind}"
+    ordered = _is_ordered(gold.kind, asked)
+    if all(not compare(one, other, asked) for one, other in zip(gold.items, answer.items, strict=True)):
+        return ""
+    if ordered:
+        return "other values, or another order"
+    return "" if _same_set(gold, answer, asked) else "other values"
+
+
+def _compatible(gold: str, answer: str) -> bool:
+    """`ratio` and `set` are not to be mistaken for pairs; a row without brackets can be any of them but a ratio."""
+    if "ratio" in (gold, answer):
+        return gold == answer
+    if gold == "set":
+        return answer != "tuple"
+    if gold == "tuple":
+        return answer != "set"
+    return True
+
+
+def _is_ordered(kind: str, asked: Asked) -> bool:
+    if kind in ("tuple", "ratio"):
+        return True
+    if kind == "set":
+        return False
+    if kind == "row":
+        return asked.ordered and not asked.unordered
+    return asked.ordered or not asked.unordered
+
+
+def _same_set(gold: Collection, answer: Collection, asked: Asked) -> bool:
+    """Each value once, in any order."""
+    left = list(answer.items)
+    for one in gold.items:
+        for at, other in enumerate(left):
+            if not compare(one, other, asked):
+                del left[at]
+                break
+        else:
+            return False
+    return not left
+
+
+def _about_intervals(asked: Asked) -> bool:
+    return not {"interval", "intervals", "inequality", "domain", "range", "solve", "values"}.isdisjoint(asked.words)
+
+
+def _open_interval(pair: Collection) -> Interval:
+    low, high = (node_of(item) for item in pair.items)
+    return Interval((Piece(low, high, (False, False)),))
+
+
+def _interval(gold: Interval, answer: Value) -> str:
+    if isinstance(answer, Collection) and answer.kind == "tuple" and len(answer.items) == 2:
+        answer = _open_interval(answer)
+    elif isinstance(answer, Collection) and answer.kind == "list" and len(answer.items) == 2:
+        low, high = (node_of(item) for item in answer.items)
+        answer = Interval((Piece(low, high, (True, True)),))
+    if not isinstance(answer, Interval):
+        return "not an interval"
+    if gold.name and answer.name and gold.name != answer.name:
+        return "an interval of another variable"
+    if len(gold.pieces) != len(answer.pieces):
+        return "another interval"
+    left = list(answer.pieces)
+    for piece in gold.pieces:
+        match = next((other for other in left if _same_piece(piece, other)), None)
+        if match is None:
+            return "another interval"
+        left.remove(match)
+    return ""
+
+
+def _same_piece(one: Piece, other: Piece) -> bool:
+    if one.closed != other.closed:
+        return False
+    for a, b in ((one.low, other.low), (one.high, other.high)):
+        if (a is None) != (b is None) or (a is not None and b is not None and not _equal(a, b)):
+            return False
+    return True
+
+
+def _matrix(gold: Matrix, answer: Value, asked: Asked) -> str:
+    if not isinstance(answer, Matrix) or [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
+        return "not a matrix of this size"
+    pairs = [(a, b) for one, other in zip(gold.rows, answer.rows, strict=True) for a, b in zip(one, other, strict=True)]
+    return "" if all(not compare(a, b, asked) for a, b in pairs) else "another matrix"
+
+
+def _clock(gold: Clock, answer: Clock, asked: Asked) -> bool:
+    """Without am and pm a time is read on 24 hours, or as the question's half of the day."""
+    if gold.meridiem == answer.meridiem:
+        return gold.minutes == answer.minutes
+    if not gold.meridiem:
+        wanted = asked.meridiem or "a"
+        if gold.minutes < 780 and answer.meridiem:
+            return answer.meridiem == wanted and answer.minutes % 720 == gold.minutes % 720
+        return gold.minutes == answer.minutes
+    return gold.minutes == answer.minutes and (answer.minutes >= 780 or asked.meridiem == gold.meridiem)
+
+
+def _based(gold: Based, answer: Value, asked: Asked) -> str:
+    if isinstance(answer, Number) and answer.form == "integer" and not answer.unit and "base" in asked.words:
+        return "" if str(answer.value) == gold.digits else "other digits"
+    return "" if answer == gold else "other digits, or another base"

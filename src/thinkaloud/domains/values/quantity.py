@@ -1,0 +1,249 @@
+"""One number with its sign, unit and rate, at a place in a row of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from thinkaloud.domains.values.kinds import Number
+from thinkaloud.domains.values.lexer import MAX_EXPONENT, Token, TooLarge
+from thinkaloud.domains.values.tree import FUNCTIONS
+from thinkaloud.domains.values.units import CURRENCY, Unit, find_unit
+from thinkaloud.domains.values.vocabulary import word_set
+
+_NEGATIVE = frozenset({"-", "negative", "minus"})
+_PARTS_OF_ONE = frozenset({"half", "third", "quarter"})
+_MATHEMATICAL = FUNCTIONS | {"pi", "mod", "inf", "infinity"}
+MAX_NOUNS = 4
+
+
+class Literal(NamedTuple):
+    """A number without sign and unit, and the place after it."""
+
+    value: Fraction
+    form: str
+    written: tuple[int, int] | None
+    end: int
+
+
+def scan(tokens: Sequence[Token], at: int) -> tuple[Number, int] | None:
+    """The quantity that starts at `at`, and the place after it; None where there is none, or part of a formula."""
+    sign = 1
+    start = at
+    currency: Unit | None = None
+    while at < len(tokens) and at - start < 3:
+        text = tokens[at].lower
+        if text in _NEGATIVE and sign == 1 and not (at > start and text == "minus"):
+            sign = -1
+        elif text in CURRENCY and currency is None:
+            currency = CURRENCY[text]
+        elif text != "+" or at > start:
+            break
+        at += 1
+    literal = _literal(tokens, at)
+    if literal is None:
+        return None
+    value, form, written, at = literal
+    if at < len(tokens) and tokens[at].text in ("^", "!", "_"):
+        return None
+    if written and sign < 0:
+        written = (-written[0], written[1])
+    words = [token.text for token in tokens[at : at + 9]]
+    unit, used = find_unit(words)
+    if currency is not None:
+        unit, used = _scaled(currency, unit, used, words)
+    at += used
+    per, used = _rate(tokens, at)
+    return Number(sign * value, unit, form, written, per), at + used
+
+
+def _scaled(currency: Unit, unit: Unit | None, used: int, words: list[str]) -> tuple[Unit | None, int]:
+    """The unit of an amount with a currency sign: `$5 dollars` is dollars, `$5 m` is nothing that is known."""
+    if unit is None or (unit.dimension == currency.dimension and unit.factor == currency.factor):
+        return currency, used
+    return currency, 0
+
+
+def _literal(tokens: Sequence[Token], at: int) -> Literal | None:
+    """An integer, decimal, fraction, mixed number, power of ten or "half"."""
+    if at >= len(tokens):
+        return None
+    token = tokens[at]
+    if token.text == "\\frac":
+        return _fraction_command(tokens, at)
+    if token.kind == "word":
+        return _word_fraction(tokens, at)
+    if token.kind != "number":
+        return None
+    return (
+        _mixed(tokens, at)
+        or _division(tokens, at)
+        or _scientific(tokens, at)
+        or Literal(token.value, token.form, None, at + 1)
+    )
+
+
+def _word_fraction(tokens: Sequence[Token], at: int) -> Literal | None:
+    """`half`, `a quarter`: one part of a whole."""
+    start = at
+    if tokens[at].lower in ("a", "an") and at + 1 < len(tokens):
+        at += 1
+    if tokens[at].lower not in _PARTS_OF_ONE or (at == start and tokens[at].lower != "half"):
+        return None
+    unit, _ = find_unit([tokens[at].text])
+    assert unit is not None
+    return Literal(unit.factor, "words", None, at + 1)
+
+
+def _integer(tokens: Sequence[Token], at: int) -> int | None:
+    if at < len(tokens) and tokens[at].kind == "number" and tokens[at].form in ("integer", "words"):
+        return int(tokens[at].value)
+    return None
+
+
+def _division(tokens: Sequence[Token], at: int) -> Literal | None:
+    """`3/4` of two integers, not followed by a further division."""
+    over, under = _integer(tokens, at), _integer(tokens, at + 2)
+    if over is None or not under or tokens[at + 1].text not in ("/", "\\div"):
+        return None
+    if at + 3 < len(tokens) and tokens[at + 3].text in ("/", "^", "!"):
+        return None
+    return Literal(Fraction(over, under), "fraction", (over, under), at + 3)
+
+
+def _fraction_command(tokens: Sequence[Token], at: int) -> Literal | None:
+    """`\\frac{3}{4}`, `\\frac34`, `\\frac3{4}` of integers."""
+    over, end, rest = _argument(tokens, at + 1, "")
+    if over is None:
+        return None
+    under, end, rest = _argument(tokens, end, rest)
+    if not under or rest:
+        return None
+    return Literal(Fraction(over, under), "fraction", (over, under), end)
+
+
+def _argument(tokens: Sequence[Token], at: int, rest: str) -> tuple[int | None, int, str]:
+    """An integer in braces or one digit; the place after it, and the digits left over of its token."""
+    if rest:
+        return int(rest[0]), at, rest[1:]
+    if at < len(tokens) and tokens[at].text == "{":
+        negative = at + 1 < len(tokens) and tokens[at + 1].text == "-"
+        value = _integer(tokens, at + 1 + negative)
+        end = at + 2 + negative
+        if value is None or end >= len(tokens) or tokens[end].text != "}":
+            return None, at, ""
+        return (-value if negative else value), end + 1, ""
+    if at < len(tokens) and tokens[at].text.isascii() and tokens[at].text.isdigit():
+        return int(tokens[at].text[0]), at + 1, tokens[at].text[1:]
+    return None, at, ""
+
+
+def _mixed(tokens: Sequence[Token], at: int) -> Literal | None:
+    """`3 1/2`, `3 and 1/2`, `3\\frac12`."""
+    whole = _integer(tokens, at)
+    if whole is None or at + 1 >= len(tokens) or (tokens[at + 1].text == "/"):
+        return None
+    skip = 2 if tokens[at + 1].lower in ("and", "-", "+") else 1
+    if at + skip >= len(tokens) or (skip == 2 and tokens[at + 1].text == "+"):
+        return None
+    if skip == 2 and tokens[at + 1].text == "-" and (tokens[at + 1].spaced or tokens[at + 2].spaced):
+        return None
+    if tokens[at + skip].text == "\\frac":
+        part = _fraction_command(tokens, at + skip)
+    elif tokens[at + skip].spaced or skip == 2:
+        part = _division(tokens, at + skip)
+    else:
+        part = None
+    if part is None or not 0 < part.value < 1 or tokens[at].form == "words":
+        return _mixed_words(tokens, at, whole)
+    return Literal(whole + part.value, "mixed", None, part.end)
+
+
+def _mixed_words(tokens: Sequence[Token], at: int, whole: int) -> Literal | None:
+    """`two and three quarters`, `3 and a third`."""
+    if tokens[at + 1].lower != "and" or at + 3 >= len(tokens):
+        return None
+    count = 1 if tokens[at + 2].lower in ("a", "one") else _integer(tokens, at + 2)
+    unit, used = find_unit([tokens[at + 3].text])
+    if (
+        not count
+        or unit is None
+        or unit.dimension
+        or not used
+        or unit.factor * count >= 1
+        or unit.factor.numerator != 1
+    ):
+        return None
+    if tokens[at + 3].text == "%" or tokens[at + 3].lower.startswith("percent"):
+        return None
+    return Literal(whole + count * unit.factor, "mixed", None, at + 4)
+
+
+def _scientific(tokens: Sequence[Token], at: int) -> Literal | None:
+    """`3.2 * 10^5` and `10^{-3}`; raises TooLarge for exponents beyond what is read."""
+    first = tokens[at]
+    row = [token.lower for token in tokens[at + 1 : at + 4]]
+    if first.text == "10" and row[:1] == ["^"]:
+        base, at = Fraction(1), at + 2
+    elif row[:1] in (["*"], ["x"]) and row[1:] == ["10", "^"]:
+        base, at = first.value, at + 4
+    else:
+        return None
+    closing = {"{": "}", "(": ")"}.get(tokens[at].text) if at < len(tokens) else None
+    at += closing is not None
+    negative = at < len(tokens) and tokens[at].text == "-"
+    at += negative or (at < len(tokens) and tokens[at].text == "+")
+    exponent = _integer(tokens, at)
+    if exponent is None or (closing and (at + 1 >= len(tokens) or tokens[at + 1].text != closing)):
+        return None
+    if exponent > MAX_EXPONENT:
+        raise TooLarge
+    value = base * Fraction(10) ** (-exponent if negative else exponent)
+    return Literal(value, "scientific", None, at + (2 if closing else 1))
+
+
+def _rate(tokens: Sequence[Token], at: int) -> tuple[str, int]:
+    """`/day`, `per box`: the word after it, and how many tokens it takes."""
+    if at + 1 < len(tokens) and tokens[at].lower in ("/", "per") and is_noun(tokens[at + 1]):
+        return tokens[at + 1].lower.removesuffix("s"), 2
+    return "", 0
+
+
+def is_noun(token: Token) -> bool:
+    """A word that is neither a variable nor a function."""
+    return token.kind == "word" and len(token.text) > 1 and token.lower not in _MATHEMATICAL
+
+
+def with_noun(tokens: Sequence[Token], number: Number, at: int) -> tuple[Number, int]:
+    """`number` with the words after it (`apples per day`), and the place after them."""
+    nouns: list[str] = []
+    while at < len(tokens) and is_noun(tokens[at]) and len(nouns) < MAX_NOUNS and tokens[at].lower not in _JOINING:
+        nouns.append(tokens[at].lower)
+        at += 1
+    per, used = ("", 0) if number.per else _rate(tokens, at)
+    if not nouns and not used:
+        return number, at
+    return (
+        Number(number.value, number.unit, number.form, number.written, per or number.per, " ".join(nouns)),
+        at + used,
+    )
+
+
+_JOINING = word_set("and or so per is are which because since that")
+
+
+def compound(numbers: Sequence[Number]) -> Number | None:
+    """`3 hours 20 minutes` as one number; None unless the units are of one kind and get smaller."""
+    first = numbers[0]
+    if first.unit is None or first.value.denominator != 1:
+        return None
+    total, last = first.size, first
+    for number in numbers[1:]:
+        unit = number.unit
+        if unit is None or last.unit is None or unit.dimension != first.unit.dimension or not unit.dimension:
+            return None
+        if unit.factor >= last.unit.factor or number.size >= last.unit.factor or number.value < 0:
+            return None
+        total, last = total + (number.size if first.value >= 0 else -number.size), number
+    return Number(total / first.unit.factor, first.unit, "sum")

@@ -1,0 +1,117 @@
+"""Words by which an answer hedges, denies, bounds or leaves something to compute: nothing is paid for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from thinkaloud.domains.values.lexer import Token
+from thinkaloud.domains.values.vocabulary import word_set
+
+_DENIALS = word_set(
+    "not never neither nor no none cannot cant dont doesnt isnt wont without except excluding but instead unlike "
+    "wrong incorrect false untrue incorrectly wrongly mistaken mistake error erroneous invalid impossible inaccurate "
+    "fake bogus rejected reject rejects ruled disproved disproven contrary opposite unless fails failed avoid denied "
+    "excluded ruling unequal differs different refuse disagree doubt doubtful nonsense nope nah unsolvable lie lies "
+    "misleading unrelated other another isn aren wasn doesn didn"
+)
+_HEDGES = word_set(
+    "either maybe perhaps possibly probably presumably likely unlikely sometimes somewhat approximately approx roughly "
+    "about around circa nearly almost virtually practically hardly barely scarcely might may could guess guessing "
+    "guessed suppose estimate estimated estimates unsure uncertain unclear unknown alternatively otherwise versus vs "
+    "between ish say depends depending range ranges ranging some any anything something give say if assuming "
+    "hopefully seemingly apparently supposedly allegedly conceivably close closer near nearest"
+)
+_BOUNDS = word_set(
+    "over above under below beyond exceeds exceed exceeding exceeded surpasses surpass surpassing greater less fewer "
+    "larger smaller bigger higher lower most least maximum minimum max min upper bound bounded beneath within upwards "
+    "plus-minus underneath"
+)
+_PHRASES = frozenset({
+    ("up", "to"), ("or", "more"), ("or", "less"), ("and", "up"), ("and", "above"), ("or", "so"), ("at", "least"),
+    ("at", "most"), ("more", "than"), ("less", "than"), ("fewer", "than"), ("greater", "than"), ("rather", "than"),
+    ("far", "from"), ("short", "of"), ("shy", "of"), ("north", "of"), ("south", "of"), ("just", "over"),
+    ("just", "under"), ("older", "than"), ("younger", "than"), ("longer", "than"), ("shorter", "than"),
+    ("out", "of"), ("as", "if"), ("all", "but"), ("in", "excess"), ("as", "many"), ("as", "much"), ("apart", "from"),
+    ("aside", "from"), ("other", "than"), ("taller", "than"), ("heavier", "than"),
+})  # fmt: skip
+_MULTIPLES = word_set("twice thrice double doubled triple tripled quadruple half halve halved halving")
+_OPERATIONS = word_set(
+    "root square cube cubed factorial sum product difference quotient remainder multiple multiples factor power log "
+    "logarithm reciprocal inverse negation negative third quarter fourth fifth sixth tenth thirds quarters fourths "
+    "fifths percent percentage fraction part half halves hundredth hundredths tenths dozen % double"
+)
+_AFTER = word_set("squared cubed factorial minus plus divided multiplied modulo mod choose halved doubled tripled")
+_SIGNS = frozenset({
+    "~~", "<!--", "\\sim", "\\neg", "\\not", "\\cancel", "\\sout", "\\xcancel", "\\bcancel", "\\st", "\\approx", "~",
+    "?", "...", "..", "\\ldots", "\\dots", "\\cdots", "≉", "¬", "✗", "❌",
+})  # fmt: skip
+
+
+def refusal(tokens: Sequence[Token], *, rounded: bool = False) -> str:
+    """Why nothing is read from an answer, or the empty string.
+
+    Args:
+        rounded: the question asks for a rounded value, so that "about" and `≈` are no hedges.
+    """
+    words = [token.lower for token in tokens]
+    for token, word in zip(tokens, words, strict=True):
+        if token.kind == "word":
+            if word in _DENIALS or word.endswith("n't"):
+                return f"the answer denies or excludes ({token.text})"
+            if word in _HEDGES and not (rounded and word in _ROUNDING):
+                return f"the answer hedges ({token.text})"
+        elif token.text in _SIGNS and not (rounded and token.text in ("\\approx", "~")):
+            return f"the answer hedges or strikes out ({token.text.strip()})"
+    for first, second in pairwise(words):
+        if (first, second) in _PHRASES:
+            return f"a bound or a hedge, not a value ({first} {second})"
+    return _bound(tokens, words) or _unevaluated(tokens, words)
+
+
+_ROUNDING = word_set("approximately approx about around roughly nearest")
+
+
+def _bound(tokens: Sequence[Token], words: Sequence[str]) -> str:
+    """`over 14`, `above fourteen`: a bound directly before a number, or `14 at most`."""
+    for at, word in enumerate(words):
+        if word in _BOUNDS and (_number_follows(tokens, at + 1) or word.startswith(("exceed", "surpass"))):
+            return f"a bound, not a value ({word})"
+    return ""
+
+
+def _number_follows(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a number stands at `at`, after signs, articles and "of"."""
+    while at < len(tokens) and tokens[at].lower in (
+        "$",
+        "€",
+        "£",
+        "-",
+        "(",
+        "{",
+        "the",
+        "a",
+        "of",
+        "number",
+        "value",
+        "is",
+    ):
+        at += 1
+    return at < len(tokens) and (tokens[at].kind == "number" or tokens[at].text == "\\frac")
+
+
+def _unevaluated(tokens: Sequence[Token], words: Sequence[str]) -> str:
+    """`twice 14`, `a quarter of 14`, `14 squared`: something left to compute."""
+    for at, word in enumerate(words):
+        following = words[at + 1] if at + 1 < len(words) else ""
+        if word in _MULTIPLES and word != "half" and _number_follows(tokens, at + 1):
+            return f"left unevaluated ({word} …)"
+        if word == "half" and following and tokens[at + 1].kind == "number":
+            return "left unevaluated (half …)"
+        if word in _OPERATIONS and following == "of" and _number_follows(tokens, at + 2):
+            return f"left unevaluated ({word} of …)"
+        if word in _AFTER and at and tokens[at - 1].kind == "number" and word != "negative":
+            return f"left unevaluated (… {word})"
+        if word == "times" and following in ("itself", "that", "as"):
+            return "left unevaluated (times …)"
+    return ""
