@@ -31,7 +31,7 @@ _TEXT = re.compile(
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?=\{)")
 _LATEX = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\!|\{,\}|(?<=,)\\[,;: ]?(?=\d{3})"), lambda m: "," if m[0] == "{,}" else ""),
+    (re.compile(r"\\!|(?<=,)\\[,;: ]?(?=\d{3})"), ""),
     (re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\degree(?![a-zA-Z])"), "°"),
     (re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?"), " "),
     (re.compile(r"\\(?:displaystyle|textstyle|quad|qquad|limits|rm|bf|it|large|Large)(?![a-zA-Z])|\\[,;: ]"), " "),
@@ -65,6 +65,7 @@ def clean(text: str) -> str:
     if not _NEEDS_LATEX.search(text):
         return text
     text = _EMPHASIS.sub(r"\2", text)
+    text = text.replace("{,}", ",")
     if "\\" in text:
         text = text.replace("\\\\", "\ue001").replace("\\$", "\ue000")
         for _ in range(2):  # twice, for one inside another

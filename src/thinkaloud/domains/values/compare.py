@@ -25,10 +25,10 @@ from thinkaloud.domains.values.question import Asked
 from thinkaloud.domains.values.vocabulary import word_set
 
 LABELS = word_set(
-    "answer total result sum cost price profit number amount the of in all final value area volume length "
-    "distance time speed perimeter difference product quotient remainder average mean age money so thus therefore hence is "
-    "my a an and for each per left altogether probability solution slope height width weight change percent percentage rate "
-    "x we get it that this to her his their"
+    "answer total result sum cost price profit number amount the of in all final value area volume length distance "
+    "time speed perimeter difference product quotient remainder average mean age money so thus therefore hence is my "
+    "a an and for each per left altogether probability solution slope height width weight change percent percentage "
+    "rate x we get it that this to her his their"
 )
 
 
@@ -73,7 +73,8 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
 def _form(gold: Number, answer: Number, asked: Asked) -> str:
     """Whether the number is written as the question wants it; a copy of the question's own fraction is not."""
     if answer.form != "fraction":
-        if asked.fraction and gold.form == "fraction" and gold.value.denominator != 1:
+        written_out = answer.form in ("integer", "decimal", "scientific")
+        if written_out and asked.fraction and gold.form == "fraction" and gold.value.denominator != 1:
             return "not a fraction"
         return ""
     assert answer.written is not None
@@ -115,7 +116,7 @@ def node_of(value: Value) -> Node | None:
 
 def _equal(one: Node, other: Node) -> bool:
     try:
-        return equal(one, other)
+        return one == other or equal(one, other)
     except Undefined:
         return False
 
@@ -183,8 +184,10 @@ def _relation(gold: Relation, answer: Value) -> bool:
 def _collection(gold: Collection, answer: Value, asked: Asked) -> str:
     if gold.kind == "set" and len(gold.items) == 1 and isinstance(answer, Number | Expression):
         return compare(gold.items[0], answer, asked)
+    if isinstance(answer, Interval) and gold.kind == "closed" and len(gold.items) == 2:
+        return _interval(_interval_of(gold), answer)
     if isinstance(answer, Interval) and gold.kind == "tuple" and len(gold.items) == 2:
-        return _interval(_open_interval(gold), answer) if _about_intervals(asked) else "an interval, not a pair"
+        return _interval(_interval_of(gold), answer) if _about_intervals(asked) else "an interval, not a pair"
     if not isinstance(answer, Collection):
         return "not a list"
     if len(gold.items) != len(answer.items):
@@ -203,6 +206,8 @@ def _compatible(gold: str, answer: str) -> bool:
     """`ratio` and `set` are not to be mistaken for pairs; a row without brackets can be any of them but a ratio."""
     if "ratio" in (gold, answer):
         return gold == answer
+    if "closed" in (gold, answer):
+        return gold == answer or "list" in (gold, answer)
     if gold == "set":
         return answer != "tuple"
     if gold == "tuple":
@@ -211,7 +216,7 @@ def _compatible(gold: str, answer: str) -> bool:
 
 
 def _is_ordered(kind: str, asked: Asked) -> bool:
-    if kind in ("tuple", "ratio"):
+    if kind in ("tuple", "closed", "ratio"):
         return True
     if kind == "set":
         return False
@@ -237,17 +242,16 @@ def _about_intervals(asked: Asked) -> bool:
     return not {"interval", "intervals", "inequality", "domain", "range", "solve", "values"}.isdisjoint(asked.words)
 
 
-def _open_interval(pair: Collection) -> Interval:
+def _interval_of(pair: Collection) -> Interval:
+    """`(1, 2)` or `[1, 2]` read as an interval."""
     low, high = (node_of(item) for item in pair.items)
-    return Interval((Piece(low, high, (False, False)),))
+    closed = pair.kind == "closed"
+    return Interval((Piece(low, high, (closed, closed)),))
 
 
 def _interval(gold: Interval, answer: Value) -> str:
-    if isinstance(answer, Collection) and answer.kind == "tuple" and len(answer.items) == 2:
-        answer = _open_interval(answer)
-    elif isinstance(answer, Collection) and answer.kind == "list" and len(answer.items) == 2:
-        low, high = (node_of(item) for item in answer.items)
-        answer = Interval((Piece(low, high, (True, True)),))
+    if isinstance(answer, Collection) and answer.kind in ("tuple", "closed") and len(answer.items) == 2:
+        answer = _interval_of(answer)
     if not isinstance(answer, Interval):
         return "not an interval"
     if gold.name and answer.name and gold.name != answer.name:

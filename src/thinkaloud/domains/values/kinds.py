@@ -65,10 +65,14 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Several values. `list` is a row without brackets, whose order counts or not according to the question."""
+    """Several values.
+
+    kind: `tuple` for `(…)`, `closed` for `[…]`, `ratio` for `3:2`. `list` is a row without brackets, whose order counts
+    or not according to the question; `row` is one joined by "and" or "or".
+    """
 
     items: tuple[Value, ...]
-    kind: Literal["tuple", "set", "list", "ratio", "row"]
+    kind: Literal["tuple", "set", "closed", "list", "ratio", "row"]
 
 
 @dataclass(frozen=True, slots=True)

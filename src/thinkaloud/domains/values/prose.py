@@ -58,14 +58,27 @@ def read_prose(tokens: Sequence[Token]) -> Number | Unread:
 def _clauses(tokens: Sequence[Token]) -> list[list[Token]]:
     """Sentences, and parts before "so" and "therefore"."""
     clauses: list[list[Token]] = [[]]
-    for token in tokens:
-        if token.text in _ENDS:
+    equations = _between_equations(tokens)
+    for at, token in enumerate(tokens):
+        if token.text in _ENDS or at in equations:
             clauses.append([])
         elif token.lower in ("so", "thus", "therefore", "hence") and clauses[-1]:
             clauses.append([token])
         else:
             clauses[-1].append(token)
     return clauses
+
+
+def _between_equations(tokens: Sequence[Token]) -> set[int]:
+    """Where a comma stands between two equations."""
+    commas = [at for at, token in enumerate(tokens) if token.text == ","]
+    found = set()
+    holds = False
+    for start, end in pairwise([-1, *commas, len(tokens)]):
+        before, holds = holds, any(token.text == "=" for token in tokens[start + 1 : end])
+        if before and holds:
+            found.add(start)
+    return found
 
 
 def _read_clause(clause: Sequence[Token]) -> Number | Unread:

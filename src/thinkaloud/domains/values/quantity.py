@@ -14,7 +14,7 @@ from thinkaloud.domains.values.vocabulary import word_set
 
 _NEGATIVE = frozenset({"-", "negative", "minus"})
 _PARTS_OF_ONE = frozenset({"half", "third", "quarter"})
-_MATHEMATICAL = FUNCTIONS | {"pi", "mod", "inf", "infinity"}
+_MATHEMATICAL = FUNCTIONS | {"pi", "mod", "lim", "inf", "infinity"}
 MAX_NOUNS = 4
 
 

@@ -18,22 +18,28 @@ _DENIALS = word_set(
 _HEDGES = word_set(
     "either maybe perhaps possibly probably presumably likely unlikely sometimes somewhat approximately approx roughly "
     "about around circa nearly almost virtually practically hardly barely scarcely might may could guess guessing "
-    "guessed suppose estimate estimated estimates unsure uncertain unclear unknown alternatively otherwise versus vs "
-    "between ish say depends depending range ranges ranging some any anything something give say if assuming "
+    "guessed suppose estimate estimated estimates unsure uncertain unclear unknown possible plausible "
+    "alternatively otherwise versus vs between ish say depends depending range ranges ranging some any anything something give say if assuming "
     "hopefully seemingly apparently supposedly allegedly conceivably close closer near nearest"
 )
 _BOUNDS = word_set(
     "over above under below beyond exceeds exceed exceeding exceeded surpasses surpass surpassing greater less fewer "
-    "larger smaller bigger higher lower most least maximum minimum max min upper bound bounded beneath within upwards "
-    "plus-minus underneath"
+    "larger smaller bigger higher lower most least maximum minimum max min upwards upper bound bounded beneath within "
+    "underneath"
 )
+_LIMITS = word_set("maximum minimum max tops least most")
+_SIGNED = word_set("$ € £ - ( { a the")
+_FILLING = _SIGNED | word_set("of number value is")
 _PHRASES = frozenset({
     ("up", "to"), ("or", "more"), ("or", "less"), ("and", "up"), ("and", "above"), ("or", "so"), ("at", "least"),
     ("at", "most"), ("more", "than"), ("less", "than"), ("fewer", "than"), ("greater", "than"), ("rather", "than"),
     ("far", "from"), ("short", "of"), ("shy", "of"), ("north", "of"), ("south", "of"), ("just", "over"),
     ("just", "under"), ("older", "than"), ("younger", "than"), ("longer", "than"), ("shorter", "than"),
     ("out", "of"), ("as", "if"), ("all", "but"), ("in", "excess"), ("as", "many"), ("as", "much"), ("apart", "from"),
-    ("aside", "from"), ("other", "than"), ("taller", "than"), ("heavier", "than"),
+    ("aside", "from"), ("other", "than"), ("taller", "than"), ("heavier", "than"), ("or", "equal"),
+    ("next", "to"), ("too", "low"), ("too", "high"), ("too", "small"), ("too", "large"), ("too", "big"),
+    ("too", "many"), ("too", "few"), ("too", "much"), ("number", "after"), ("number", "before"), ("one", "after"),
+    ("one", "before"),
 })  # fmt: skip
 _MULTIPLES = word_set("twice thrice double doubled triple tripled quadruple half halve halved halving")
 _OPERATIONS = word_set(
@@ -57,6 +63,8 @@ def refusal(tokens: Sequence[Token], *, rounded: bool = False) -> str:
     words = [token.lower for token in tokens]
     for token, word in zip(tokens, words, strict=True):
         if token.kind == "word":
+            if token.text == "May":
+                continue
             if word in _DENIALS or word.endswith("n't"):
                 return f"the answer denies or excludes ({token.text})"
             if word in _HEDGES and not (rounded and word in _ROUNDING):
@@ -75,27 +83,23 @@ _ROUNDING = word_set("approximately approx about around roughly nearest")
 def _bound(tokens: Sequence[Token], words: Sequence[str]) -> str:
     """`over 14`, `above fourteen`: a bound directly before a number, or `14 at most`."""
     for at, word in enumerate(words):
-        if word in _BOUNDS and (_number_follows(tokens, at + 1) or word.startswith(("exceed", "surpass"))):
+        if word == "min" and at and tokens[at - 1].kind == "number":
+            continue  # minutes
+        if word in _BOUNDS and (_number_follows(tokens, at + 1, _SIGNED) or word.startswith(("exceed", "surpass"))):
+            return f"a bound, not a value ({word})"
+        if (
+            word in _LIMITS
+            and at
+            and (tokens[at - 1].kind == "number" or not _number_follows(tokens, at + 1))
+            and at == len(words) - 1
+        ):
             return f"a bound, not a value ({word})"
     return ""
 
 
-def _number_follows(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a number stands at `at`, after signs, articles and "of"."""
-    while at < len(tokens) and tokens[at].lower in (
-        "$",
-        "€",
-        "£",
-        "-",
-        "(",
-        "{",
-        "the",
-        "a",
-        "of",
-        "number",
-        "value",
-        "is",
-    ):
+def _number_follows(tokens: Sequence[Token], at: int, skipped: frozenset[str]) -> bool:
+    """Whether a number stands at `at`, after tokens that may be skipped."""
+    while at < len(tokens) and tokens[at].lower in skipped:
         at += 1
     return at < len(tokens) and (tokens[at].kind == "number" or tokens[at].text == "\\frac")
 
@@ -104,11 +108,11 @@ def _unevaluated(tokens: Sequence[Token], words: Sequence[str]) -> str:
     """`twice 14`, `a quarter of 14`, `14 squared`: something left to compute."""
     for at, word in enumerate(words):
         following = words[at + 1] if at + 1 < len(words) else ""
-        if word in _MULTIPLES and word != "half" and _number_follows(tokens, at + 1):
+        if word in _MULTIPLES and word != "half" and _number_follows(tokens, at + 1, _FILLING):
             return f"left unevaluated ({word} …)"
         if word == "half" and following and tokens[at + 1].kind == "number":
             return "left unevaluated (half …)"
-        if word in _OPERATIONS and following == "of" and _number_follows(tokens, at + 2):
+        if word in _OPERATIONS and following == "of" and _number_follows(tokens, at + 2, _FILLING):
             return f"left unevaluated ({word} of …)"
         if word in _AFTER and at and tokens[at - 1].kind == "number" and word != "negative":
             return f"left unevaluated (… {word})"

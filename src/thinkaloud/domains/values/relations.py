@@ -30,7 +30,15 @@ def plus_minus(node: Node) -> Expression | Collection:
     upper, lower = variant(node, "+"), variant(node, "-")
     if upper == lower:
         return Expression(node)
-    return Collection((Expression(upper), Expression(lower)), "set")
+    return Collection((_constant(upper), _constant(lower)), "set")
+
+
+def _constant(node: Node) -> Number | Expression:
+    if node[0] == "num":
+        return Number(node[1])
+    if node[0] == "neg" and node[1][0] == "num":
+        return Number(-node[1][1])
+    return Expression(node)
 
 
 def _sides(tokens: Sequence[Token]) -> tuple[list[Sequence[Token]], list[str]]:

@@ -101,7 +101,8 @@ def read_item(tokens: Sequence[Token], depth: int) -> Value | None:
     """An element of a list: any structure, or a quantity with a noun."""
     found = read_structure(tokens, depth)
     if found is not None:
-        return found
+        derived = any(token.text == "=" for token in tokens) and not getattr(found, "name", "")
+        return None if derived and isinstance(found, Number | Expression) else found
     quantity = scan(tokens, 0)
     if quantity is None:
         return None
@@ -173,7 +174,7 @@ def _bracketed(tokens: Sequence[Token], depth: int) -> Value | None:
     if any(item is None for item in items):
         return None
     values = tuple(item for item in items if item is not None)
-    return Collection(values, "set" if is_set else "tuple" if first == "(" else "list")
+    return Collection(values, "set" if is_set else "tuple" if first == "(" else "closed")
 
 
 def _infinite(tokens: Sequence[Token]) -> bool:
@@ -189,7 +190,7 @@ def _union(tokens: Sequence[Token], depth: int) -> Value | None:
     points: list[Value] = []
     for part in parts:
         found = read_structure(part, depth + 1)
-        if isinstance(found, Collection) and found.kind in ("tuple", "list") and len(found.items) == 2:
+        if isinstance(found, Collection) and found.kind in ("tuple", "closed") and len(found.items) == 2:
             closed = part[0].text == "["
             low, high = split_top(part[1:-1], frozenset({","}))
             found = interval(low, high, (closed, closed))

@@ -57,7 +57,7 @@ _TABLE = (
     "|1/2:half halves|1/3:third|1/4:quarter fourth|1/5:fifth|1/6:sixth|1/7:seventh|1/8:eighth|1/9:ninth|1/10:tenth"
     "|1/12:twelfth|1/16:sixteenth|1/20:twentieth|1/100:hundredth|1/1000:thousandth|1/1000000:millionth",
 )
-_SPEEDS = {"mph": (1609344, 3600), "kph": (1_000_000, 3600), "kmh": (1_000_000, 3600)}
+_SPEEDS = {"mph": (1_609_344, 3_600_000), "kph": (1_000, 3_600), "kmh": (1_000, 3_600)}
 
 
 def _table() -> dict[str, tuple[str, Fraction]]:
