@@ -22,6 +22,7 @@ _NO_SOLUTION = re.compile(
     re.IGNORECASE,
 )
 _DIGIT = re.compile(r"\d|[∞½¼¾⅓⅔]|\\infty")
+_NO_VALUE = ("no solution", "no real solution")
 _STATEMENT = re.compile(r"^(?:there (?:is|are)|(?:the |this )?(?:equation|system) has|she|he|it) ", re.IGNORECASE)
 
 
@@ -34,6 +35,8 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
         return wrong(f"expected {quote(gold_text)}, found an answer of {len(answer):,} characters")
     if _squeeze(answer) == _squeeze(gold_text):
         return correct(f"the same as {quote(gold_text)}")
+    if _statement(answer) == _statement(gold_text) in _NO_VALUE:
+        return correct(f"the same statement as {quote(gold_text)}")
     asked = read_question(task.question)
     gold = _read_gold(gold_text, asked.rounded)
     if isinstance(gold, Text | Unread):
@@ -93,7 +96,7 @@ def _score_latex(gold: str, answer: str) -> DomainScore:
 
 def _squeeze(text: str) -> str:
     """`text` without white space, outer dollar signs and the closing full stop: equal texts need no further look."""
-    flat = " ".join(text[: MAX_CHARS + 1].split()).strip("\"'`“” ").rstrip(".;, ")
+    flat = " ".join(text[: MAX_CHARS + 1].split()).strip('"`“” ').rstrip(".;, ")
     flat = _LAYOUT.sub("", flat)
     for opening, closing in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$"), ("**", "**")):
         if flat.startswith(opening) and flat.endswith(closing) and len(flat) > len(opening) + len(closing):

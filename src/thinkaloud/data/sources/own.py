@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from thinkaloud.config import SourceConfig
@@ -11,6 +10,7 @@ from thinkaloud.data.clean import clean_code, clean_line, clean_text, rationale_
 from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required
 from thinkaloud.data.sources.choice import choice_task
+from thinkaloud.data.sources.number_text import number_text
 from thinkaloud.data.sources.yes_no import yes_or_no
 from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.choices import resolve_gold
@@ -90,7 +90,7 @@ def _text(row: Values, column: str | None) -> str:
     """A value as text: whole numbers without `.0`; empty for a missing value or a list."""
     value = row.get(column) if column else None
     if isinstance(value, float):
-        value = None if math.isnan(value) else int(value) if value.is_integer() else value
+        return number_text(value)
     return str(value) if isinstance(value, str | int | float) else ""
 
 

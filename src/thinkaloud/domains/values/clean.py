@@ -49,7 +49,7 @@ _LATEX = (
     (re.compile(r"\\([%#&_])"), r"\1"),
 )
 _MATH = re.compile(r"\\\(|\\\)|\\\[|\\\]|\$\$")
-_PAIRED_DOLLARS = re.compile(r"\$([^$]*)\$(?!\s?[\d.])")
+_PAIRED_DOLLARS = re.compile(r"\$([^$]*)\$(?!\s?\.?\d)")
 _EMPHASIS = re.compile(r"(?<![\w*)}])(\*{1,2}|__|`+)([^\s*`_](?:[^*`]*[^\s*`])?)\1(?![\w*({])")
 _NEEDS_LATEX = re.compile(r"[\\$*_`{}]")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import gcd
 
-from thinkaloud.domains.values.evaluate import Undefined, equal, ratio_sign
+from thinkaloud.domains.values.evaluate import Inexact, Undefined, equal, exact, ratio_sign
 from thinkaloud.domains.values.kinds import (
     Based,
     Clock,
@@ -29,6 +29,11 @@ LABELS = word_set(
     "time speed perimeter difference product quotient remainder average mean age money so thus therefore hence is my "
     "a an and for each per left altogether probability solution slope height width weight change percent percentage "
     "rate x we get it that this to her his their"
+)
+
+_SHORT_WORDS = word_set(
+    "in all did non red so old men new big hot dry box egg day per to for the at on is as by of and are was he she it "
+    "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who"
 )
 
 
@@ -67,6 +72,9 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
     unknown = [word for word in answer.label if len(word) > 1 and word not in LABELS and word not in asked.words]
     if unknown:
         return f"{unknown[0]} does not occur in the question"
+    noun = answer.noun.split(" ", 1)[0]
+    if 0 < len(noun) <= 3 and noun not in _SHORT_WORDS and noun not in asked.words and noun not in gold.noun:
+        return f"{noun} may be variables"
     return same_quantity(gold, answer, asked) or _form(gold, answer, asked)
 
 
@@ -136,7 +144,7 @@ def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
         return "another expression"
     if asked.expand and _has_product_of_sums(node) and not _has_product_of_sums(gold.node):
         return "not expanded"
-    if asked.factor and node[0] in ("+", "-") and gold.node[0] not in ("+", "-"):
+    if asked.factor and _is_sum(node) and not _is_sum(gold.node):
         return "not factored"
     if asked.simplest and _has_square_factor(node) and not _has_square_factor(gold.node):
         return "a root that is not simplified"
@@ -155,10 +163,17 @@ def _has_product_of_sums(node: Node) -> bool:
     return any(_has_product_of_sums(part) for part in parts)
 
 
+def _is_sum(node: Node) -> bool:
+    return _is_sum(node[1]) if node[0] == "neg" else node[0] in ("+", "-")
+
+
 def _has_square_factor(node: Node) -> bool:
-    """Whether a square root of an integer with a square factor occurs, such as √12."""
-    if node[0] == "root" and node[1][0] == "num" and node[2] == ("num", Fraction(2)):
-        value = node[1][1]
+    """Whether a square root of an integer with a square factor occurs, such as √12 or √(4·3)."""
+    if node[0] == "root" and node[2] == ("num", Fraction(2)):
+        try:
+            value = exact(node[1], {})
+        except (Inexact, Undefined, KeyError):
+            value = Fraction(0)
         if value.denominator == 1 and 0 < value < 10**6:
             return any(value % (k * k) == 0 for k in range(2, int(value**0.5) + 1))
     return any(_has_square_factor(part) for part in node[1:] if isinstance(part, tuple))

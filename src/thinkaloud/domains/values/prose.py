@@ -18,7 +18,7 @@ from thinkaloud.domains.values.vocabulary import word_set
 _ENDS = frozenset({".", ";", "\n", "\\implies"})
 _CONCLUDING = word_set("so thus therefore hence then making totaling giving answer total finally")
 _CHOICES = frozenset({"or", "to"})
-_MARKS = frozenset({",", "(", ")", '"', "'", ":", "."})
+_MARKS = frozenset({",", "(", ")", '"', ":", "."})
 _COPULAS = word_set("is are was be equals equal get gets gives give of by to exactly makes make were has have")
 _ARTICLES = frozenset({"a", "i"})
 _TIMES = frozenset({"*", "/", "+", "-", "(", ")", "^", "{", "}", "\\frac", "\\div"})

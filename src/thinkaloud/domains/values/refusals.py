@@ -9,38 +9,38 @@ from thinkaloud.domains.values.lexer import Token
 from thinkaloud.domains.values.vocabulary import word_set
 
 _DENIALS = word_set(
-    "not never neither nor no none cannot cant dont doesnt isnt wont without except excluding but instead unlike "
-    "wrong incorrect false untrue incorrectly wrongly mistaken mistake error erroneous invalid impossible inaccurate "
-    "fake bogus rejected reject rejects ruled disproved disproven contrary opposite unless fails failed avoid denied "
-    "excluded ruling unequal differs different refuse disagree doubt doubtful nonsense nope nah unsolvable lie lies "
+    "not never neither nor no none cannot cant dont doesnt isnt wont without except excluding but besides instead "
+    "unlike wrong incorrect false untrue incorrectly wrongly mistaken mistake error erroneous invalid impossible "
+    "inaccurate fake bogus rejected reject rejects ruled disproved disproven contrary opposite unless fails failed "
+    "avoid denied excluded ruling unequal differs refuse disagree doubt doubtful nonsense nope nah unsolvable lie lies "
     "misleading unrelated other another isn aren wasn doesn didn"
 )
 _HEDGES = word_set(
     "either maybe perhaps possibly probably presumably likely unlikely sometimes somewhat approximately approx roughly "
-    "about around circa nearly almost virtually practically hardly barely scarcely might may could guess guessing "
-    "guessed suppose estimate estimated estimates unsure uncertain unclear unknown possible plausible "
-    "alternatively otherwise versus vs between ish say depends depending range ranges ranging some any anything something give say if assuming "
-    "hopefully seemingly apparently supposedly allegedly conceivably close closer near nearest"
+    "about around circa ca nearly almost virtually practically hardly barely scarcely might may could guess guessing "
+    "guessed suppose estimate estimated estimates unsure uncertain unclear unknown possible plausible alternatively "
+    "otherwise versus vs between ish say depends depending range ranges ranging some any anything something give if "
+    "assuming hopefully seemingly apparently supposedly allegedly conceivably close closer near nearest"
 )
 _BOUNDS = word_set(
     "over above under below beyond exceeds exceed exceeding exceeded surpasses surpass surpassing greater less fewer "
     "larger smaller bigger higher lower most least maximum minimum max min upwards upper bound bounded beneath within "
     "underneath"
 )
-_LIMITS = word_set("maximum minimum max tops least most")
+_LIMITS = word_set("maximum minimum max tops least most upwards over above upward")
 _SIGNED = word_set("$ € £ - ( { a the")
 _FILLING = _SIGNED | word_set("of number value is")
-_PHRASES = frozenset({
-    ("up", "to"), ("or", "more"), ("or", "less"), ("and", "up"), ("and", "above"), ("or", "so"), ("at", "least"),
-    ("at", "most"), ("more", "than"), ("less", "than"), ("fewer", "than"), ("greater", "than"), ("rather", "than"),
-    ("far", "from"), ("short", "of"), ("shy", "of"), ("north", "of"), ("south", "of"), ("just", "over"),
-    ("just", "under"), ("older", "than"), ("younger", "than"), ("longer", "than"), ("shorter", "than"),
-    ("out", "of"), ("as", "if"), ("all", "but"), ("in", "excess"), ("as", "many"), ("as", "much"), ("apart", "from"),
-    ("aside", "from"), ("other", "than"), ("taller", "than"), ("heavier", "than"), ("or", "equal"),
-    ("next", "to"), ("too", "low"), ("too", "high"), ("too", "small"), ("too", "large"), ("too", "big"),
-    ("too", "many"), ("too", "few"), ("too", "much"), ("number", "after"), ("number", "before"), ("one", "after"),
-    ("one", "before"),
-})  # fmt: skip
+_PHRASES = frozenset(
+    tuple(phrase.split())
+    for phrase in (
+        "a different|all but|and above|and over|and up|apart from|as few|as if|as many|as much|aside from|at least|"
+        "at most|c .|far from|fewer than|greater than|heavier than|in excess|is different|is off|just over|just under|"
+        "less than|longer than|more than|next to|north of|number after|number before|off by|older than|one after|"
+        "one before|or equal|or less|or more|or so|order of|other than|out of|rather than|short of|shorter than|shy of|"
+        "south of|taller than|too big|too few|too high|too large|too low|too many|too much|too small|up to|"
+        "younger than"
+    ).split("|")
+)
 _MULTIPLES = word_set("twice thrice double doubled triple tripled quadruple half halve halved halving")
 _OPERATIONS = word_set(
     "root square cube cubed factorial sum product difference quotient remainder multiple multiples factor power log "
@@ -87,12 +87,7 @@ def _bound(tokens: Sequence[Token], words: Sequence[str]) -> str:
             continue  # minutes
         if word in _BOUNDS and (_number_follows(tokens, at + 1, _SIGNED) or word.startswith(("exceed", "surpass"))):
             return f"a bound, not a value ({word})"
-        if (
-            word in _LIMITS
-            and at
-            and (tokens[at - 1].kind == "number" or not _number_follows(tokens, at + 1))
-            and at == len(words) - 1
-        ):
+        if word in _LIMITS and at and at == len(words) - 1:
             return f"a bound, not a value ({word})"
     return ""
 
@@ -116,6 +111,6 @@ def _unevaluated(tokens: Sequence[Token], words: Sequence[str]) -> str:
             return f"left unevaluated ({word} of …)"
         if word in _AFTER and at and tokens[at - 1].kind == "number" and word != "negative":
             return f"left unevaluated (… {word})"
-        if word == "times" and following in ("itself", "that", "as"):
+        if word == "times" and (following in ("itself", "that", "as") or _number_follows(tokens, at + 1, _SIGNED)):
             return "left unevaluated (times …)"
     return ""

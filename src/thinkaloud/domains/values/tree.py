@@ -80,7 +80,7 @@ class _Parser:
                 self.at += 1
                 node = ("*" if op == "*" else "/", node, self._signed(depth))
             elif self._starts_atom():
-                if self.tokens[self.at].kind == "number" or self._restates():
+                if self.tokens[self.at].kind == "number" or self._restates() or self._is_noun():
                     raise NotAnExpression  # "1 2", "42 (forty-two)"
                 node = ("*", node, self._power(depth))
             else:
@@ -90,6 +90,13 @@ class _Parser:
         """A number after a space and in parentheses, such as the second one of "42 (42)"."""
         row = self.tokens[self.at : self.at + 3]
         return len(row) == 3 and row[0].text == "(" and row[0].spaced and row[1].kind == "number" and row[2].text == ")"
+
+    def _is_noun(self) -> bool:
+        """A word after a number and a space, such as `eggs` or `xy`."""
+        token = self.tokens[self.at]
+        if token.kind != "word" or len(token.text) < 2 or not token.spaced or token.lower in FUNCTIONS | {"pi"}:
+            return False
+        return self.at > 0 and self.tokens[self.at - 1].kind == "number"
 
     def _signed(self, depth: int) -> Node:
         negative, plus_minus = False, False
