@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from thinkaloud.domains.values.lexer import Token
-from thinkaloud.domains.values.vocabulary import word_set
+from thinkaloud.domains.values.vocabulary import phrase_set, word_set
 
 _DENIALS = word_set(
     "not never neither nor no none cannot cant dont doesnt isnt wont without except excluding but besides instead "
@@ -30,16 +30,13 @@ _BOUNDS = word_set(
 _LIMITS = word_set("maximum minimum max tops least most upwards over above upward")
 _SIGNED = word_set("$ € £ - ( { a the")
 _FILLING = _SIGNED | word_set("of number value is")
-_PHRASES = frozenset(
-    tuple(phrase.split())
-    for phrase in (
-        "a different|all but|and above|and over|and up|apart from|as few|as if|as many|as much|aside from|at least|"
-        "at most|c .|far from|fewer than|greater than|heavier than|in excess|is different|is off|just over|just under|"
-        "less than|longer than|more than|next to|north of|number after|number before|off by|older than|one after|"
-        "one before|or equal|or less|or more|or so|order of|other than|out of|rather than|short of|shorter than|shy of|"
-        "south of|taller than|too big|too few|too high|too large|too low|too many|too much|too small|up to|"
-        "younger than"
-    ).split("|")
+_PHRASES = phrase_set(
+    "a different|all but|and above|and over|and up|apart from|as few|as if|as many|as much|aside from|at least|"
+    "at most|c .|far from|fewer than|greater than|heavier than|in excess|is different|is off|just over|just under|"
+    "less than|longer than|more than|next to|north of|number after|number before|off by|older than|one after|"
+    "one before|or equal|or less|or more|or so|order of|other than|out of|rather than|short of|shorter than|shy of|"
+    "south of|taller than|too big|too few|too high|too large|too low|too many|too much|too small|up to|"
+    "younger than|upwards of"
 )
 _MULTIPLES = word_set("twice thrice double doubled triple tripled quadruple half halve halved halving")
 _OPERATIONS = word_set(

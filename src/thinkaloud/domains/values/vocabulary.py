@@ -10,3 +10,12 @@ def word_set(text: str) -> frozenset[str]:
     ['and', 'or']
     """
     return frozenset(text.split())
+
+
+def phrase_set(text: str) -> frozenset[tuple[str, ...]]:
+    """The phrases of `text`, which are separated by bars.
+
+    >>> sorted(phrase_set("up to|or so"))
+    [('or', 'so'), ('up', 'to')]
+    """
+    return frozenset(tuple(phrase.split()) for phrase in text.split("|"))
