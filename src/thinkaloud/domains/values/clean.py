@@ -31,7 +31,7 @@ _TEXT = re.compile(
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?=\{)")
 _LATEX = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\!|(?<=,)\\[,;: ]?(?=\d{3})"), ""),
+    (re.compile(r"(?<=,)\\[,;:! ]\s*(?=\d{3})|\\!"), ""),
     (re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\degree(?![a-zA-Z])"), "°"),
     (re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?"), " "),
     (re.compile(r"\\(?:displaystyle|textstyle|quad|qquad|limits|rm|bf|it|large|Large)(?![a-zA-Z])|\\[,;: ]"), " "),

@@ -152,13 +152,7 @@ def numeric(node: Node, env: Env) -> Any:
     if kind == "root":
         return _real_root(first, last)
     if kind == "^":
-        if first == 0:
-            raise Undefined
-        return (
-            _exp(last * mpmath.log(first))
-            if mpmath.im(last) or last != mpmath.nint(mpmath.re(last))
-            else first ** _small(last)
-        )
+        return _numeric_power(first, last, node[2], env)
     if kind == "log":
         return mpmath.log(_nonzero(last)) / _nonzero(mpmath.log(_nonzero(first)))
     if kind == "fn":
@@ -167,6 +161,25 @@ def numeric(node: Node, env: Env) -> Any:
         value = exact(node, env)
         return mpmath.mpf(value.numerator) / value.denominator
     raise Undefined
+
+
+def _numeric_power(base: Any, exponent: Any, node: Node, env: Env) -> Any:
+    """A power; for a negative base and an odd root (`x^{2/3}`) the real one."""
+    import mpmath
+
+    if base == 0:
+        raise Undefined
+    if mpmath.im(exponent) == 0 and exponent == mpmath.nint(mpmath.re(exponent)):
+        return base ** _small(exponent)
+    if mpmath.im(base) == 0 and mpmath.re(base) < 0:
+        try:
+            fraction = exact(node, env)
+        except Inexact:
+            fraction = Fraction(1, 2)
+        if fraction.denominator % 2:
+            size = _exp(exponent * mpmath.log(-base))
+            return -size if fraction.numerator % 2 else size
+    return _exp(exponent * mpmath.log(base))
 
 
 def _nonzero(value: Any) -> Any:

@@ -17,7 +17,8 @@ from thinkaloud.domains.values.vocabulary import word_set
 MAX_CHARS = 2_000
 """Nothing is read from a longer text."""
 
-_LEAD_IN_ENDS = word_set("is are be equals equal was were becomes get gets by to exactly therefore thus hence so")
+_LEAD_IN_ENDS = word_set("is are be equals equal was were becomes get gets by to that exactly therefore thus hence so")
+_CLOSING = word_set("answer answers solution solutions result")
 _OPENING = word_set("so thus hence therefore then and answer final the simply just solution solutions")
 
 
@@ -86,4 +87,15 @@ def without_lead_in(tokens: Sequence[Token]) -> Sequence[Token]:
             start = at + 1
     while start < len(tokens) and tokens[start].text in (",", ":", "\n"):
         start += 1
-    return tokens[start:]
+    return tokens[start : _end_of_statement(tokens, start)]
+
+
+def _end_of_statement(tokens: Sequence[Token], start: int) -> int:
+    """Where a closing such as "is the solution" begins."""
+    end = len(tokens)
+    while end > start and tokens[end - 1].text in (".", "\n"):
+        end -= 1
+    words = [token.lower for token in tokens[max(start, end - 3) : end]]
+    if len(words) == 3 and words[0] in ("is", "are") and words[2] in _CLOSING:
+        return end - 3
+    return len(tokens)

@@ -118,6 +118,9 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     if "\\in" in texts[:3] and texts.index("\\in") == 1 and tokens[0].kind == "word":
         found = read_structure(tokens[2:], depth + 1)
         return replace(found, name=texts[0]) if isinstance(found, Interval) else found
+    named = _named_tuple(tokens)
+    if named:
+        return read_structure(tokens[named:], depth + 1)
     grouped = _bracketed(tokens, depth)
     if grouped is not None:
         return grouped
@@ -136,6 +139,16 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     if not any(token.kind != "word" for token in tokens) and sum(len(token.text) for token in tokens) > 1:
         return None  # letters alone are a word, not a product
     return plus_minus(node)
+
+
+def _named_tuple(tokens: Sequence[Token]) -> int:
+    """How many tokens `(x, y) =` takes; 0 where there is none."""
+    end = next((at for at, token in enumerate(tokens) if token.text == ")"), 0)
+    if tokens[0].text != "(" or end < 4 or end % 2 or [token.text for token in tokens[end + 1 : end + 3]] != ["=", "("]:
+        return 0
+    names, commas = tokens[1:end:2], tokens[2:end:2]
+    is_named = all(len(name.text) == 1 and name.kind == "word" for name in names)
+    return end + 2 if is_named and all(comma.text == "," for comma in commas) else 0
 
 
 def _closing_at(tokens: Sequence[Token]) -> int:
@@ -207,6 +220,15 @@ def _union(tokens: Sequence[Token], depth: int) -> Value | None:
 
 def _matrix(tokens: Sequence[Token]) -> Value | None:
     """`\\begin{pmatrix} … \\end{pmatrix}`, with rows cut at `\\\\` and entries at `&`."""
+    if (
+        tokens[0].text in ("(", "[")
+        and len(tokens) > 9
+        and [token.text for token in tokens[1:4:2]] == ["\\begin", "array"]
+    ):
+        if [token.text for token in tokens[5:8:2]] != ["{", "}"] or (tokens[0].text, tokens[-1].text) not in _BRACKETS:
+            return None
+        array = Token("word", "matrix")
+        tokens = [*tokens[1:3], array, tokens[4], *tokens[8:-3], array, tokens[-2]]
     if tokens[0].text != "\\begin" or len(tokens) < 8 or "matrix" not in tokens[2].text:
         return None
     if [token.text for token in tokens[-4:-2]] != ["\\end", "{"] or tokens[-2].text != tokens[2].text:

@@ -53,7 +53,7 @@ _TABLE = (
     "acre|1:acre",
     "hectare|1:hectare ha",
     # counts
-    "|12:dozen doz|2:pair couple|144:gross|1/100:% percent percentage|1/1000:‰ permille",
+    "|12:dozen doz|2:pair couple|144:gross|1/100:% percent percentage pct|1/1000:‰ permille",
     "|1/2:half halves|1/3:third|1/4:quarter fourth|1/5:fifth|1/6:sixth|1/7:seventh|1/8:eighth|1/9:ninth|1/10:tenth"
     "|1/12:twelfth|1/16:sixteenth|1/20:twentieth|1/100:hundredth|1/1000:thousandth|1/1000000:millionth",
 )
@@ -99,7 +99,9 @@ def find_unit(words: Sequence[str]) -> tuple[Unit | None, int]:
     first = words[0].casefold()
     if first == "per" and [word.casefold() for word in words[1:2]] == ["mille"]:
         return Unit((), Fraction(1, 1000)), 2
-    if first in ("%", "percent", "percentage") or (first == "per" and [w.casefold() for w in words[1:2]] == ["cent"]):
+    if first in ("%", "percent", "percentage", "pct") or (
+        first == "per" and [w.casefold() for w in words[1:2]] == ["cent"]
+    ):
         return PERCENT, 1 + (first == "per")
     if first in CURRENCY:
         return CURRENCY[first], 1
