@@ -8,6 +8,7 @@ from functools import lru_cache
 from thinkaloud.domains import expressions
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
 from thinkaloud.domains.text import same_short_text, without_lead_in
+from thinkaloud.domains.values.clean import clean
 from thinkaloud.domains.values.compare import compare
 from thinkaloud.domains.values.kinds import Expression, Number, Text, Unread, Value
 from thinkaloud.domains.values.question import Asked, read_question
@@ -23,6 +24,7 @@ _NO_SOLUTION = re.compile(
 )
 _DIGIT = re.compile(r"\d|[∞½¼¾⅓⅔]|\\infty")
 _NO_VALUE = ("no solution", "no real solution")
+_STRUCK = re.compile(r"~~|\\[xb]?cancel|\\sout|<s>|<del>|<!--")
 _STATEMENT = re.compile(r"^(?:there (?:is|are)|(?:the |this )?(?:equation|system) has|she|he|it) ", re.IGNORECASE)
 
 
@@ -69,6 +71,8 @@ def _score_text(task: Task, gold: Value, answer: str) -> DomainScore:
     gold_text = task.answer.strip()
     if isinstance(gold, Unread) and "\\" in gold_text:
         return _score_latex(gold_text, answer)
+    if _STRUCK.search(answer):
+        return wrong("the answer is struck out")
     said, wanted = _statement(answer), _statement(gold_text)
     if said == wanted or same_short_text(said, wanted):
         return correct(f"the same as {quote(gold_text)}")
@@ -77,7 +81,7 @@ def _score_text(task: Task, gold: Value, answer: str) -> DomainScore:
 
 def _statement(text: str) -> str:
     """A statement without its opening; the ways to say that there is no solution are one."""
-    flat = without_lead_in(text).replace("\\text{", "").rstrip("}")
+    flat = without_lead_in(clean(text))
     match = _NO_SOLUTION.fullmatch(flat.strip())
     if match:
         return (match[1] or "no solution").casefold().rstrip("s")

@@ -105,9 +105,11 @@ def _repeating(found: str, spaced: bool) -> Token:
 
 
 def _words(found: str, spaced: bool) -> list[Token]:
-    """One word; parts apart where one of them is a single letter, as in `x-y`."""
+    """One word; parts apart where one of them is a single letter, as in `x-y`; the product in `20x8`."""
     if found in _GREEK:
         return [Token("command", "\\" + _GREEK[found], spaced=spaced)]
+    if not spaced and found[0] == "x" and found[1:].isdecimal() and len(found) < 20:
+        return [Token("sign", "*"), Token("number", found[1:], Fraction(found[1:]), False, "integer")]
     parts = found.split("-")
     if len(parts) == 1 or len(parts[0]) > 1:
         return [Token("word", found, spaced=spaced)]

@@ -52,6 +52,8 @@ def _value(text: str, tokens: Sequence[Token], rounded: bool) -> Value:
         return Unread(why, empty=not _is_mathematical(tokens), denied=True)
     if rounded:
         tokens = [Token("sign", "=") if token.text == "\\approx" else token for token in tokens if token.text != "~"]
+    if not _is_balanced(tokens):
+        return Unread("brackets that do not match")
     body = without_lead_in(tokens)
     found = read_structure(body)
     if found is None and len(body) < len(tokens):
@@ -69,6 +71,12 @@ def _is_mathematical(tokens: Sequence[Token]) -> bool:
         token.kind in ("number", "command") or (token.kind == "sign" and token.text in "=<>^+*/|{}[]<=>=!=")
         for token in tokens
     )
+
+
+def _is_balanced(tokens: Sequence[Token]) -> bool:
+    """Whether as many brackets open as close; their kinds may differ, as in `[1, 2)`."""
+    opened = sum(token.text in ("(", "[", "{", "\\{") for token in tokens)
+    return opened == sum(token.text in (")", "]", "}", "\\}") for token in tokens)
 
 
 def without_lead_in(tokens: Sequence[Token]) -> Sequence[Token]:
