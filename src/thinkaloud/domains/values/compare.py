@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import gcd
-
-from thinkaloud.domains.values.evaluate import Inexact, Undefined, equal, exact, ratio_sign
+from thinkaloud.domains.values.evaluate import equal, ratio_sign
+from thinkaloud.domains.values.exact import Undefined
+from thinkaloud.domains.values.forms import has_product_of_sums, has_square_factor, is_sum, number_form
 from thinkaloud.domains.values.kinds import (
     Based,
     Clock,
@@ -30,7 +29,6 @@ LABELS = word_set(
     "a an and for each per left altogether probability solution slope height width weight change percent percentage "
     "rate x we get it that this to her his their"
 )
-
 _SHORT_WORDS = word_set(
     "in all did non red so old men new big hot dry box egg day per to for the at on is as by of and are was he she it "
     "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who"
@@ -75,44 +73,7 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
     noun = answer.noun.split(" ", 1)[0]
     if 0 < len(noun) <= 3 and noun not in _SHORT_WORDS and noun not in asked.words and noun not in gold.noun:
         return f"{noun} may be variables"
-    return same_quantity(gold, answer, asked) or _form(gold, answer, asked)
-
-
-def _form(gold: Number, answer: Number, asked: Asked) -> str:
-    """Whether the number is written as the question wants it; a copy of the question's own fraction is not."""
-    if answer.form != "fraction":
-        written_out = answer.form in ("integer", "decimal", "scientific")
-        if written_out and asked.fraction and gold.form == "fraction" and gold.value.denominator != 1:
-            return "not a fraction"
-        return ""
-    assert answer.written is not None
-    over, under = answer.written
-    if gold.value.denominator == 1 and answer.value.denominator == 1:
-        return "a division left undone"
-    reduced = gcd(over, under) == 1 and abs(under) != 1
-    if asked.simplest and not reduced:
-        return "a fraction that is not in lowest terms"
-    if asked.decimal and gold.form != "fraction":
-        return "a fraction, not a decimal"
-    if asked.mixed and gold.form == "mixed":
-        return "a fraction, not a mixed number"
-    if gold.written == answer.written:
-        return ""
-    if (not reduced or gold.form != "fraction") and _in_question(over, under, asked.text):
-        return "a fraction copied from the question"
-    return ""
-
-
-def _in_question(over: int, under: int, question: str) -> bool:
-    flat = question.replace(" ", "").replace("{", "").replace("}", "")
-    for shape in (f"{abs(over)}/{under}", f"\\frac{abs(over)}{under}", f"{abs(over)}÷{under}"):
-        at = flat.find(shape)
-        while at >= 0:
-            end = at + len(shape)
-            if not flat[at - 1 : at].isdigit() and not flat[end : end + 1].isdigit():
-                return True
-            at = flat.find(shape, at + 1)
-    return False
+    return same_quantity(gold, answer, asked) or number_form(gold, answer, asked)
 
 
 def node_of(value: Value) -> Node | None:
@@ -142,11 +103,11 @@ def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
         return f"{name} is given, not {gold.name}"
     if not _equal(gold.node, node):
         return "another expression"
-    if asked.expand and _has_product_of_sums(node) and not _has_product_of_sums(gold.node):
+    if asked.expand and has_product_of_sums(node) and not has_product_of_sums(gold.node):
         return "not expanded"
-    if asked.factor and _is_sum(node) and not _is_sum(gold.node):
+    if asked.factor and is_sum(node) and not is_sum(gold.node):
         return "not factored"
-    if asked.simplest and _has_square_factor(node) and not _has_square_factor(gold.node):
+    if asked.simplest and has_square_factor(node) and not has_square_factor(gold.node):
         return "a root that is not simplified"
     return ""
 
@@ -154,29 +115,6 @@ def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
 def _is_function(one: str, other: str) -> bool:
     """`y` and `f(x)` name the same thing."""
     return ("(" in one) != ("(" in other) and "y" in (one, other)
-
-
-def _has_product_of_sums(node: Node) -> bool:
-    parts = [part for part in node[1:] if isinstance(part, tuple)]
-    if node[0] in ("*", "^") and any(part[0] in ("+", "-") for part in parts):
-        return True
-    return any(_has_product_of_sums(part) for part in parts)
-
-
-def _is_sum(node: Node) -> bool:
-    return _is_sum(node[1]) if node[0] == "neg" else node[0] in ("+", "-")
-
-
-def _has_square_factor(node: Node) -> bool:
-    """Whether a square root of an integer with a square factor occurs, such as √12 or √(4·3)."""
-    if node[0] == "root" and node[2] == ("num", Fraction(2)):
-        try:
-            value = exact(node[1], {})
-        except (Inexact, Undefined, KeyError):
-            value = Fraction(0)
-        if value.denominator == 1 and 0 < value < 10**6:
-            return any(value % (k * k) == 0 for k in range(2, int(value**0.5) + 1))
-    return any(_has_square_factor(part) for part in node[1:] if isinstance(part, tuple))
 
 
 def _as_relation(value: Expression) -> Relation:

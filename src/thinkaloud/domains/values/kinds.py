@@ -119,7 +119,6 @@ class Unread:
 
     why: str
     empty: bool = False
-    denied: bool = False
 
 
 Value = Number | Based | Clock | Expression | Collection | Interval | Relation | Matrix | Text | Unread

@@ -7,11 +7,12 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
-from thinkaloud.domains.values.evaluate import Inexact, Undefined, exact
+from thinkaloud.domains.values.exact import Inexact, Undefined, exact
+from thinkaloud.domains.values.grammar import NotAnExpression
 from thinkaloud.domains.values.kinds import Number, Unread
 from thinkaloud.domains.values.lexer import Token
 from thinkaloud.domains.values.quantity import compound, is_noun, scan, with_noun
-from thinkaloud.domains.values.tree import NotAnExpression, parse
+from thinkaloud.domains.values.tree import parse
 from thinkaloud.domains.values.units import CURRENCY
 from thinkaloud.domains.values.vocabulary import word_set
 

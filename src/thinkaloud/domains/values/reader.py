@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from thinkaloud.domains.values.clean import clean
+from thinkaloud.domains.values.grammar import FUNCTIONS
 from thinkaloud.domains.values.kinds import Text, Unread, Value
 from thinkaloud.domains.values.lexer import Token, TooLarge, tokenize
 from thinkaloud.domains.values.numerals import merge_numerals
 from thinkaloud.domains.values.prose import read_prose
 from thinkaloud.domains.values.refusals import refusal
 from thinkaloud.domains.values.structure import read_structure
-from thinkaloud.domains.values.tree import FUNCTIONS
 from thinkaloud.domains.values.vocabulary import word_set
 
 MAX_CHARS = 2_000
@@ -49,7 +49,7 @@ def read(text: str, *, rounded: bool = False) -> Value:
 def _value(text: str, tokens: Sequence[Token], rounded: bool) -> Value:
     why = refusal(tokens, rounded=rounded)
     if why:
-        return Unread(why, empty=not _is_mathematical(tokens), denied=True)
+        return Unread(why, empty=not _is_mathematical(tokens))
     if rounded:
         tokens = [Token("sign", "=") if token.text == "\\approx" else token for token in tokens if token.text != "~"]
     if not _is_balanced(tokens):

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from thinkaloud.domains.values.evaluate import Undefined, equal, variables
+from thinkaloud.domains.values.evaluate import equal, variables
+from thinkaloud.domains.values.exact import Undefined
+from thinkaloud.domains.values.grammar import NotAnExpression
 from thinkaloud.domains.values.kinds import Collection, Expression, Interval, Node, Number, Piece, Relation, Value
 from thinkaloud.domains.values.lexer import Token
 from thinkaloud.domains.values.quantity import scan
-from thinkaloud.domains.values.tree import NotAnExpression, parse
+from thinkaloud.domains.values.tree import parse
 
 MAX_SIDES = 12
 _OPERATORS = ("=", "<", "<=", ">", ">=", "!=")

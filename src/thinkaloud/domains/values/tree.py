@@ -9,27 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from thinkaloud.domains.values.atoms import Atoms
+from thinkaloud.domains.values.grammar import FUNCTIONS, MAX_DEPTH, NotAnExpression
 from thinkaloud.domains.values.kinds import Node
 from thinkaloud.domains.values.lexer import Token
-from thinkaloud.domains.values.vocabulary import word_set
 
-MAX_DEPTH = 40
 MAX_TOKENS = 300
-
-FUNCTIONS = word_set(
-    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan asin acos atan ln log exp sqrt abs floor ceil"
-)
-_CONSTANTS = {"pi": "pi", "e": "e", "i": "i", "infty": "inf", "inf": "inf", "infinity": "inf"}
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}
-_CLOSING = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
-_NO_PRODUCTS = word_set(
-    "is in it of or on so to at as an and the for are was has had not but cm mm km kg mg ml ft lb oz mi yd hr min sec"
-    " all one two six ten yes no if by be he we us am pm do my me up any per its"
-)
-
-
-class NotAnExpression(Exception):
-    """The tokens do not form an expression."""
 
 
 def parse(tokens: Sequence[Token]) -> Node:
@@ -47,20 +32,8 @@ def parse(tokens: Sequence[Token]) -> Node:
     return node
 
 
-class _Parser:
-    def __init__(self, tokens: list[Token]) -> None:
-        self.tokens = tokens
-        self.at = 0
-        self.bars = 0
-
-    def _text(self, ahead: int = 0) -> str:
-        at = self.at + ahead
-        return self.tokens[at].text if at < len(self.tokens) else ""
-
-    def _expect(self, text: str) -> None:
-        if self._text() != text:
-            raise NotAnExpression
-        self.at += 1
+class _Parser(Atoms):
+    """Sums, products and powers."""
 
     def sum(self, depth: int) -> Node:
         if depth > MAX_DEPTH:
@@ -82,7 +55,7 @@ class _Parser:
             elif self._starts_atom():
                 if self.tokens[self.at].kind == "number" or self._restates() or self._is_noun():
                     raise NotAnExpression  # "1 2", "42 (forty-two)"
-                node = ("*", node, self._power(depth))
+                node = ("*", node, self.power(depth))
             else:
                 return node
 
@@ -108,24 +81,12 @@ class _Parser:
             signs += 1
             if signs > 2:
                 raise NotAnExpression
-        node = self._power(depth)
+        node = self.power(depth)
         if plus_minus:
             node = ("pm", node)
         return ("neg", node) if negative else node
 
-    def _starts_atom(self) -> bool:
-        if self.at >= len(self.tokens):
-            return False
-        token = self.tokens[self.at]
-        if token.kind == "sign":
-            return token.text in ("(", "[", "{") or (token.text == "|" and not self.bars)
-        return (
-            token.kind in ("number", "word")
-            or token.text in ("\\frac", "\\sqrt", "\\sqrtsign", "\\cbrt", "\\binom")
-            or (token.kind == "command" and token.text[1:].isalpha() and token.text not in _NOT_ATOMS)
-        )
-
-    def _power(self, depth: int) -> Node:
+    def power(self, depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise NotAnExpression
         node = self._atom(depth + 1)
@@ -139,216 +100,15 @@ class _Parser:
                 raise NotAnExpression
         if self._text() == "^":
             self.at += 1
-            node = ("^", node, self._exponent(depth + 1))
+            node = ("^", node, self.exponent(depth + 1))
         return node
 
-    def _exponent(self, depth: int) -> Node:
+    def exponent(self, depth: int) -> Node:
         if self._text() == "{":
             return self._group(depth)
         negative = False
         if self._text() in ("-", "+"):
             negative = self._text() == "-"
             self.at += 1
-        node = self._power(depth)
+        node = self.power(depth)
         return ("neg", node) if negative else node
-
-    def _group(self, depth: int) -> Node:
-        """`( … )`, `[ … ]` or `{ … }`."""
-        closing = _CLOSING.get(self._text())
-        if closing is None:
-            raise NotAnExpression
-        self.at += 1
-        bars, self.bars = self.bars, 0
-        node = self.sum(depth + 1)
-        self._expect(closing)
-        self.bars = bars
-        return node
-
-    def argument(self, depth: int) -> Node:
-        """An argument of `\\frac` or `\\sqrt`: a group, or one digit or letter (`\\frac34`)."""
-        if self._text() == "{":
-            return self._group(depth)
-        if self.at >= len(self.tokens):
-            raise NotAnExpression
-        token = self.tokens[self.at]
-        if token.kind == "number" and token.text.isdigit() and token.text.isascii():
-            if len(token.text) == 1:
-                self.at += 1
-            else:
-                rest = token.text[1:]
-                self.tokens[self.at] = Token("number", rest, Fraction(rest), False, "integer")
-            return ("num", Fraction(token.text[0]))
-        if token.kind == "word" and len(token.text) > 1:
-            self.tokens[self.at] = Token("word", token.text[1:])
-            return _letter(token.text[0])
-        return self._atom(depth + 1)
-
-    def _atom(self, depth: int) -> Node:
-        if self.at >= len(self.tokens) or depth > MAX_DEPTH:
-            raise NotAnExpression
-        token = self.tokens[self.at]
-        if token.kind == "number":
-            self.at += 1
-            return self._after_number(("num", token.value), token, depth)
-        if token.text in ("(", "[", "{"):
-            return self._group(depth)
-        if token.text == "|":
-            return self._absolute(depth)
-        if token.kind == "word":
-            return self._word(token, depth)
-        if token.kind == "command":
-            return self._command(token, depth)
-        raise NotAnExpression
-
-    def _after_number(self, node: Node, token: Token, depth: int) -> Node:
-        """A mixed number: `2\\frac{1}{2}`, `2 1/2`. Any other number after a number is no expression."""
-        if self._text() == "\\frac" and token.form == "integer":
-            before = self.at
-            part = self._atom(depth + 1)
-            if part[0] == "/" and part[1][0] == part[2][0] == "num":
-                if not 0 < part[1][1] < part[2][1]:
-                    raise NotAnExpression
-                return ("+", node, part)
-            self.at = before
-        row = self.tokens[self.at : self.at + 3]
-        if len(row) == 3 and row[0].kind == row[2].kind == "number" and row[1].text == "/" and row[0].spaced:
-            if not 0 < row[0].value < row[2].value or token.form != "integer":
-                raise NotAnExpression
-            self.at += 3
-            return ("+", node, ("/", ("num", row[0].value), ("num", row[2].value)))
-        return node
-
-    def _absolute(self, depth: int) -> Node:
-        self.at += 1
-        self.bars += 1
-        node = self.sum(depth + 1)
-        self._expect("|")
-        self.bars -= 1
-        return ("fn", "abs", node)
-
-    def _word(self, token: Token, depth: int) -> Node:
-        name = token.text
-        if name.casefold() in FUNCTIONS and len(name) > 1:
-            return self._function(name.casefold(), depth)
-        if name in ("pi", "Pi"):
-            self.at += 1
-            return ("const", "pi")
-        if name.casefold() in ("inf", "infinity"):
-            self.at += 1
-            return ("const", "inf")
-        if len(name) == 1:
-            self.at += 1
-            return self._subscripted(name)
-        if len(name) > 3 or name.casefold() in _NO_PRODUCTS or not name.isascii() or not name.isalpha():
-            raise NotAnExpression
-        self.at += 1
-        node = _letter(name[0])
-        for letter in name[1:-1]:
-            node = ("*", node, _letter(letter))
-        last = self._subscripted(name[-1])
-        if self._text() == "^":  # xy^2 is x(y^2)
-            self.at += 1
-            last = ("^", last, self._exponent(depth + 1))
-        return ("*", node, last)
-
-    def _subscripted(self, name: str) -> Node:
-        if self._text() != "_":
-            return _letter(name)
-        self.at += 1
-        if self._text() == "{":
-            end = self.at
-            while end < len(self.tokens) and self.tokens[end].text != "}":
-                end += 1
-            inner = "".join(token.text for token in self.tokens[self.at + 1 : end])
-            if end >= len(self.tokens) or len(inner) > 20:
-                raise NotAnExpression
-            self.at = end + 1
-            return ("var", f"{name}_{inner}")
-        if self.at >= len(self.tokens) or self.tokens[self.at].kind not in ("number", "word"):
-            raise NotAnExpression
-        self.at += 1
-        return ("var", f"{name}_{self.tokens[self.at - 1].text}")
-
-    def _function(self, name: str, depth: int) -> Node:
-        """A function's name, an optional base or power, and its argument."""
-        self.at += 1
-        name = _ALIASES.get(name, name)
-        base: Node | None = None
-        power: Node | None = None
-        if name == "log" and self._text() == "_":
-            self.at += 1
-            base = self.argument(depth + 1)
-        if name != "sqrt" and self._text() == "^":
-            self.at += 1
-            power = self._exponent(depth + 1)
-            if power[0] != "num":
-                raise NotAnExpression  # sin^{-1}: inverse or reciprocal
-        if self._text() in ("(", "{", "["):
-            node = self._group(depth)
-        elif name in ("sqrt", "abs", "floor", "ceil"):
-            node = self._atom(depth + 1)
-        else:
-            node = self._bare_argument(depth + 1)
-        node = (
-            ("log", base, node)
-            if base
-            else ("root", node, ("num", Fraction(2)))
-            if name == "sqrt"
-            else ("fn", name, node)
-        )
-        return ("^", node, power) if power else node
-
-    def _bare_argument(self, depth: int) -> Node:
-        """`2x` of `sin 2x`: factors side by side, up to the next function."""
-        node = self._power(depth)
-        while self._starts_atom() and self.tokens[self.at].kind != "number":
-            token = self.tokens[self.at]
-            if token.lower.lstrip("\\") in FUNCTIONS or token.text in ("(", "[", "{", "|"):
-                break
-            node = ("*", node, self._power(depth))
-        return node
-
-    def _command(self, token: Token, depth: int) -> Node:
-        name = token.text[1:]
-        if name == "frac":
-            self.at += 1
-            over = self.argument(depth + 1)
-            return ("/", over, self.argument(depth + 1))
-        if name in ("sqrt", "sqrtsign", "cbrt"):
-            return self._root(name, depth)
-        if name == "binom":
-            self.at += 1
-            first = self.argument(depth + 1)
-            return ("binom", first, self.argument(depth + 1))
-        if name in FUNCTIONS:
-            return self._function(name, depth)
-        if name in _CONSTANTS:
-            self.at += 1
-            return ("const", _CONSTANTS[name])
-        if name in _GREEK_NAMES:
-            self.at += 1
-            return self._subscripted(token.text)
-        raise NotAnExpression
-
-    def _root(self, name: str, depth: int) -> Node:
-        self.at += 1
-        degree: Node = ("num", Fraction(3 if name == "cbrt" else 2))
-        if name == "sqrt" and self._text() == "[":
-            self.at += 1
-            degree = self.sum(depth + 1)
-            self._expect("]")
-        node = self.argument(depth + 1) if name == "sqrt" else self._atom(depth + 1)
-        return ("root", node, degree)
-
-
-def _letter(name: str) -> Node:
-    return ("const", name) if name in ("e", "i") else ("var", name)
-
-
-_GREEK_NAMES = word_set(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
-    "omega Delta Sigma Omega Gamma Lambda Phi Psi ell"
-)
-_NOT_ATOMS = word_set(
-    "\\div \\pm \\mp \\cup \\cap \\in \\approx \\implies \\to \\begin \\end \\emptyset \\varnothing \\neg \\lor \\land"
-)
