@@ -12,7 +12,7 @@ from thinkaloud.domains.values.clean import clean
 from thinkaloud.domains.values.compare import compare
 from thinkaloud.domains.values.kinds import Expression, Number, Text, Unread, Value
 from thinkaloud.domains.values.question import Asked, read_question
-from thinkaloud.domains.values.reader import MAX_CHARS, read
+from thinkaloud.domains.values.reader import MAX_CHARS, denial, read
 from thinkaloud.records import Task
 
 _SPACE = re.compile(r"(?<!\w)\s+|\s+(?!\w)")  # "1 1/2" is not "11/2", and "x + 1" is "x+1"
@@ -24,6 +24,8 @@ _NO_SOLUTION = re.compile(
 )
 _DIGIT = re.compile(r"\d|[∞½¼¾⅓⅔]|\\infty")
 _NO_VALUE = ("no solution", "no real solution")
+_SUBSCRIPT = re.compile(r"_\s*\{[^{}]*\}")
+_RELATION = re.compile(r"[=<>,;]|\\(?:in|to|cup|cap|subset|equiv|approx|sim)(?![a-z])")
 _STRUCK = re.compile(r"~~|\\[xb]?cancel|\\sout|<s>|<del>|<!--")
 _STATEMENT = re.compile(r"^(?:there (?:is|are)|(?:the |this )?(?:equation|system) has|she|he|it) ", re.IGNORECASE)
 
@@ -90,8 +92,11 @@ def _statement(text: str) -> str:
 
 def _score_latex(gold: str, answer: str) -> DomainScore:
     found = without_lead_in(answer)
+    refused = denial(answer)
+    if refused:
+        return wrong(refused)
     why: bool | str = "an equation or a list that is not read"
-    if (not re.search(r"[=<>,;]", gold + found) and not isinstance(read(found), Unread)) or "\\" in found:
+    if not any(_RELATION.search(_SUBSCRIPT.sub("", clean(text))) for text in (gold, found)):
         why = expressions.equal(gold, found)
     if why is True:
         return correct(f"equal to {quote(gold)}")

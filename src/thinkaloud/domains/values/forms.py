@@ -19,6 +19,8 @@ def number_form(gold: Number, answer: Number, asked: Asked) -> str:
         return ""
     assert answer.written is not None
     over, under = answer.written
+    if gold.written == answer.written:
+        return ""
     if gold.value.denominator == 1 and answer.value.denominator == 1:
         return "a division left undone"
     reduced = gcd(over, under) == 1 and abs(under) != 1
@@ -28,8 +30,6 @@ def number_form(gold: Number, answer: Number, asked: Asked) -> str:
         return "a fraction, not a decimal"
     if asked.mixed and gold.form == "mixed":
         return "a fraction, not a mixed number"
-    if gold.written == answer.written:
-        return ""
     if (not reduced or gold.form != "fraction") and _in_question(over, under, asked.text):
         return "a fraction copied from the question"
     return ""

@@ -12,7 +12,7 @@ from thinkaloud.domains.values.units import CURRENCY, Unit, find_unit
 from thinkaloud.domains.values.vocabulary import word_set
 
 _NEGATIVE = frozenset({"-", "negative", "minus"})
-_MATHEMATICAL = FUNCTIONS | {"pi", "mod", "lim", "inf", "infinity"}
+_MATHEMATICAL = FUNCTIONS | {"pi", "mod", "lim", "o'clock", "inf", "infinity"}
 MAX_NOUNS = 4
 
 

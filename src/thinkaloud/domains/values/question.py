@@ -40,7 +40,8 @@ _AS_MIXED = re.compile(r"\bmixed\s+(?:number|fraction)\b", re.IGNORECASE)
 _EXPAND = re.compile(r"\b(?:expand|multiply\s+out|remove\s+the\s+(?:brackets|parentheses))", re.IGNORECASE)
 _FACTOR = re.compile(r"\b(?:factor|factori[sz]e)\b", re.IGNORECASE)
 _ROUNDED = re.compile(
-    r"\b(?:round\w*|approximat\w+|nearest|about|estimat\w+|decimal\s+places?|significant)\b", re.IGNORECASE
+    r"\b(?:round\w*|approximat\w+|estimat\w+|nearest\s+(?:\w+th|cent|dollar|whole|integer|percent|unit|ten|hundred|thousand|degree|minute|number)s?|decimal\s+places?|significant)\b",
+    re.IGNORECASE,
 )
 _ORDERED = re.compile(
     r"\b(?:order|sort|rank|arrange|ascending|descending|increasing|decreasing|respectively|sequence|coordinates?|pair"

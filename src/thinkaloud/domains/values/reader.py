@@ -46,6 +46,14 @@ def read(text: str, *, rounded: bool = False) -> Value:
         return Unread("nested too deeply")
 
 
+def denial(text: str) -> str:
+    """Why an answer that is not read here earns nothing either; empty where it neither hedges nor denies."""
+    try:
+        return refusal(merge_numerals(tokenize(clean(text[:MAX_CHARS]))))
+    except TooLarge:
+        return "a number is too large to read, or there are too many"
+
+
 def _value(text: str, tokens: Sequence[Token], rounded: bool) -> Value:
     why = refusal(tokens, rounded=rounded)
     if why:

@@ -106,7 +106,7 @@ def _unevaluated(tokens: Sequence[Token], words: Sequence[str]) -> str:
             return "left unevaluated (half …)"
         if word in _OPERATIONS and following == "of" and _number_follows(tokens, at + 2, _FILLING):
             return f"left unevaluated ({word} of …)"
-        if word in _AFTER and at and tokens[at - 1].kind == "number" and word != "negative":
+        if word in _AFTER and at and (tokens[at - 1].kind == "number" or words[at - 1] in (")", "}", "%")):
             return f"left unevaluated (… {word})"
         if word == "times" and (following in ("itself", "that", "as") or _number_follows(tokens, at + 1, _SIGNED)):
             return "left unevaluated (times …)"
