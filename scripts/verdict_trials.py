@@ -62,8 +62,9 @@ def unit_name(asked: Asked) -> str:
         for name, entry in UNITS.items():
             if power == 1 and entry == (base, unit.factor) and len(name) > 2:
                 return name
-    noun = re.search(r"how many (?:more |less |fewer |total )?([a-z]+)", asked.text)
-    return noun[1] if noun and unit is None else "in all"
+    asking = re.split(r"(?<=[.!?]) ", asked.text)[-1]
+    nouns = re.findall(r"how many (?:more |less |fewer |total )?([a-z]{4,})", asking)
+    return nouns[-1] if nouns and unit is None else "in all"
 
 
 def near_misses(gold: str) -> dict[str, str]:

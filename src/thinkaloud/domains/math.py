@@ -24,6 +24,8 @@ _NO_SOLUTION = re.compile(
 )
 _DIGIT = re.compile(r"\d|[∞½¼¾⅓⅔]|\\infty")
 _NO_VALUE = ("no solution", "no real solution")
+_SYMBOL = re.compile(r"[^\w\s.,;:!'\"“”()*_`\\${}-]|(?<!\w)-(?=\s*\S)")
+_CONCLUSION = re.compile(r"^(?:so|thus|hence|therefore)\b[\s,:]*", re.IGNORECASE)
 _SUBSCRIPT = re.compile(r"_\s*\{[^{}]*\}")
 _RELATION = re.compile(r"[=<>,;]|\\(?:in|to|cup|cap|subset|equiv|approx|sim)(?![a-z])")
 _STRUCK = re.compile(r"~~|\\[xb]?cancel|\\sout|<s>|<del>|<!--")
@@ -76,14 +78,14 @@ def _score_text(task: Task, gold: Value, answer: str) -> DomainScore:
     if _STRUCK.search(answer):
         return wrong("the answer is struck out")
     said, wanted = _statement(answer), _statement(gold_text)
-    if said == wanted or same_short_text(said, wanted):
+    if said == wanted or (same_short_text(said, wanted) and _SYMBOL.findall(said) == _SYMBOL.findall(wanted)):
         return correct(f"the same as {quote(gold_text)}")
     return wrong(f"expected {quote(gold_text)}, found {quote(answer)}")
 
 
 def _statement(text: str) -> str:
     """A statement without its opening; the ways to say that there is no solution are one."""
-    flat = without_lead_in(clean(text))
+    flat = without_lead_in(_CONCLUSION.sub("", clean(text).strip()))
     match = _NO_SOLUTION.fullmatch(flat.strip())
     if match:
         return (match[1] or "no solution").casefold().rstrip("s")

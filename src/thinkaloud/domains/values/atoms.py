@@ -175,8 +175,10 @@ class Atoms:
         if name != "sqrt" and self._text() == "^":
             self.at += 1
             power = self.exponent(depth + 1)
-            if power[0] != "num":
-                raise NotAnExpression  # sin^{-1}: inverse or reciprocal
+            if power == ("neg", ("num", Fraction(1))) and name in ("sin", "cos", "tan"):
+                name, power = f"arc{name}", None
+            elif power[0] != "num":
+                raise NotAnExpression
         if self._text() in ("(", "{", "["):
             node = self._group(depth)
         elif name in ("sqrt", "abs", "floor", "ceil"):
@@ -216,6 +218,11 @@ class Atoms:
             return ("binom", first, self.argument(depth + 1))
         if name in FUNCTIONS:
             return self._function(name, depth)
+        if name in ("lfloor", "lceil"):
+            self.at += 1
+            node = self.sum(depth + 1)
+            self._expect(f"\\r{name[1:]}")
+            return ("fn", name[1:], node)
         if name in CONSTANTS:
             self.at += 1
             return ("const", CONSTANTS[name])

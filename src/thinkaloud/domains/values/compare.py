@@ -18,8 +18,9 @@ from thinkaloud.domains.values.kinds import (
     Relation,
     Unread,
     Value,
+    node_of,
 )
-from thinkaloud.domains.values.quantities import same_quantity
+from thinkaloud.domains.values.quantities import is_plain, same_quantity
 from thinkaloud.domains.values.question import Asked
 from thinkaloud.domains.values.vocabulary import word_set
 
@@ -28,10 +29,6 @@ LABELS = word_set(
     "time speed perimeter difference product quotient remainder average mean age money so thus therefore hence is my "
     "a an and for each per left altogether probability solution slope height width weight change percent percentage "
     "rate x we get it that this to her his their"
-)
-_SHORT_WORDS = word_set(
-    "in all did non red so old men new big hot dry box egg day per to for the at on is as by of and are was he she it "
-    "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who"
 )
 
 
@@ -70,17 +67,9 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
     unknown = [word for word in answer.label if len(word) > 1 and word not in LABELS and word not in asked.words]
     if unknown:
         return f"{unknown[0]} does not occur in the question"
-    noun = answer.noun.split(" ", 1)[0]
-    if 0 < len(noun) <= 3 and noun not in _SHORT_WORDS and noun not in asked.words and noun not in gold.noun:
-        return f"{noun} may be variables"
+    if 0 < len(answer.noun.split(" ", 1)[0]) <= 3 and not is_plain(answer.noun, asked) and answer.noun != gold.noun:
+        return f"{answer.noun} may be variables"
     return same_quantity(gold, answer, asked) or number_form(gold, answer, asked)
-
-
-def node_of(value: Value) -> Node | None:
-    """A number or expression as an expression."""
-    if isinstance(value, Expression):
-        return value.node
-    return ("num", value.size) if isinstance(value, Number) else None
 
 
 def _equal(one: Node, other: Node) -> bool:

@@ -27,7 +27,8 @@ GREEK_NAMES = word_set(
     "omega Delta Sigma Omega Gamma Lambda Phi Psi ell"
 )
 NOT_ATOMS = word_set(
-    "\\div \\pm \\mp \\cup \\cap \\in \\approx \\implies \\to \\begin \\end \\emptyset \\varnothing \\neg \\lor \\land"
+    "\\div \\pm \\mp \\cup \\cap \\in \\approx \\implies \\to \\begin \\end \\emptyset \\varnothing \\neg \\lor "
+    "\\land \\rfloor \\rceil"
 )
 
 

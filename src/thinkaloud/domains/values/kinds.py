@@ -122,3 +122,10 @@ class Unread:
 
 
 Value = Number | Based | Clock | Expression | Collection | Interval | Relation | Matrix | Text | Unread
+
+
+def node_of(value: Value) -> Node | None:
+    """A number or expression as an expression."""
+    if isinstance(value, Expression):
+        return value.node
+    return ("num", value.size) if isinstance(value, Number) else None

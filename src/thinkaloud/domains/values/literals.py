@@ -100,10 +100,8 @@ def _mixed(tokens: Sequence[Token], at: int) -> Literal | None:
     whole = _integer(tokens, at)
     if whole is None or at + 1 >= len(tokens) or (tokens[at + 1].text == "/"):
         return None
-    skip = 2 if tokens[at + 1].lower in ("and", "-", "+") else 1
-    if at + skip >= len(tokens) or (skip == 2 and tokens[at + 1].text == "+"):
-        return None
-    if skip == 2 and tokens[at + 1].text == "-" and (tokens[at + 1].spaced or tokens[at + 2].spaced):
+    skip = 2 if tokens[at + 1].lower == "and" else 1
+    if at + skip >= len(tokens):
         return None
     if tokens[at + skip].text == "\\frac":
         part = _fraction_command(tokens, at + skip)

@@ -7,11 +7,16 @@ from fractions import Fraction
 from thinkaloud.domains.values.kinds import Number
 from thinkaloud.domains.values.question import Asked
 from thinkaloud.domains.values.units import PERCENT, POUND, Unit
+from thinkaloud.domains.values.vocabulary import word_set
 
 _TEMPERATURES = frozenset({(("celsius", 1),), (("fahrenheit", 1),)})
 _DEGREES = (("degree", 1),)
 _STERLING = (("sterling", 1),)
 DIFFERENT = "another value"
+_SHORT_WORDS = word_set(
+    "in all did non red so old men new big hot dry box egg day per to for the at on is as by of and are was he she it "
+    "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who"
+)
 
 
 def same_quantity(gold: Number, answer: Number, asked: Asked) -> str:
@@ -34,6 +39,12 @@ def same_quantity(gold: Number, answer: Number, asked: Asked) -> str:
     return "" if gold.size == answer.size else DIFFERENT
 
 
+def is_plain(noun: str, asked: Asked) -> bool:
+    """Whether the words after a number are a common word or one of the question's, not a unit or variables."""
+    first = noun.split(" ", 1)[0]
+    return first in _SHORT_WORDS or first in asked.words
+
+
 def _is_same_kind(wanted: Unit, unit: Unit) -> bool:
     """Degrees for a temperature, pounds for sterling."""
     if unit.dimension == _DEGREES and wanted.dimension in _TEMPERATURES:
@@ -44,7 +55,9 @@ def _is_same_kind(wanted: Unit, unit: Unit) -> bool:
 def _bare(gold: Number, answer: Number, asked: Asked) -> str:
     """A number without a unit for a gold answer with one: in the gold answer's unit."""
     assert gold.unit is not None
-    if gold.value == answer.value and not answer.noun.startswith("point"):
+    if gold.unit.dimension and answer.noun and not is_plain(answer.noun, asked):
+        return f"{answer.noun} is another unit"
+    if gold.value == answer.value:
         return ""
     if not gold.unit.dimension and gold.size == answer.value and not asked.percent:
         return ""  # 0.6 is 60%

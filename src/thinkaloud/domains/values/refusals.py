@@ -32,7 +32,7 @@ _SIGNED = word_set("$ € £ - ( { a the")
 _FILLING = _SIGNED | word_set("of number value is")
 _PHRASES = phrase_set(
     "a different|all but|and above|and over|and up|apart from|as few|as if|as many|as much|aside from|at least|"
-    "at most|c .|far from|fewer than|greater than|heavier than|in excess|is different|is off|just over|just under|"
+    "at most|far from|fewer than|greater than|heavier than|in excess|is different|is off|just over|just under|"
     "less than|longer than|more than|next to|north of|number after|number before|off by|older than|one after|"
     "one before|or equal|or less|or more|or so|order of|other than|out of|rather than|short of|shorter than|shy of|"
     "south of|taller than|too big|too few|too high|too large|too low|too many|too much|too small|up to|"
@@ -84,6 +84,8 @@ def _bound(tokens: Sequence[Token], words: Sequence[str]) -> str:
             continue  # minutes
         if word in _BOUNDS and (_number_follows(tokens, at + 1, _SIGNED) or word.startswith(("exceed", "surpass"))):
             return f"a bound, not a value ({word})"
+        if word == "c" and words[at + 1 : at + 2] == ["."] and _number_follows(tokens, at + 2, _SIGNED):
+            return "the answer hedges (c.)"
         if word in _LIMITS and at and at == len(words) - 1:
             return f"a bound, not a value ({word})"
     return ""

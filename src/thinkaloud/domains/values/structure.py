@@ -14,6 +14,7 @@ from thinkaloud.domains.values.kinds import (
     Number,
     Piece,
     Value,
+    node_of,
 )
 from thinkaloud.domains.values.lexer import Token
 from thinkaloud.domains.values.notations import read_notation
@@ -114,12 +115,13 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     texts = [token.text for token in tokens]
     if "\\cup" in texts:
         return _union(tokens, depth)
-    if "\\in" in texts[:3] and texts.index("\\in") == 1 and tokens[0].kind == "word":
-        found = read_structure(tokens[2:], depth + 1)
-        return replace(found, name=texts[0]) if isinstance(found, Interval) else found
+    if len(tokens) > 2 and tokens[1].text == "\\in" and (len(texts[0]) == 1 or tokens[0].kind == "command"):
+        return _of_variable(read_structure(tokens[2:], depth + 1), texts[0])
     named = _named_tuple(tokens)
     if named:
-        return read_structure(tokens[named:], depth + 1)
+        return _with_names(
+            read_structure(tokens[named:], depth + 1), [token.text for token in tokens[1 : named - 2 : 2]]
+        )
     grouped = _bracketed(tokens, depth)
     if grouped is not None:
         return grouped
@@ -140,6 +142,15 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     return plus_minus(node)
 
 
+def _of_variable(value: Value | None, name: str) -> Value | None:
+    """What `x \\in` names: an interval, also where `(1, 2)` and `[1, 2]` could be pairs."""
+    if isinstance(value, Collection) and value.kind in ("tuple", "closed") and len(value.items) == 2:
+        low, high = (node_of(item) for item in value.items)
+        closed = value.kind == "closed"
+        value = Interval((Piece(low, high, (closed, closed)),)) if low and high else None
+    return replace(value, name=name) if isinstance(value, Interval) else value
+
+
 def _named_tuple(tokens: Sequence[Token]) -> int:
     """How many tokens `(x, y) =` takes; 0 where there is none."""
     end = next((at for at, token in enumerate(tokens) if token.text == ")"), 0)
@@ -148,6 +159,19 @@ def _named_tuple(tokens: Sequence[Token]) -> int:
     names, commas = tokens[1:end:2], tokens[2:end:2]
     is_named = all(len(name.text) == 1 and name.kind == "word" for name in names)
     return end + 2 if is_named and all(comma.text == "," for comma in commas) else 0
+
+
+def _with_names(value: Value | None, names: list[str]) -> Value | None:
+    """The values of a tuple with the names of `(x, y) = (1, 2)`."""
+    if not isinstance(value, Collection) or len(value.items) != len(names):
+        return None
+    return Collection(
+        tuple(
+            replace(item, name=name) if isinstance(item, Number | Expression) else item
+            for item, name in zip(value.items, names, strict=True)
+        ),
+        value.kind,
+    )
 
 
 def _closing_at(tokens: Sequence[Token]) -> int:
@@ -183,7 +207,7 @@ def _bracketed(tokens: Sequence[Token], depth: int) -> Value | None:
     if not is_set and len(parts) == 2 and (mixed or _infinite(inner)):
         return interval(parts[0], parts[1], (first == "[", last == "]"))
     items = [read_item(part, depth + 1) for part in parts]
-    if any(item is None for item in items):
+    if (mixed and not is_set) or any(item is None for item in items):
         return None
     values = tuple(item for item in items if item is not None)
     return Collection(values, "set" if is_set else "tuple" if first == "(" else "closed")
