@@ -18,6 +18,9 @@ _HOW_MANY_STOPS = word_set(
     "they we you i each every"
 )
 _SPECIAL = frozenset({"°", "degrees", "square", "cubic", "mph", "kmh", "kph"})
+_ADJECTIVES = word_set(
+    "more less fewer additional total whole full extra us fluid american calendar working business long further"
+)
 _PERCENT = re.compile(
     r"\b(?:what|which|how many|find the|calculate the|the)\s+(?:\w+\s+){0,2}?(?:percent(?:age)?\b|per cent\b|%)"
     r"|\b(?:as|in|to) an?? ?(?:percent(?:age)?\b|%)|\bby (?:what|how many) percent|\bin percent",
@@ -125,14 +128,16 @@ def read_question(text: str) -> Asked:
 def _how_many(phrase: str) -> tuple[Unit | None, bool]:
     """The unit after "how many", and whether the phrase names things that are no unit."""
     words = _WORD.findall(phrase)
-    for at, word in enumerate(words[:6]):
-        if word.casefold() in _HOW_MANY_STOPS:
+    for at, word in enumerate(words):
+        if word.casefold() in _ADJECTIVES:
+            continue
+        if word.casefold() in _HOW_MANY_STOPS or word.isdigit():
             return None, at > 0
-        if len(word) > 1 or word in ("m", "g"):
-            unit, used = find_unit(words[at:])
-            if used and unit is not None and (unit.dimension or word.casefold() not in ("half",)):
-                return unit, False
-    return None, bool(words)
+        unit, used = find_unit(words[at:]) if len(word) > 1 or word in ("m", "g", "%") else (None, 0)
+        if used and unit is not None:
+            return unit, False
+        return None, True
+    return None, False
 
 
 def _named_unit(asking: str, mentioned: dict[Dimension, set[object]]) -> Unit | None:
