@@ -25,10 +25,13 @@ from thinkaloud.domains.values.question import Asked
 from thinkaloud.domains.values.vocabulary import word_set
 
 LABELS = word_set(
-    "answer total result sum cost price profit number amount the of in all final value area volume length distance "
-    "time speed perimeter difference product quotient remainder average mean age money so thus therefore hence is my "
-    "a an and for each per left altogether probability solution slope height width weight change percent percentage "
-    "rate x we get it that this to her his their"
+    "answer total result sum cost price profit number amount value area volume length distance time speed perimeter "
+    "difference product quotient remainder average mean age money altogether probability solution slope height width "
+    "weight change percent percentage rate"
+)
+_FUNCTION_WORDS = word_set(
+    "the of in all final so thus therefore hence is my a an and for each per left we get it that this to her his their "
+    "on at by with from there then now"
 )
 
 
@@ -64,9 +67,11 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
         return "not one number"
     if gold.name and answer.name and gold.name != answer.name:
         return f"the value of {answer.name}, not of {gold.name}"
-    unknown = [word for word in answer.label if len(word) > 1 and word not in LABELS and word not in asked.words]
-    if unknown:
-        return f"{unknown[0]} does not occur in the question"
+    for side in answer.label:
+        content = [word for word in side.split() if word not in _FUNCTION_WORDS]
+        is_known = any(word in LABELS or word in asked.words for word in content)
+        if content and not is_known and len(content[-1]) > 1:
+            return f"{content[0]} does not occur in the question"
     if 0 < len(answer.noun.split(" ", 1)[0]) <= 3 and not is_plain(answer.noun, asked) and answer.noun != gold.noun:
         return f"{answer.noun} may be variables"
     return same_quantity(gold, answer, asked) or number_form(gold, answer, asked)

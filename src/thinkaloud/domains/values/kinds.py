@@ -21,7 +21,7 @@ class Number:
     written: numerator and denominator of a fraction as written.
     per: the last word of a rate, as in `$18/day`.
     noun: words after the number that name no known unit.
-    name: the variable of `x = 5`; label: the words before a `=`.
+    name: the variable of `x = 5`; label: the words before each `=`.
     """
 
     value: Fraction

@@ -95,7 +95,8 @@ def _read_clause(clause: Sequence[Token]) -> Number | Unread:
         return last
     for side in sides[:-1]:
         if _is_label(side):
-            last = replace(last, label=(*last.label, *(token.lower for token in side if token.kind == "word")))
+            words = " ".join(token.lower for token in side if token.kind == "word")
+            last = replace(last, label=(*last.label, words))
         elif not _holds(side, last):
             return Unread("two different numbers, or an equation that does not hold")
     return last

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from thinkaloud.domains.values.kinds import Number
 from thinkaloud.domains.values.question import Asked
-from thinkaloud.domains.values.units import PERCENT, POUND, Unit
+from thinkaloud.domains.values.units import PERCENT, POUND, UNITS, Unit
 from thinkaloud.domains.values.vocabulary import word_set
 
 _TEMPERATURES = frozenset({(("celsius", 1),), (("fahrenheit", 1),)})
@@ -16,15 +16,17 @@ DIFFERENT = "another value"
 _SHORT_WORDS = word_set(
     "in all did non red so old men new big hot dry box egg day per to for the at on is as by of and are was he she it "
     "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who"
+    "go got sea th st nd rd gum ice tea oil eat fit get pay put run say see set sit try use win won off up own few far"
 )
 
 
 def same_quantity(gold: Number, answer: Number, asked: Asked) -> str:
     """The empty string where `answer` is `gold`, else why not."""
-    if gold.per and answer.per and gold.per != answer.per:
+    if gold.per and answer.per and gold.per != answer.per and UNITS.get(gold.per) != UNITS.get(answer.per, ("", 0)):
         return f"per {answer.per}, not per {gold.per}"
     is_unasked_rate = answer.per and not gold.per and answer.unit is not None and (asked.unit or asked.count)
-    if is_unasked_rate and asked.words.isdisjoint((answer.per, answer.per + "s")):
+    is_share = answer.per not in UNITS and not asked.words.isdisjoint(("each", "per", "every"))
+    if is_unasked_rate and not is_share and asked.words.isdisjoint((answer.per, answer.per + "s")):
         return f"a rate per {answer.per}"
     wanted = gold.unit
     if wanted is None:
@@ -52,6 +54,13 @@ def _is_same_kind(wanted: Unit, unit: Unit) -> bool:
     return unit == POUND and wanted.dimension == _STERLING
 
 
+def _is_its_temperature(unit: Unit, asked: Asked) -> bool:
+    """Whether degrees are asked for, and `unit` is the one temperature that the question mentions."""
+    if asked.unit is None or asked.unit.dimension != _DEGREES or unit.dimension not in _TEMPERATURES:
+        return False
+    return [dimension for dimension in asked.units if dimension in _TEMPERATURES] == [unit.dimension]
+
+
 def _bare(gold: Number, answer: Number, asked: Asked) -> str:
     """A number without a unit for a gold answer with one: in the gold answer's unit."""
     assert gold.unit is not None
@@ -72,7 +81,7 @@ def _to_bare(gold: Number, answer: Number, asked: Asked) -> str:
     if not unit.dimension:
         return _count(gold, answer, asked)
     if asked.unit is not None:
-        if _is_same_kind(asked.unit, unit):
+        if _is_same_kind(asked.unit, unit) or _is_its_temperature(unit, asked):
             return "" if gold.value == answer.value else DIFFERENT
         if asked.unit.dimension != unit.dimension:
             return "a unit of another kind than the question's"
@@ -109,6 +118,8 @@ def _count(gold: Number, answer: Number, asked: Asked) -> str:
         return "" if gold.value == answer.value else DIFFERENT
     if asked.unit is not None and asked.unit.dimension:
         return "a count, where a unit is asked"
+    if asked.unit is None and not asked.count and gold.value == answer.value and _names(answer.unit) & asked.words:
+        return ""  # the number of pairs
     return "" if gold.value == answer.size else DIFFERENT
 
 
@@ -122,3 +133,10 @@ def _is_float_noise(gold: Number, answer: Number) -> bool:
         return False
     short = Fraction(f"{size:.12g}")
     return short == answer.value and abs(short - value) < abs(value) / 10**15
+
+
+def _names(unit: Unit) -> frozenset[str]:
+    """The words for a count, such as dozen."""
+    return frozenset(name for name, entry in UNITS.items() if entry == ("", unit.factor) and name.isalpha()) - {
+        "percent"
+    }

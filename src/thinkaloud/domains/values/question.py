@@ -19,7 +19,8 @@ _HOW_MANY_STOPS = word_set(
 )
 _SPECIAL = frozenset({"°", "degrees", "square", "cubic", "mph", "kmh", "kph"})
 _ADJECTIVES = word_set(
-    "more less fewer additional total whole full extra us fluid american calendar working business long further"
+    "more less fewer additional total whole full extra us fluid american calendar working business long further "
+    "combined excess different passing"
 )
 _PERCENT = re.compile(
     r"\b(?:what|which|how many|find the|calculate the|the)\s+(?:\w+\s+){0,2}?(?:percent(?:age)?\b|per cent\b|%)"
@@ -36,6 +37,8 @@ _MONEY_WORDS = re.compile(
     r"|bill|salary|wage\w*|fee|revenue|income|change|budget|sale|total|donat\w+|make|made|raise\w*|left|value|balance)\b",
     re.IGNORECASE,
 )
+_AMOUNT = re.compile(r"\bhow much\b|\bprice\b|\bcost\b", re.IGNORECASE)
+_OTHER_QUANTITY = re.compile(r"\bhow (?:long|far|tall|heavy|many|old)\b|\bwhen\b", re.IGNORECASE)
 _SIMPLEST = re.compile(r"\b(?:simplest|lowest\s+terms|simplif\w+|reduced?|irreducible)\b", re.IGNORECASE)
 _AS_DECIMAL = re.compile(r"\b(?:as|into|to|in|its?)\s+(?:an?\s+|its\s+)?(?:\w+\s+)?decimals?\b", re.IGNORECASE)
 _AS_FRACTION = re.compile(r"\b(?:as|into|to)\s+an?\s+(?:\w+\s+){0,2}fraction\b", re.IGNORECASE)
@@ -145,19 +148,14 @@ def _named_unit(asking: str, mentioned: dict[Dimension, set[object]]) -> Unit | 
     for match in _IN_UNIT.finditer(asking):
         words = _WORD.findall(match[1])
         unit, used = find_unit(words)
-        if used and unit and unit.dimension and not unit.letter and used == len(words):
-            return unit
-        if used and unit and unit.dimension and not unit.letter and len(words) == 1:
+        if used == len(words) and unit and unit.dimension and not unit.letter:
             return unit
     if re.search(r"\bhow old\b", asking, re.IGNORECASE):
         return find_unit(["year"])[0]
     money = [dim for dim in mentioned if dim in MONEY]
-    if len(money) == 1 and (_MONEY_WORDS.search(asking) or len(mentioned) == 1):
-        others = [dim for dim in mentioned if dim not in MONEY and dim in _mentioned(asking)]
-        if re.search(r"\bhow much\b|\bprice\b|\bcost\b", asking, re.IGNORECASE) and not (
-            others and re.search(r"\bhow (?:long|far|tall|heavy)\b", asking, re.IGNORECASE)
-        ):
-            return next(unit for unit in CURRENCY.values() if unit.dimension == money[0])
+    is_amount = _OTHER_QUANTITY.search(asking) is None and _AMOUNT.search(asking)
+    if len(money) == 1 and is_amount and (_MONEY_WORDS.search(asking) or len(mentioned) == 1):
+        return next(unit for unit in CURRENCY.values() if unit.dimension == money[0])
     return None
 
 

@@ -95,6 +95,8 @@ def _number_follows(tokens: Sequence[Token], at: int, skipped: frozenset[str]) -
     """Whether a number stands at `at`, after tokens that may be skipped."""
     while at < len(tokens) and tokens[at].lower in skipped:
         at += 1
+    if at + 1 < len(tokens) and len(tokens[at].text) == 1 and tokens[at + 1].text == "=":
+        at += 2  # over x = 4
     return at < len(tokens) and (tokens[at].kind == "number" or tokens[at].text == "\\frac")
 
 

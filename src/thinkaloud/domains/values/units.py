@@ -132,6 +132,8 @@ def _compound(words: Sequence[str]) -> tuple[Unit | None, int]:
         if name not in UNITS or (len(name) == 1 and words[at][:1] not in (name, "L")):
             break
         base, size = UNITS[name]
+        if sign < 0 and base == "second" and ("metre" not in powers or size >= 86_400):
+            break  # 3 miles per week: a rate, not a speed
         letter = letter or (len(name) == 1 and name.isalpha() and not used)
         at += 1
         written, taken = _power(words, at)
