@@ -11,7 +11,7 @@ from thinkaloud.domains.text import same_short_text, without_lead_in
 from thinkaloud.domains.values.clean import clean
 from thinkaloud.domains.values.compare import compare
 from thinkaloud.domains.values.kinds import Expression, Number, Text, Unread, Value
-from thinkaloud.domains.values.question import Asked, read_question
+from thinkaloud.domains.values.question import ROUNDED, Asked, read_question
 from thinkaloud.domains.values.reader import MAX_CHARS, denial, read
 from thinkaloud.records import Task
 
@@ -35,19 +35,20 @@ _STATEMENT = re.compile(r"^(?:there (?:is|are)|(?:the |this )?(?:equation|system
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:
     """Full marks for the gold answer's value; nothing for an ambiguous, unevaluated or merely copied answer."""
     gold_text = task.answer.strip()
-    if not _squeeze(gold_text):
+    squeezed = _squeeze(gold_text)
+    if not squeezed:
         return unscorable("the gold answer is empty")
     if len(answer) > MAX_CHARS:
         return wrong(f"expected {quote(gold_text)}, found an answer of {len(answer):,} characters")
-    if _squeeze(answer) == _squeeze(gold_text):
+    if _squeeze(answer) == squeezed:
         return correct(f"the same as {quote(gold_text)}")
-    if _statement(answer) == _statement(gold_text) in _NO_VALUE:
+    if _gold_statement(gold_text) in _NO_VALUE and _statement(answer) == _gold_statement(gold_text):
         return correct(f"the same statement as {quote(gold_text)}")
     asked = read_question(task.question)
-    gold = _read_gold(gold_text, asked.rounded)
+    gold = _read_gold(gold_text, asked)
     if isinstance(gold, Text | Unread):
         return _score_text(task, gold, answer)
-    value = read(answer, rounded=asked.rounded)
+    value = _read(answer, asked)
     if isinstance(gold, Number) and not isinstance(value, Number) and not _has_number(value, answer):
         return no_answer(f"no number in {quote(answer)}")
     if isinstance(value, Expression) and _is_copied(answer, asked):
@@ -65,9 +66,20 @@ def _has_number(value: Value, answer: str) -> bool:
     return not isinstance(value, Text) and _DIGIT.search(answer) is not None
 
 
+def _read(text: str, asked: Asked) -> Value:
+    """The value of a text; hedges such as "about" count only where no rounded value is asked for."""
+    value = read(text)
+    return read(text, rounded=True) if isinstance(value, Unread) and asked.asks(ROUNDED) else value
+
+
 @lru_cache(maxsize=1024)
-def _read_gold(text: str, rounded: bool) -> Value:
-    return read(text, rounded=rounded)
+def _read_gold(text: str, asked: Asked) -> Value:
+    return _read(text, asked)
+
+
+@lru_cache(maxsize=1024)
+def _gold_statement(text: str) -> str:
+    return _statement(text)
 
 
 def _score_text(task: Task, gold: Value, answer: str) -> DomainScore:
@@ -113,7 +125,7 @@ def _squeeze(text: str) -> str:
         if flat.startswith(opening) and flat.endswith(closing) and len(flat) > len(opening) + len(closing):
             flat = flat[len(opening) : -len(closing)]
     flat = _SPACE.sub("", flat)
-    return flat if len(flat) == 1 else flat.casefold()
+    return flat.casefold() if len(flat) > 1 and flat.replace(" ", "").isalpha() else flat
 
 
 def _is_copied(answer: str, asked: Asked) -> bool:

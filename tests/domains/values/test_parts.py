@@ -27,7 +27,7 @@ from thinkaloud.domains.values.kinds import (
 )
 from thinkaloud.domains.values.lexer import TooLarge, tokenize
 from thinkaloud.domains.values.numerals import merge_numerals
-from thinkaloud.domains.values.question import read_question
+from thinkaloud.domains.values.question import ORDERED, UNORDERED, read_question
 from thinkaloud.domains.values.reader import read
 from thinkaloud.domains.values.tree import parse
 from thinkaloud.domains.values.units import find_unit
@@ -216,6 +216,6 @@ def test_what_a_question_asks() -> None:
     assert read_question("What percentage of them is red?").percent
     assert not read_question("Prices fell by 10%. How many did he buy?").percent
     assert read_question("Write 6/8 in simplest form.").simplest
-    assert read_question("Find all solutions.").unordered
-    assert read_question("List them in ascending order.").ordered
+    assert read_question("Find all solutions.").asks(UNORDERED)
+    assert read_question("List them in ascending order.").asks(ORDERED)
     assert read_question("When does the evening show begin?").meridiem == "p"

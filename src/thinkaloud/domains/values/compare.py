@@ -21,7 +21,7 @@ from thinkaloud.domains.values.kinds import (
     node_of,
 )
 from thinkaloud.domains.values.quantities import is_plain, same_quantity
-from thinkaloud.domains.values.question import Asked
+from thinkaloud.domains.values.question import EXPAND, FACTOR, ORDERED, UNORDERED, Asked
 from thinkaloud.domains.values.vocabulary import word_set
 
 LABELS = word_set(
@@ -97,9 +97,9 @@ def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
         return f"{name} is given, not {gold.name}"
     if not _equal(gold.node, node):
         return "another expression"
-    if asked.expand and has_product_of_sums(node) and not has_product_of_sums(gold.node):
+    if asked.asks(EXPAND) and has_product_of_sums(node) and not has_product_of_sums(gold.node):
         return "not expanded"
-    if asked.factor and is_sum(node) and not is_sum(gold.node):
+    if asked.asks(FACTOR) and is_sum(node) and not is_sum(gold.node):
         return "not factored"
     if asked.simplest and has_square_factor(node) and not has_square_factor(gold.node):
         return "a root that is not simplified"
@@ -168,8 +168,8 @@ def _is_ordered(kind: str, asked: Asked) -> bool:
     if kind == "set":
         return False
     if kind == "row":
-        return asked.ordered and not asked.unordered
-    return asked.ordered or not asked.unordered
+        return asked.asks(ORDERED) and not asked.asks(UNORDERED)
+    return asked.asks(ORDERED) or not asked.asks(UNORDERED)
 
 
 def _same_set(gold: Collection, answer: Collection, asked: Asked) -> bool:

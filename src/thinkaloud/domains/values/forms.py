@@ -7,14 +7,14 @@ from math import gcd
 
 from thinkaloud.domains.values.exact import Inexact, Undefined, exact
 from thinkaloud.domains.values.kinds import Node, Number
-from thinkaloud.domains.values.question import Asked
+from thinkaloud.domains.values.question import DECIMAL, MIXED, Asked
 
 
 def number_form(gold: Number, answer: Number, asked: Asked) -> str:
     """Whether the number is written as the question wants it; a copy of the question's own fraction is not."""
     if answer.form != "fraction":
         written_out = answer.form in ("integer", "decimal", "scientific")
-        if written_out and asked.fraction and gold.form == "fraction" and gold.value.denominator != 1:
+        if written_out and gold.form == "fraction" and gold.value.denominator != 1 and asked.fraction:
             return "not a fraction"
         return ""
     assert answer.written is not None
@@ -26,9 +26,9 @@ def number_form(gold: Number, answer: Number, asked: Asked) -> str:
     reduced = gcd(over, under) == 1 and abs(under) != 1
     if asked.simplest and not reduced:
         return "a fraction that is not in lowest terms"
-    if asked.decimal and gold.form != "fraction":
+    if asked.asks(DECIMAL) and gold.form != "fraction":
         return "a fraction, not a decimal"
-    if asked.mixed and gold.form == "mixed":
+    if asked.asks(MIXED) and gold.form == "mixed":
         return "a fraction, not a mixed number"
     if (not reduced or gold.form != "fraction") and _in_question(over, under, asked.text):
         return "a fraction copied from the question"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
+from functools import cached_property, lru_cache
 
 from thinkaloud.domains.values.units import CURRENCY, MONEY, UNITS, Dimension, Unit, find_unit
 from thinkaloud.domains.values.vocabulary import word_set
@@ -39,96 +39,112 @@ _MONEY_WORDS = re.compile(
 )
 _AMOUNT = re.compile(r"\bhow much\b|\bprice\b|\bcost\b", re.IGNORECASE)
 _OTHER_QUANTITY = re.compile(r"\bhow (?:long|far|tall|heavy|many|old)\b|\bwhen\b", re.IGNORECASE)
-_SIMPLEST = re.compile(r"\b(?:simplest|lowest\s+terms|simplif\w+|reduced?|irreducible)\b", re.IGNORECASE)
-_AS_DECIMAL = re.compile(r"\b(?:as|into|to|in|its?)\s+(?:an?\s+|its\s+)?(?:\w+\s+)?decimals?\b", re.IGNORECASE)
+SIMPLEST = re.compile(r"\b(?:simplest|lowest\s+terms|simplif\w+|reduced?|irreducible)\b", re.IGNORECASE)
+DECIMAL = re.compile(r"\b(?:as|into|to|in|its?)\s+(?:an?\s+|its\s+)?(?:\w+\s+)?decimals?\b", re.IGNORECASE)
 _AS_FRACTION = re.compile(r"\b(?:as|into|to)\s+an?\s+(?:\w+\s+){0,2}fraction\b", re.IGNORECASE)
-_AS_MIXED = re.compile(r"\bmixed\s+(?:number|fraction)\b", re.IGNORECASE)
-_EXPAND = re.compile(r"\b(?:expand|multiply\s+out|remove\s+the\s+(?:brackets|parentheses))", re.IGNORECASE)
-_FACTOR = re.compile(r"\b(?:factor|factori[sz]e)\b", re.IGNORECASE)
-_ROUNDED = re.compile(
+MIXED = re.compile(r"\bmixed\s+(?:number|fraction)\b", re.IGNORECASE)
+EXPAND = re.compile(r"\b(?:expand|multiply\s+out|remove\s+the\s+(?:brackets|parentheses))", re.IGNORECASE)
+FACTOR = re.compile(r"\b(?:factor|factori[sz]e)\b", re.IGNORECASE)
+_AFTERNOON = re.compile(r"\bp\.?m\b|\bafternoon|\bevening", re.IGNORECASE)
+_MORNING = re.compile(r"\ba\.?m\b|\bmorning", re.IGNORECASE)
+ROUNDED = re.compile(
     r"\b(?:round\w*|approximat\w+|estimat\w+|nearest\s+(?:\w+th|cent|dollar|whole|integer|percent|unit|ten|hundred|thousand|degree|minute|number)s?|decimal\s+places?|significant)\b",
     re.IGNORECASE,
 )
-_ORDERED = re.compile(
+ORDERED = re.compile(
     r"\b(?:order|sort|rank|arrange|ascending|descending|increasing|decreasing|respectively|sequence|coordinates?|pair"
     r"|next|terms|from\s+(?:least|smallest|largest|greatest|the)|vector|point)\b",
     re.IGNORECASE,
 )
-_UNORDERED = re.compile(
+UNORDERED = re.compile(
     r"\b(?:solutions?|solve|roots?|zeros|zeroes|all\s+(?:the\s+|real\s+|possible\s+|integer\s+|prime\s+|positive\s+)*"
     r"(?:values?|numbers?|integers?|factors?|divisors?|primes?|\w)|factors?|divisors?|which\s+(?:numbers|values))\b",
     re.IGNORECASE,
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Asked:
-    """What a question asks for.
+    """What a question asks for; each fact is read from the text when it is first needed.
 
-    unit: the unit in which the answer is wanted; count: a number of things that are no unit ("How many apples …").
-    percent: a percentage is asked. units: the sizes that the question mentions, by dimension. words: its words.
+    Args:
+        text: the question. Of a very long one only the end counts.
     """
 
-    text: str
-    unit: Unit | None
-    count: bool
-    percent: bool
-    units: dict[Dimension, frozenset[object]]
-    words: frozenset[str]
-    simplest: bool
-    decimal: bool
-    fraction: bool
-    mixed: bool
-    expand: bool
-    factor: bool
-    rounded: bool
-    unordered: bool
-    ordered: bool
-    meridiem: str
+    def __init__(self, text: str) -> None:
+        self.text = text[-MAX_CHARS:]
+
+    @cached_property
+    def asking(self) -> str:
+        """The last sentence that asks."""
+        sentences = [part for part in _SENTENCE_END.split(self.text) if part.strip()]
+        return next((part for part in reversed(sentences) if "?" in part), sentences[-1] if sentences else "")
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words."""
+        return frozenset(word.casefold() for word in _WORD.findall(self.text))
+
+    @cached_property
+    def _mentioned(self) -> dict[Dimension, set[Fraction]]:
+        return _units_in(self.text)
+
+    @cached_property
+    def units(self) -> dict[Dimension, frozenset[Fraction]]:
+        """The sizes of units that the question mentions, by dimension; where there are several, the asking one."""
+        here = _units_in(self.asking)
+        return {
+            dimension: frozenset(here[dimension] if len(sizes) > 1 and len(here.get(dimension, ())) == 1 else sizes)
+            for dimension, sizes in self._mentioned.items()
+        }
+
+    @cached_property
+    def _how_many(self) -> tuple[Unit | None, bool]:
+        match = _COUNT.search(self.asking)
+        return _read_how_many(match[1]) if match else (_named_unit(self.asking, self._mentioned), False)
+
+    @cached_property
+    def unit(self) -> Unit | None:
+        """The unit in which the answer is wanted."""
+        return self._how_many[0]
+
+    @cached_property
+    def count(self) -> bool:
+        """A number of things that are no unit is wanted ("How many apples …")."""
+        return self._how_many[1] and not self.percent
+
+    @cached_property
+    def percent(self) -> bool:
+        """A percentage is wanted."""
+        return _PERCENT.search(self.asking) is not None
+
+    @cached_property
+    def fraction(self) -> bool:
+        """A fraction is wanted, not a decimal."""
+        return self.asks(_AS_FRACTION) or (self.simplest and "fraction" in self.text.casefold())
+
+    @cached_property
+    def simplest(self) -> bool:
+        """Lowest terms, or a simplified expression, are wanted."""
+        return self.asks(SIMPLEST)
+
+    @cached_property
+    def meridiem(self) -> str:
+        """The half of the day that the question speaks of: "a", "p" or neither."""
+        afternoon, morning = self.asks(_AFTERNOON), self.asks(_MORNING)
+        return "p" if afternoon and not morning else "a" if morning and not afternoon else ""
+
+    def asks(self, wish: re.Pattern[str]) -> bool:
+        """Whether a pattern of this module (`DECIMAL`, `EXPAND`, …) occurs in the question."""
+        return wish.search(self.text) is not None
 
 
 @lru_cache(maxsize=512)
 def read_question(text: str) -> Asked:
-    """What `text` asks for. Linear in the text; of a very long question only the end counts."""
-    text = text[-MAX_CHARS:]
-    sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
-    asking = next((part for part in reversed(sentences) if "?" in part), sentences[-1] if sentences else "")
-    percent = bool(_PERCENT.search(asking))
-    count = _COUNT.search(asking)
-    unit, counted = _how_many(count[1]) if count else (None, False)
-    mentioned = _mentioned(text)
-    if count is None and unit is None:
-        unit = _named_unit(asking, mentioned)
-    here = _mentioned(asking)
-    merged = {
-        dim: here.get(dim) if len(sizes) > 1 and len(here.get(dim, ())) == 1 else sizes
-        for dim, sizes in mentioned.items()
-    }
-    simplest = bool(_SIMPLEST.search(text))
-    lowered = text.casefold()
-    afternoon = bool(re.search(r"\bp\.?m\b|\bafternoon|\bevening", lowered))
-    morning = bool(re.search(r"\ba\.?m\b|\bmorning", lowered))
-    return Asked(
-        text=text,
-        unit=unit,
-        count=counted and not percent,
-        percent=percent,
-        units={dim: frozenset(sizes or ()) for dim, sizes in merged.items()},
-        words=frozenset(word.casefold() for word in _WORD.findall(text)),
-        simplest=simplest,
-        decimal=bool(_AS_DECIMAL.search(text)),
-        fraction=bool(_AS_FRACTION.search(text)) or (simplest and "fraction" in lowered),
-        mixed=bool(_AS_MIXED.search(text)),
-        expand=bool(_EXPAND.search(text)),
-        factor=bool(_FACTOR.search(text)),
-        rounded=bool(_ROUNDED.search(text)),
-        unordered=bool(_UNORDERED.search(text)),
-        ordered=bool(_ORDERED.search(text)),
-        meridiem="p" if afternoon and not morning else "a" if morning and not afternoon else "",
-    )
+    """What `text` asks for."""
+    return Asked(text)
 
 
-def _how_many(phrase: str) -> tuple[Unit | None, bool]:
+def _read_how_many(phrase: str) -> tuple[Unit | None, bool]:
     """The unit after "how many", and whether the phrase names things that are no unit."""
     words = _WORD.findall(phrase)
     for at, word in enumerate(words):
@@ -143,7 +159,7 @@ def _how_many(phrase: str) -> tuple[Unit | None, bool]:
     return None, False
 
 
-def _named_unit(asking: str, mentioned: dict[Dimension, set[object]]) -> Unit | None:
+def _named_unit(asking: str, mentioned: dict[Dimension, set[Fraction]]) -> Unit | None:
     """The unit of "in metres" or "how old", or the currency of a question about money."""
     for match in _IN_UNIT.finditer(asking):
         words = _WORD.findall(match[1])
@@ -159,9 +175,9 @@ def _named_unit(asking: str, mentioned: dict[Dimension, set[object]]) -> Unit | 
     return None
 
 
-def _mentioned(text: str) -> dict[Dimension, set[object]]:
+def _units_in(text: str) -> dict[Dimension, set[Fraction]]:
     """Sizes of the units in a text, by dimension; letters count only after a digit."""
-    found: dict[Dimension, set[object]] = {}
+    found: dict[Dimension, set[Fraction]] = {}
     words = _WORD.findall(text)
     before = ""
     for at, word in enumerate(words):
