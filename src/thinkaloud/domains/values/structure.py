@@ -14,9 +14,9 @@ from thinkaloud.domains.values.kinds import (
     Number,
     Piece,
     Value,
-    node_of,
 )
 from thinkaloud.domains.values.lexer import Token
+from thinkaloud.domains.values.naming import named_tuple, of_variable, with_names
 from thinkaloud.domains.values.notations import read_notation
 from thinkaloud.domains.values.quantity import scan, with_noun
 from thinkaloud.domains.values.relations import chain, interval, interval_of, plus_minus
@@ -116,10 +116,10 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     if "\\cup" in texts:
         return _union(tokens, depth)
     if len(tokens) > 2 and tokens[1].text == "\\in" and (len(texts[0]) == 1 or tokens[0].kind == "command"):
-        return _of_variable(read_structure(tokens[2:], depth + 1), texts[0])
-    named = _named_tuple(tokens)
+        return of_variable(read_structure(tokens[2:], depth + 1), texts[0])
+    named = named_tuple(tokens)
     if named:
-        return _with_names(
+        return with_names(
             read_structure(tokens[named:], depth + 1), [token.text for token in tokens[1 : named - 2 : 2]]
         )
     grouped = _bracketed(tokens, depth)
@@ -140,38 +140,6 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     if not any(token.kind != "word" for token in tokens) and sum(len(token.text) for token in tokens) > 1:
         return None  # letters alone are a word, not a product
     return plus_minus(node)
-
-
-def _of_variable(value: Value | None, name: str) -> Value | None:
-    """What `x \\in` names: an interval, also where `(1, 2)` and `[1, 2]` could be pairs."""
-    if isinstance(value, Collection) and value.kind in ("tuple", "closed") and len(value.items) == 2:
-        low, high = (node_of(item) for item in value.items)
-        closed = value.kind == "closed"
-        value = Interval((Piece(low, high, (closed, closed)),)) if low and high else None
-    return replace(value, name=name) if isinstance(value, Interval) else value
-
-
-def _named_tuple(tokens: Sequence[Token]) -> int:
-    """How many tokens `(x, y) =` takes; 0 where there is none."""
-    end = next((at for at, token in enumerate(tokens) if token.text == ")"), 0)
-    if tokens[0].text != "(" or end < 4 or end % 2 or [token.text for token in tokens[end + 1 : end + 3]] != ["=", "("]:
-        return 0
-    names, commas = tokens[1:end:2], tokens[2:end:2]
-    is_named = all(len(name.text) == 1 and name.kind == "word" for name in names)
-    return end + 2 if is_named and all(comma.text == "," for comma in commas) else 0
-
-
-def _with_names(value: Value | None, names: list[str]) -> Value | None:
-    """The values of a tuple with the names of `(x, y) = (1, 2)`."""
-    if not isinstance(value, Collection) or len(value.items) != len(names):
-        return None
-    return Collection(
-        tuple(
-            replace(item, name=name) if isinstance(item, Number | Expression) else item
-            for item, name in zip(value.items, names, strict=True)
-        ),
-        value.kind,
-    )
 
 
 def _closing_at(tokens: Sequence[Token]) -> int:
