@@ -8,18 +8,19 @@ from math import gcd
 from thinkaloud.domains.values.exact import Inexact, Undefined, exact
 from thinkaloud.domains.values.kinds import Node, Number
 from thinkaloud.domains.values.question import DECIMAL, MIXED, Asked
+from thinkaloud.domains.values.units import PERCENT
 
 
 def number_form(gold: Number, answer: Number, asked: Asked) -> str:
     """Whether the number is written as the question wants it; a copy of the question's own fraction is not."""
-    if answer.form != "fraction":
+    written = answer.written or _in_parts(answer)
+    if written is None:
         written_out = answer.form in ("integer", "decimal", "scientific")
         if written_out and gold.form == "fraction" and gold.value.denominator != 1 and asked.fraction:
             return "not a fraction"
         return ""
-    assert answer.written is not None
-    over, under = answer.written
-    if gold.written == answer.written:
+    over, under = written
+    if gold.written == written:
         return ""
     if gold.value.denominator == 1 and answer.value.denominator == 1:
         return "a division left undone"
@@ -33,6 +34,14 @@ def number_form(gold: Number, answer: Number, asked: Asked) -> str:
     if (not reduced or gold.form != "fraction") and _in_question(over, under, asked.text):
         return "a fraction copied from the question"
     return ""
+
+
+def _in_parts(number: Number) -> tuple[int, int] | None:
+    """Numerator and denominator of `15 twentieths`; None for what is not counted in parts of one."""
+    unit = number.unit
+    if unit is None or unit.dimension or unit == PERCENT or unit.factor.numerator != 1 or number.value.denominator != 1:
+        return None
+    return int(number.value), unit.factor.denominator
 
 
 def _in_question(over: int, under: int, question: str) -> bool:
