@@ -53,7 +53,10 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
         return no_answer(f"no number in {quote(answer)}")
     if isinstance(value, Expression) and _is_copied(answer, asked):
         return wrong("an expression copied from the question")
-    why = compare(gold, value, asked)
+    try:
+        why = compare(gold, value, asked)
+    except RecursionError:  # a long sum is a deep tree, and the caller's stack may be deep already
+        why = "nested too deeply"
     if not why:
         return correct(f"equal to {quote(gold_text)}")
     return wrong(f"expected {quote(gold_text)}, found {quote(answer)}: {why}")

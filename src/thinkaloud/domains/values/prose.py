@@ -16,6 +16,7 @@ from thinkaloud.domains.values.tree import parse
 from thinkaloud.domains.values.units import CURRENCY
 from thinkaloud.domains.values.vocabulary import word_set
 
+_FORMULA = "an expression, not a number"
 _ENDS = frozenset({".", ";", "\n", "\\implies"})
 _CONCLUDING = word_set("so thus therefore hence then making totaling giving answer total finally")
 _CHOICES = frozenset({"or", "to"})
@@ -39,8 +40,8 @@ def read_prose(tokens: Sequence[Token]) -> Number | Unread:
     for clause in clauses:
         found = _read_clause(clause)
         if isinstance(found, Unread):
-            if not found.empty:
-                return found
+            if not found.empty or found.why == _FORMULA:
+                return Unread(found.why)
             continue
         if stated is not None:
             earlier.append((stated, concluded))
@@ -200,9 +201,9 @@ def _leftover(side: Sequence[Token], at: int) -> str:
         if token.lower in _CHOICES and _has_number(side):
             return "the answer offers a choice or a range"
         if len(token.text) == 1 and not (token.lower in _ARTICLES and at + 1 < len(side) and side[at + 1].spaced):
-            return "an expression, not a number"
+            return _FORMULA
         if not is_noun(token) and len(token.text) > 1:
-            return "an expression, not a number"
+            return _FORMULA
         return ""
     if token.text in _MARKS:
         return ""
@@ -210,7 +211,7 @@ def _leftover(side: Sequence[Token], at: int) -> str:
         return ""
     if token.text in ("/", "-") and 0 < at < len(side) - 1 and is_noun(side[at - 1]) and is_noun(side[at + 1]):
         return ""
-    return "an expression, not a number"
+    return _FORMULA
 
 
 def _only(side: Sequence[Token], numbers: list[Number], places: list[tuple[int, int]]) -> Number | Unread:
