@@ -78,7 +78,10 @@ def test_gsm8k() -> None:
     assert refused("gsm8k", question=7, answer="#### 1") == "no question"
 
 
-@pytest.mark.parametrize(("number", "gold"), [("8.0", "8"), (8.0, "8"), (12, "12"), ("2.5", "2.5"), (0, "0")])
+@pytest.mark.parametrize(
+    ("number", "gold"),
+    [("8.0", "8"), (8.0, "8"), (12, "12"), ("2.5", "2.5"), (0, "0"), (22090603.0, "22090603")],
+)
 def test_svamp(number: object, gold: str) -> None:
     row = {"Body": "Ann has 10 pens", "Question": "How many are left?", "Answer": number}
     found = mapped("svamp", **row)

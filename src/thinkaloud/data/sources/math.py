@@ -5,6 +5,7 @@ from __future__ import annotations
 from thinkaloud.data.clean import clean_line, clean_text, rationale_of, without_calculations
 from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required, text_in
+from thinkaloud.data.sources.number_text import number_text
 from thinkaloud.records import Task
 
 
@@ -27,7 +28,10 @@ def svamp(row: Values) -> Task:
     body, asked = clean_text(text_in(row, "Body")), clean_text(text_in(row, "Question"))
     question = clean_line(f"{body}{'' if body.endswith(('.', ',', '?', '!')) else '.'} {asked}") if body else asked
     number = row.get("Answer")
-    gold = f"{number:g}" if isinstance(number, int | float) and not isinstance(number, bool) else str(number or "")
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        gold = number_text(number)
+    else:
+        gold = str(number or "")
     gold = clean_line(gold).removesuffix(".0")
     return new_task(domain="math", question=required(question, "no question"), answer=required(gold, "no answer"))
 

@@ -15,6 +15,7 @@ from thinkaloud.data.clean import clean_code, clean_line, clean_text, rationale_
 from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required
 from thinkaloud.data.sources.choice import choice_task
+from thinkaloud.data.sources.number_text import number_text
 from thinkaloud.data.sources.yes_no import labels_of
 from thinkaloud.domains import SCORERS
 from thinkaloud.domains.choices import resolve_gold
@@ -125,7 +126,7 @@ def _text(row: Values, column: str | None) -> str:
         case float() if math.isnan(value):
             return ""
         case float():
-            return format(Decimal(repr(value)).normalize(), "f") if math.isfinite(value) else str(value)
+            return number_text(value)
         case Decimal():
             return format(value.normalize(), "f") if value.is_finite() else str(value)
         case bytes():
