@@ -8,7 +8,6 @@ counts.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ T = TypeVar("T")
 Metrics = dict[str, Any]
 """One row of metrics.jsonl."""
 
+_LARGEST = 1e15
 _MAX_BYTES = 64 * 1024 * 1024
 """Text files of a run are smaller than this; larger ones are not read."""
 
@@ -146,7 +146,7 @@ def lookup(record: object, *keys: str) -> Any:
 
 
 def number(record: object, *keys: str) -> float | None:
-    """The finite number under nested `keys`; None for anything else."""
+    """The number under nested `keys`; None for anything else, or where it is not finite or too large to draw."""
     value = lookup(record, *keys)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -154,7 +154,7 @@ def number(record: object, *keys: str) -> float | None:
         found = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= _LARGEST else None
 
 
 def _registry(path: Path) -> Registry:
