@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thinkaloud.domains.markup import disguise, unwrapped
-from thinkaloud.domains.short_text import LEVELS, MAX_CHARS, loosest_level, normal, tokens
-from thinkaloud.domains.text import plain, singular, without_lead_in
+from thinkaloud.domains.short_text import LEVELS, loosest_level, normal, tokens
+from thinkaloud.domains.text import MAX_CHARS, plain, singular, without_lead_in
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPTION = "□"

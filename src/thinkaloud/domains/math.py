@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from thinkaloud.domains import expressions
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
-from thinkaloud.domains.text import same_short_text, without_lead_in
+from thinkaloud.domains.short_text import same_short_text
+from thinkaloud.domains.text import without_lead_in
 from thinkaloud.domains.values.clean import clean
 from thinkaloud.domains.values.compare import compare
 from thinkaloud.domains.values.kinds import Expression, Number, Text, Unread, Value

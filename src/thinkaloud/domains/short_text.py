@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from thinkaloud.domains.markup import disguise, unwrapped
-from thinkaloud.domains.text import LEVELS, MAX_CHARS, plain, singular, without_lead_in
+from thinkaloud.domains.markup import unwrapped
+from thinkaloud.domains.text import MAX_CHARS, plain, singular, without_lead_in
+
+LEVELS = ("cased", "caseless", "words", "stems")
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _TOKEN = re.compile(
@@ -113,16 +115,3 @@ def same_short_text(answer: str, gold: str) -> bool:
     flat = unwrapped(answer)
     target = normal(gold, "stems")
     return bool(target) and target in (normal(flat, "stems"), normal(without_lead_in(flat), "stems"))
-
-
-__all__ = [
-    "LEVELS",
-    "MAX_CHARS",
-    "disguise",
-    "is_symbols",
-    "loosest_level",
-    "normal",
-    "same_short_text",
-    "tokens",
-    "words",
-]

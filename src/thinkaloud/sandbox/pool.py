@@ -96,11 +96,6 @@ class Sandbox:
             raise RuntimeError("the sandbox is not started: use it in a `with` statement")
         return self._containment.level
 
-    @property
-    def missing_layers(self) -> dict[str, str]:
-        """The layers that are not available on this machine, with the reason; see also `check_report`."""
-        return dict(self._containment.missing) if self._containment else {}
-
     def run(self, code: str, tests: Sequence[str], *, setup: str = "", limits: Limits | None = None) -> Verdict:
         """Try one program.
 
