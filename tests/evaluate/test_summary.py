@@ -255,3 +255,23 @@ def test_a_judge_s_marks_are_counted_apart(tmp_path: Path) -> None:
     assert "judge" not in summary["domains"]["math"]
     silent = summarize([row("c", "creative_writing", "graded", judge="silent")], BUILTIN)["overall"]["judge"]
     assert (silent["n"], silent["not_judged"], silent["overall"], silent["overall_interval"]) == (0, 1, None, None)
+
+
+def test_the_share_of_reasonings_that_come_to_their_answer() -> None:
+    def answered(reasoning: str, answer: str, domain: str = "math") -> Row:
+        text = f"<reasoning>{reasoning}</reasoning><answer>{answer}</answer>"
+        return row(f"{reasoning}{answer}", domain, "wrong", text=text)
+
+    rows = [
+        answered("So 2 + 3 = 5.", "5"),
+        answered("So 2 + 3 = 5.", "6"),
+        answered("So it is five.", "5"),  # cannot be told
+        answered("So the answer is yes.", "yes", domain="logic"),
+        answered("So 2 + 3 = 5.", "5", domain="coding"),  # no such measure
+        row("broken", status="bad_format", text="So 5."),
+    ]
+    found = summarize(rows, BUILTIN)
+    assert found["domains"]["math"]["consistent_rate"] == 1 / 2
+    assert found["domains"]["logic"]["consistent_rate"] == 1.0
+    assert found["domains"]["coding"]["consistent_rate"] is None
+    assert found["overall"]["consistent_rate"] == 2 / 3

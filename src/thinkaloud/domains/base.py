@@ -55,6 +55,7 @@ class Domain:
         score_many: Given if scoring many answers at once is cheaper than one by one.
         runs_code: Scoring needs a sandbox.
         uses_choices: Scoring uses the options of a task.
+        agrees: (question, reasoning, answer) -> whether the reasoning comes to the answer; None: it cannot be told.
         uses_gold: A heuristic that compares with the gold answer, which must itself earn full marks.
     """
 
@@ -66,6 +67,7 @@ class Domain:
     runs_code: bool = False
     uses_choices: bool = False
     uses_gold: bool = False
+    agrees: Callable[[str, str, str], bool | None] | None = None
 
     def score_batch(
         self, items: Sequence[tuple[Task, str, str]], sandbox: CodeRunner | None = None

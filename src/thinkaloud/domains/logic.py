@@ -11,6 +11,7 @@ import re
 
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, wrong
 from thinkaloud.domains.choices import LETTERS, label_alone, label_and_rest, labels_inside, resolve_gold
+from thinkaloud.domains.consistency import by_polarity
 from thinkaloud.domains.markup import disguise, unwrapped
 from thinkaloud.domains.polarity import NO, YES, Polarity, read_polarity
 from thinkaloud.domains.science import score_choice, score_short_text
@@ -81,5 +82,6 @@ DOMAIN = Domain(
     kind="verifiable",
     description="yes or no (true or false), one polarity only, stated plainly; options also by letter",
     score=score,
+    agrees=by_polarity,
     uses_choices=True,
 )

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from thinkaloud.domains import expressions
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
+from thinkaloud.domains.consistency import by_number
 from thinkaloud.domains.short_text import same_short_text
 from thinkaloud.domains.text import without_lead_in
 from thinkaloud.domains.values.clean import clean
@@ -148,4 +149,5 @@ DOMAIN = Domain(
     description="the same value by type: number with unit, list, set, interval, relation, expression, matrix, time; "
     "ambiguous, unevaluated or copied answers earn nothing",
     score=score,
+    agrees=by_number,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
 from thinkaloud.domains.choices import LETTERS, resolve_answer, resolve_gold
+from thinkaloud.domains.consistency import by_option
 from thinkaloud.domains.markup import disguise
 from thinkaloud.domains.short_text import is_symbols, same_short_text, words
 from thinkaloud.records import Task
@@ -48,5 +49,6 @@ DOMAIN = Domain(
     description="the right option by letter or text (both must agree); free text after case, articles, "
     "punctuation, plural and markup are set aside",
     score=score,
+    agrees=by_option,
     uses_choices=True,
 )

@@ -24,7 +24,7 @@ from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.evaluate.rows import STAGE_LABELS, STAGES, Row, replace_file
 from thinkaloud.evaluate.sampled import by_task, sampled_rates
 from thinkaloud.evaluate.statistics import bootstrap_interval, rate_interval, wilson_interval
-from thinkaloud.prompt.parse import OutsideText, Tags, parse_completion
+from thinkaloud.prompt.parse import OutsideText, Parsed, Tags, parse_completion
 from thinkaloud.records import SPLITS, Finish, Status
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = No
         - `n` scored and `masked` other completions; `samples`, the most of any task;
         - `format_rate`, `truncated_rate`, and `accuracy` of verifiable domains, each with its interval;
         - `accuracy_given_format`: of the completions that keep the format;
+        - `consistent_rate`: completions whose reasoning comes to the answer that is given, of those with both parts
+          where it can be told;
         - `mean_reward`, `mean_tokens`, and `answer_words`, `reasoning_words` of the completions that parse under
           `allow`, each with its interval;
         - `format_rate_by_rule`: the format rate under each rule for text outside the tags, `reject` and `allow`;
@@ -85,6 +87,7 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
         for part in ("answer", "reasoning")
     }
     parted = [row for row, _ in found]
+    consistent = _consistency(found, registry)
     samples = max((len(group) for group in by_task(scored)), default=0)
     return {
         "n": len(scored),
@@ -93,6 +96,7 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
         **_rate("format", scored, lambda row: row.keeps_format),
         **_rate("accuracy", checked, lambda row: row.status == Status.CORRECT),
         **_rate("accuracy_given_format", kept, lambda row: row.status == Status.CORRECT),
+        **_rate("consistent", [row for row in parted if id(row) in consistent], lambda row: consistent[id(row)]),
         **_mean("mean_reward", "reward", scored, lambda row: row.reward),
         **_rate("truncated", scored, lambda row: row.finish == Finish.LENGTH),
         **_mean("mean_tokens", "tokens", scored, lambda row: row.num_tokens),
@@ -107,6 +111,17 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
         **(sampled_rates(scored, registry, tags) if samples > 1 else {}),
         **_judge(rows),
     }
+
+
+def _consistency(found: Sequence[tuple[Row, Parsed]], registry: Registry) -> dict[int, bool]:
+    """By the row's identity, whether its reasoning comes to its answer; rows where it cannot be told are left out."""
+    told = {}
+    for row, parsed in found:
+        agrees = registry.domain(row.domain).agrees
+        agreement = agrees(row.question, parsed.reasoning or "", parsed.answer or "") if agrees else None
+        if agreement is not None:
+            told[id(row)] = agreement
+    return told
 
 
 def _judge(rows: Sequence[Row]) -> dict[str, Any]:

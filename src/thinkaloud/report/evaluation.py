@@ -100,6 +100,16 @@ def results(run: Run) -> tuple[Table, ...]:
         by_domain(stages, "Format rate [95 % interval, Wilson]", partial(rate_text, name="format")),
         by_domain(stages, "Accuracy, verifiable domains [95 % interval, Wilson]", partial(rate_text, name="accuracy")),
         by_domain(stages, "Accuracy given format [95 % interval, Wilson]", given_format_text),
+        *filter(
+            has_values,
+            [
+                by_domain(
+                    stages,
+                    "Reasoning that comes to the given answer, where it can be told [95 % interval, Wilson]",
+                    partial(mean_text, key="consistent_rate", bounds="consistent_interval", rate=True),
+                )
+            ],
+        ),
         by_domain(stages, "Mean reward [95 % interval, bootstrap]", reward_text),
         Table(
             caption="Format rate of all domains, by the rule for text outside the tags",
