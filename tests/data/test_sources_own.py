@@ -177,7 +177,7 @@ def test_values_of_every_type_are_read_or_named(tmp_path: Path) -> None:
     assert read_one(pa.array([Decimal("12.50"), Decimal("3.00")], pa.decimal128(10, 2))) == ["12.5", "3"]
     assert read_one(pa.array([b"42", b"\xff"])) == ["42", "column answer: bytes that are not UTF-8"]
     assert read_one(pa.array([33.1, 2.0], pa.float32())) == ["33.1", "2"]
-    assert read_one(pa.array([22090603.0, 0.1 + 0.2, 1e-7])) == ["22090603", "0.30000000000000004", "0.0000001"]
+    assert read_one(pa.array([22090603.0, 0.1 + 0.2, 1e-7])) == ["22090603", "0.3", "0.0000001"]
     assert read_one(pa.array([[1, 2]])) == ["column answer: a list instead of text"]
     assert read_one(pa.array([{"a": 1}])) == ["column answer: an object instead of text"]
     assert read_one(pa.array([datetime.date(2026, 11, 28)])) == ["2026-11-28"]

@@ -131,7 +131,7 @@ def test_a_run_with_a_judge(
     assert summary["judge"]["model"] == "j"
     marks = summary["stages"]["trained"]["domains"]["creative_writing"]["judge"]
     assert (marks["n"], marks["not_judged"], marks["answer"], marks["answer_interval"]) == (1, 0, 5.0, [5.0, 5.0])
-    assert "What a judge makes of the creative answers" in (whole / "report.html").read_text()
+    assert "Judge's marks of creative answers" in (whole / "report.html").read_text()
     assert "Judge: j." in (whole / "writeup.md").read_text()
     assert fake.authorizations == [f"Bearer {KEY}"] * paid_for
     for file in whole.rglob("*"):
