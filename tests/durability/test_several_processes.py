@@ -117,7 +117,7 @@ def test_stopped_and_killed_and_resumed_they_are_the_same_run(alone: Path, tmp_p
     out = tmp_path / "run"
     first, second = together(out, deeds=("term:1", "none"))
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
-    assert "go on with: thinkaloud train" in first[2]
+    assert "continue with: thinkaloud train" in first[2]
     stopped = newest(out / "checkpoints")
     assert stopped is not None
     assert (stopped.stage, stopped.step) == ("grpo", 1)
