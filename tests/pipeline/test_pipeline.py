@@ -483,12 +483,12 @@ class TestCommands:
         )
         assert "expected a model directory" in run("eval", str(copy), "--model", str(tmp_path / "absent")).mistake
         assert "config.json" in run("eval", str(copy), "--model", str(tmp_path)).mistake
-        assert "give one of them" in run("eval", str(copy), "--stage", "base", "--model", str(tmp_path)).mistake
-        assert "give one of them" in run("eval", str(copy), "--on", "gsm8k", "--split", "test").mistake
+        assert "give only one of them" in run("eval", str(copy), "--stage", "base", "--model", str(tmp_path)).mistake
+        assert "give only one of them" in run("eval", str(copy), "--on", "gsm8k", "--split", "test").mistake
         assert "add --on" in run("eval", str(copy), "--data-dir", str(tmp_path)).mistake
         assert "no prompt fits" in run("eval", str(copy), "--max-new-tokens", "4096").mistake
         assert "did you mean 'crlf'" in run("eval", str(copy), "--contracts", "--variant", "clrf").mistake
-        assert "leave --judge out" in run("eval", str(copy), "--contracts", "--judge").mistake
+        assert "remove --judge" in run("eval", str(copy), "--contracts", "--judge").mistake
 
     def test_the_contract_experiment(self, run: Run, copy: Path) -> None:
         ended = run("eval", str(copy), "--contracts", "--variant", "doubled_space", "--variant", "no_frame", "--json")
