@@ -77,7 +77,9 @@ def together(out: Path, *arguments: str, deeds: Sequence[str] = ("none", "none")
         ]
     )
     assert ends[1][1] == ""
-    assert all("Traceback" not in err and "stack trace" not in err for _, _, err in ends), ends
+    assert all("Traceback" not in err for _, _, err in ends), ends
+    if ends[0][0] != -signal.SIGKILL:  # without process 0 JAX may abort process 1 first, with a stack trace of its own
+        assert all("stack trace" not in err for _, _, err in ends), ends
     return ends
 
 
