@@ -72,7 +72,7 @@ def _generate(domain: str, seed: int, count: int, draft: Callable[[int, Random],
                 break
         else:
             raise UserError(
-                f"generate {domain}: expected a count of at most {index}, as there are no more distinct "
+                f"generate {domain}: expected a count of at most {index}, the number of distinct "
                 f"questions, found {count}; ask for fewer"
             )
         seen.add(item.question)

@@ -18,6 +18,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPTION = "□"
 """Stands for an option's text where it was found in an answer."""
 
+_SHOWN = re.compile(r"^[A-Z]\) (\S.*)$", re.MULTILINE)
 _LABEL_FIRST = re.compile(r"^\s*[(\[]?([A-Za-z]|\d{1,2})(?:\s*[)\]][.:]?|[.:]|\s+[-–—])\s+(?=\S)")
 _LABEL_ONLY = re.compile(r"^[(\[]?\s*([A-Za-z]|\d{1,2})\s*[)\]]?[.:]?$")
 _LABEL_NAMED = re.compile(
@@ -67,6 +68,11 @@ def with_options(stem: str, choices: Sequence[str]) -> str:
     if len(choices) > len(LETTERS):
         raise ValueError(f"expected at most {len(LETTERS)} options, found {len(choices)}")
     return "\n".join([stem, "", *(f"{LETTERS[i]}) {' '.join(text.split())}" for i, text in enumerate(choices))])
+
+
+def options_shown(question: str) -> list[str]:
+    """The options that a question shows, as `with_options` writes them; their texts on one line each."""
+    return _SHOWN.findall(question)
 
 
 def resolve_gold(gold: str, choices: Sequence[str]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from thinkaloud.domains.choices import resolve_answer
+from thinkaloud.domains.choices import options_shown, resolve_answer
 from thinkaloud.domains.polarity import NO, YES, read_polarity
 from thinkaloud.domains.values.compare import compare
 from thinkaloud.domains.values.kinds import Number
@@ -22,7 +22,6 @@ MAX_SENTENCES = 20
 
 _NUMERAL = re.compile(r"(?<![\w.])[-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+(?![\w/]))?(?![\w^])")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
-_OPTION = re.compile(r"^([A-Z])\) (\S.*)$", re.MULTILINE)
 _POLAR = re.compile(rf"\b(?:{'|'.join(sorted(YES | NO))})\b", re.IGNORECASE)
 
 
@@ -43,7 +42,7 @@ def by_number(question: str, reasoning: str, answer: str) -> bool | None:
 
 def by_option(question: str, reasoning: str, answer: str) -> bool | None:
     """Whether the option that the reasoning names last is the answer's; the options are read from the question."""
-    options = [text for _, text in _OPTION.findall(question)]
+    options = options_shown(question)
     if len(options) < 2:
         return None
     said = resolve_answer(answer, options).index
@@ -56,7 +55,7 @@ def by_option(question: str, reasoning: str, answer: str) -> bool | None:
 
 def by_polarity(question: str, reasoning: str, answer: str) -> bool | None:
     """Whether the last sentence of the reasoning that says yes or no says what the answer says."""
-    if _OPTION.search(question):
+    if options_shown(question):
         return by_option(question, reasoning, answer)
     said = read_polarity(answer[:MAX_CHARS]).value
     for sentence in _from_the_end(reasoning):

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from thinkaloud.domains.guards import MIN_WORDS, ramp
 from thinkaloud.domains.vague import WRITING
-from thinkaloud.domains.wording import Text
+from thinkaloud.domains.wording import WORD, Text
 
 MAX_SENTENCES = 60
 MAX_SENTENCE_WORDS = 60
@@ -23,7 +23,6 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _QUOTED = re.compile(r"[\"“][^\"”]{0,400}[\"”]?")
 _SENTENCE_END = re.compile(r"[.!?]+[\"”’)\]]*(?:\s+|\Z)|\n+")
 _ITEM_MARK = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)])\s*")
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _TASK_VERB = (
     r"(?:write|create|compose|help|assist|provide|answer|summari[sz]e|suggest|give|offer|do (?:this|that|it|so))\b"
 )
@@ -72,7 +71,7 @@ def questions(text: Text) -> float:
 
 def same_frame(text: Text) -> float:
     """1 where sentences differ in build, 0 where one sentence is repeated with some words changed."""
-    found = [_WORD.findall(_ITEM_MARK.sub("", sentence).casefold()) for sentence in _sentences(text.raw)]
+    found = [WORD.findall(_ITEM_MARK.sub("", sentence).casefold()) for sentence in _sentences(text.raw)]
     found = [words[:MAX_SENTENCE_WORDS] for words in found if len(words) >= 5]
     if len(found) < 3:
         return 1.0

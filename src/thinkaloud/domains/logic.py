@@ -7,8 +7,6 @@ gold answer is neither yes nor no are compared as multiple choice or short text,
 
 from __future__ import annotations
 
-import re
-
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, wrong
 from thinkaloud.domains.choices import LETTERS, label_alone, label_and_rest, labels_inside, resolve_gold
 from thinkaloud.domains.consistency import by_polarity
@@ -16,12 +14,11 @@ from thinkaloud.domains.markup import disguise, unwrapped
 from thinkaloud.domains.polarity import NO, YES, Polarity, read_polarity
 from thinkaloud.domains.science import score_choice, score_short_text
 from thinkaloud.domains.text import plain, without_lead_in
+from thinkaloud.domains.wording import WORD
 from thinkaloud.records import Task
 
 MAX_CHARS = 5_000
 """Of a longer answer nothing is read: it is wrong."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = None) -> DomainScore:
@@ -73,7 +70,7 @@ def _of_option(index: int, choices: tuple[str, ...]) -> Polarity:
 
 def _is_copied(answer: str, question: str) -> bool:
     """True for three or more words of the question in a row, and nothing else: its "no" is no answer."""
-    said, asked = (" ".join(_WORD.findall(text.casefold())) for text in (answer, question))
+    said, asked = (" ".join(WORD.findall(text.casefold())) for text in (answer, question))
     return said.count(" ") >= 2 and f" {said} " in f" {asked} "
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from thinkaloud.domains.wording import WORD
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -52,7 +54,6 @@ _REFUSED_NOUNS = _words("way chance idea")
 _CLAUSE = re.compile(
     r"[.!;:,\n()\[\]—–…\"“”]+|\s-+\s|\b(?:because|since|as|so|therefore|thus|hence|although|though)\b|(\?)"
 )
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _NO_DOUBT = re.compile(r"\b(?:no|without(?: a| any)?) doubt\b")
 _CONTRACTION = re.compile(r"'(?:s|re|d|ll|ve|m)$")
 _UNREADABLE = re.compile(r"[❌✗✘🚫👎]|\b(?:yes|true|false)-\w|\w-(?:yes|true|false)\b")
@@ -119,7 +120,7 @@ def _clauses(text: str) -> list[tuple[list[str], bool]]:
 
 
 def _split(clause: str) -> list[str]:
-    return [_CONTRACTION.sub("", word) for word in _WORD.findall(_NO_DOUBT.sub("indeed", clause))]
+    return [_CONTRACTION.sub("", word) for word in WORD.findall(_NO_DOUBT.sub("indeed", clause))]
 
 
 def _read_clause(words: list[str], asked: bool, found: _Found) -> None:

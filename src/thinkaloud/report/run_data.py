@@ -88,7 +88,7 @@ def load_run(path: Path) -> Run:
 
     recipe = optional("recipe.toml", _text) or ""
     resolved = optional("resolved.json", _object) or {}
-    registry = optional("resolved.json", _registry) or BUILTIN if resolved else BUILTIN
+    registry = optional("resolved.json", lambda _: _registry(resolved)) or BUILTIN if resolved else BUILTIN
     contract = optional("contract.json", _object) or {}
     if contract and not is_unaltered(contract):
         missing.append("contract.json was altered: its texts do not give its fingerprint")
@@ -157,10 +157,10 @@ def number(record: object, *keys: str) -> float | None:
     return found if abs(found) <= _LARGEST else None
 
 
-def _registry(path: Path) -> Registry:
+def _registry(resolved: dict[str, Any]) -> Registry:
     """The domains of the run; the built-in ones if its recipe is of another version."""
     try:
-        return registry_of(parse_recipe(_object(path)))
+        return registry_of(parse_recipe(resolved))
     except UserError:
         return BUILTIN
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from thinkaloud.domains.values.grammar import (
@@ -20,7 +21,7 @@ from thinkaloud.domains.values.kinds import Node
 from thinkaloud.domains.values.lexer import Token
 
 
-class Atoms:
+class Atoms(ABC):
     """Reads atoms at a place in a row of tokens; `tree` adds sums, products and powers."""
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -28,14 +29,14 @@ class Atoms:
         self.at = 0
         self.bars = 0
 
-    def sum(self, depth: int) -> Node:
-        raise NotImplementedError
+    @abstractmethod
+    def sum(self, depth: int) -> Node: ...
 
-    def power(self, depth: int) -> Node:
-        raise NotImplementedError
+    @abstractmethod
+    def power(self, depth: int) -> Node: ...
 
-    def exponent(self, depth: int) -> Node:
-        raise NotImplementedError
+    @abstractmethod
+    def exponent(self, depth: int) -> Node: ...
 
     def _text(self, ahead: int = 0) -> str:
         at = self.at + ahead
