@@ -23,6 +23,7 @@ from thinkaloud.distributed.team import gather
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
+from thinkaloud.rewards.control import rewards_to_learn
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
@@ -60,6 +61,7 @@ class GrpoTrainer(Trainer):
             groups = self.score(groups)
         groups = with_advantages(
             groups,
+            rewards=rewards_to_learn(groups, self.recipe.rewards, self._seed("control", state)),
             mask_truncated=self.recipe.rewards.truncated == "mask",
             scale_by_std=self.recipe.grpo.scale_by_std,
         )
@@ -95,8 +97,12 @@ class GrpoTrainer(Trainer):
             group_size=rollout.group_size,
             max_new_tokens=rollout.max_new_tokens,
             sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
-            seed=derive_seed(self.recipe.seed, "rollout", state.step, *([state.attempt] if state.attempt else [])),
+            seed=self._seed("rollout", state),
         )
+
+    def _seed(self, name: str, state: TrainState) -> int:
+        """The seed of one kind of noise in the next step; after a restart it is another."""
+        return derive_seed(self.recipe.seed, name, state.step, *([state.attempt] if state.attempt else []))
 
     def update(self, state: TrainState, groups: Sequence[RolloutGroup]) -> tuple[TrainState, dict[str, Any]]:
         """All optimizer updates of one step; returns the next state and the metrics of the updates."""
