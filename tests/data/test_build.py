@@ -154,3 +154,20 @@ def test_settings_tell_pools_apart() -> None:
     assert base == pool_settings(recipe(), CONTRACT)
     assert base != pool_settings(recipe(generated={"math": 3}), CONTRACT)
     assert json.loads(json.dumps(base)) == base
+
+
+def test_with_a_seed_of_its_own_the_pool_is_the_same_for_every_seed_of_the_recipe(tmp_path: Path) -> None:
+    rows(tmp_path / "d/gsm8k/train.jsonl", SUMS)
+    own = recipe(sources={"gsm8k": {}}, dir=str(tmp_path / "d"), generated={"math": 4})
+    data = own.data.model_copy(update={"seed": 0})
+    recipes = {
+        "first": own,
+        "fixed": own.model_copy(update={"seed": 1, "data": data}),
+        "other": own.model_copy(update={"seed": 1}),
+    }
+    pools = {name: build_pool(one, CONTRACT, tmp_path / name) for name, one in recipes.items()}
+    ids = {name: [task.id for task in pool.by_domain("train")["math"]] for name, pool in pools.items()}
+    assert ids["fixed"] == ids["first"]
+    assert set(ids["other"]) != set(ids["first"]), "other generated tasks"
+    settings = {name: pool_settings(one, CONTRACT) for name, one in recipes.items()}
+    assert settings["fixed"] == settings["first"] != settings["other"]

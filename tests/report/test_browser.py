@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 
 from support.browser import Page, open_browser
-from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs
+from thinkaloud.report.comparison import compare_groups
+from thinkaloud.report.comparison_files import learning_curves
+from thinkaloud.report.comparison_page import comparison_page
+from thinkaloud.report.groups import group_runs, load_runs
 from thinkaloud.report.serve import LivePage, Server
 
 pytestmark = pytest.mark.slow
@@ -100,7 +103,8 @@ def test_a_comparison_scrolls_neither(browser: Page, built: Path, tmp_path: Path
     resolved["data"]["domains"] = [f"domain_number_{i}" for i in range(12)]
     (tmp_path / "second" / "resolved.json").write_text(json.dumps(resolved))
     file = tmp_path / "compare.html"
-    file.write_text(comparison_page(compare_runs(load_runs([built, tmp_path / "second"]))))
+    runs = group_runs(load_runs([built, tmp_path / "second"]))
+    file.write_text(comparison_page(compare_groups(runs), learning_curves(runs)))
     for width in (390, 1200):
         browser.open(file.as_uri(), width=width, touch=width < 500)
         assert browser.run(SIDEWAYS) == []

@@ -9,7 +9,9 @@ import pytest
 from support.cli import Run
 from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
-from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, sentences, tables
+from thinkaloud.report.comparison import compare_groups
+from thinkaloud.report.comparison_page import comparison_page, sentences, tables
+from thinkaloud.report.groups import group_runs, load_runs
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_only_what_differs_is_named(pair: tuple[Path, Path]) -> None:
-    found = compare_runs(load_runs(pair))
+    found = compare_groups(group_runs(load_runs(pair)))
     assert found["recipe"] == {
         "grpo.beta": {"a/run": 0.02, "b/run": 0.5},
         "lora.targets": {"a/run": None, "b/run": ["q<script>"]},
@@ -40,7 +42,7 @@ def test_only_what_differs_is_named(pair: tuple[Path, Path]) -> None:
 
 
 def test_tables_and_page_hold_the_numbers_and_no_markup(pair: tuple[Path, Path]) -> None:
-    found = compare_runs(load_runs(pair))
+    found = compare_groups(group_runs(load_runs(pair)))
     recipe, about, formats, *_ = tables(found)
     assert recipe.header == ("field", "a/run", "b/run")
     assert ("grpo.beta", "0.02", "0.5") in recipe.rows
@@ -55,20 +57,22 @@ def test_tables_and_page_hold_the_numbers_and_no_markup(pair: tuple[Path, Path])
 
 def test_the_command(pair: tuple[Path, Path], run: Run, tmp_path: Path) -> None:
     names = [str(path) for path in pair]
-    printed = json.loads(run("compare", *names, "--json", "--out", str(tmp_path / "c.html")).out)
+    printed = json.loads(run("compare", *names, "--json", "--out", str(tmp_path / "c")).out)
     assert printed["recipe"]["grpo.beta"] == {"a/run": 0.02, "b/run": 0.5}
-    assert "Runs compared" in (tmp_path / "c.html").read_text()
+    assert "Runs compared" in (tmp_path / "c" / "compare.html").read_text()
     ended = run("compare", *names)
     assert (ended.code, "grpo.beta" in ended.out, "Format, a/run to b/run" in ended.out) == (0, True, True)
     assert "twice" in run("compare", names[0], names[0]).mistake
     assert "found one" in run("compare", names[0]).mistake
     assert "expected a run directory" in run("compare", names[0], str(tmp_path / "absent")).mistake
-    assert "cannot write" in run("compare", *names, "--out", str(tmp_path / "no" / "c.html")).mistake
+    (tmp_path / "file").touch()
+    assert "cannot write" in run("compare", *names, "--out", str(tmp_path / "file" / "c")).mistake
+    assert "expected a folder" in run("compare", *names, "--out", str(tmp_path / "c.html")).mistake
 
 
 def test_a_run_without_evaluation_is_compared_by_its_recipe(pair: tuple[Path, Path]) -> None:
     shutil.rmtree(pair[1] / "eval")
-    found = compare_runs(load_runs(pair))
+    found = compare_groups(group_runs(load_runs(pair)))
     assert found["results"]["b/run"]["stage"] is None
     assert (found["paired"], found["unpaired"]) == ([], ["b/run"])
     (sentence,) = sentences(found)

@@ -270,6 +270,24 @@ def test_adapters_and_moments_stay_float32_on_a_bfloat16_base(
     assert abs(result.metrics["ratio_mean"] - 1) < 0.02
 
 
+def test_a_control_changes_what_is_learned_from_and_no_score(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    plain, control, again = (
+        GrpoTrainer(policy, {}, make_recipe(rewards={"control": name}), by_token_sum)
+        for name in ("none", "random", "random")
+    )
+    results = [trainer.step(trainer.start(moved_adapter(policy)), tasks) for trainer in (plain, control, again)]
+    scores = [[group.scores for group in result.groups] for result in results]
+    advantages = [[group.advantages for group in result.groups] for result in results]
+    assert scores[0] == scores[1]
+    assert results[0].metrics["reward"] == results[1].metrics["reward"]
+    assert advantages[0] != advantages[1]
+    assert advantages[1] == advantages[2], "the shuffle depends on seed and step alone"
+    same = jax.tree.map(np.array_equal, results[1].state.adapter, results[2].state.adapter)
+    assert all(jax.tree.leaves(same))
+
+
 def test_metrics_tell_the_states_apart(tasks: list[Task]) -> None:
     states = [Status.CORRECT, Status.WRONG, Status.BAD_FORMAT, Status.TRUNCATED, Status.UNSCORABLE]
     rewards = [1.0, 0.2, 0.0, 0.0, 0.0]

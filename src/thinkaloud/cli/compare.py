@@ -1,9 +1,9 @@
-"""`compare`: differences between runs."""
+"""`compare`: differences between runs; seeds of one recipe are one result."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,29 +13,54 @@ from thinkaloud.errors import UserError
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run directories, the reference first.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN...", help="Run directories, or folders of `train --seeds`; the reference first."
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page, such as compare.html.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write compare.html, CSV and LaTeX tables, and learning curves."),
     ] = None,
+    allow_different: Annotated[
+        bool,
+        typer.Option("--allow-different", help="Compare runs with another stage, split, set of tasks or token limit."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs: recipes, results by domain, paired tests on the tasks that both answered.
+    """Compare runs: recipes, results by domain, tests on the tasks that both answered.
 
-    Example: thinkaloud compare runs/first runs/second --out compare.html
+    Runs that differ only by their seed are one result, with intervals over seeds and tasks. A run with
+    rewards.control is the control of the run that is the same otherwise.
+
+    Example: thinkaloud compare runs/first runs/second --out comparison
     """
-    from thinkaloud.report.comparison import compare_runs, comparison_page, load_runs, sentences, tables
+    from thinkaloud.report.comparison import compare_groups
+    from thinkaloud.report.comparison_files import save_comparison
+    from thinkaloud.report.groups import check_alike, group_runs, load_runs
 
-    found = compare_runs(load_runs(runs))
+    if out and (out.suffix == ".html" or (out.exists() and not out.is_dir())):
+        raise UserError(f"expected a folder for --out, found {out}; name a folder, compare.html is written into it")
+    loaded = load_runs(runs)
+    if not allow_different:
+        check_alike(loaded)
+    groups = group_runs(loaded)
+    found = compare_groups(groups)
     if out:
-        try:
-            out.write_text(comparison_page(found), encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise UserError(f"cannot write {out} ({error.strerror or error}); choose another --out") from None
+        save_comparison(groups, found, out)
     if as_json:
         print_json(found)
-        return
+    else:
+        print_comparison(found)
+
+
+def print_comparison(found: dict[str, Any]) -> None:
+    """Print the tables and sentences of a comparison."""
     from rich import box
     from rich.table import Table
+
+    from thinkaloud.report.comparison_page import sentences, tables
 
     for table in tables(found):
         shown = Table(title=table.caption, box=box.SIMPLE_HEAD, title_justify="left")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from thinkaloud.config.section import HeldOutShare, NotNegative, Section, Share
+from thinkaloud.config.section import HeldOutShare, NotNegative, Section, Seed, Share
 from thinkaloud.config.sources import KNOWN_SOURCES
 from thinkaloud.errors import nearest
 
@@ -68,6 +68,9 @@ class DataConfig(Section):
     """Of the tasks that their source does not hold out itself, by a hash of the question."""
     test_share: HeldOutShare = 0.05
     """The same, for the test split."""
+    seed: Seed | None = None
+    """Draws the generated tasks, and decides which held-out tasks come first; the recipe's `seed` when absent. Set it
+    where runs of several seeds are to have the same tasks; `train --seeds` does."""
     near_duplicates: Share = 0.8
     """Tasks of one domain whose words overlap this much (Jaccard) count as copies; 0 finds exact copies only."""
     evaluation_sets: tuple[str, ...] = ()

@@ -119,6 +119,10 @@ class RolloutConfig(Section):
 class RewardConfig(Section):
     """How completions are scored (docs/design.md)."""
 
+    control: Literal["none", "random", "format"] = "none"
+    """What GRPO learns from instead of the reward, for a run that others are compared with (`rewards/control.py`):
+    `random` shuffles the rewards of a step, `format` pays 1 for a valid format. Metrics, validation and evaluation keep
+    the true scores."""
     truncated: Literal["penalize", "mask"] = "penalize"
     """Whether a completion cut off at the token limit earns 0 or is masked out of the loss."""
     creative: Literal["guarded", "original"] = "guarded"
@@ -293,6 +297,11 @@ class Recipe(Section):
             )
         if self.tunix != TunixConfig() and self.engine != "tunix":
             raise ValueError('[tunix] is set, but engine is "thinkaloud"; set engine = "tunix" or remove [tunix]')
+        if self.rewards.control != "none" and self.engine != "thinkaloud":
+            raise ValueError(
+                f'rewards.control is "{self.rewards.control}", which the engine tunix does not support; set engine = '
+                '"thinkaloud"'
+            )
         parts = self.mesh.data * self.mesh.fsdp
         if self.rollout.prompts_per_step % parts:
             raise ValueError(
@@ -300,6 +309,11 @@ class Recipe(Section):
                 "does not divide: all devices take the same number of prompts; change one of them"
             )
         return self
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of the pool: `data.seed`, or the recipe's own."""
+        return self.seed if self.data.seed is None else self.data.seed
 
     def resolved(self) -> dict[str, Any]:
         """Every field with its value, defaults included: JSON-ready."""

@@ -52,7 +52,7 @@ def build_pool(
     """Gather, check and write the tasks of a recipe.
 
     Args:
-        recipe: `data` names the sources, `rollout` the token limits; `seed` draws the generated tasks.
+        recipe: `data` names the sources, `rollout` the token limits; `data_seed` draws the generated tasks.
         contract: Its prompts are counted.
         out: The folder of the pool; an existing pool is replaced.
         progress: Called with (done, total, what) now and then.
@@ -69,7 +69,7 @@ def build_pool(
         raise UserError(f"expected a folder for the pool, found a file at {out}; choose another with --out")
     ledger = Ledger()
     opened, missing = _open(config, note)
-    tasks = _gather(config, opened, derive_seed(recipe.seed, "data"), ledger, progress)
+    tasks = _gather(config, opened, derive_seed(recipe.data_seed, "data"), ledger, progress)
     tasks = fit_tokens(
         tasks,
         ledger,
@@ -94,7 +94,7 @@ def build_pool(
         out,
         tasks,
         domains=config.domains,
-        seed=derive_seed(recipe.seed, "pool"),
+        seed=derive_seed(recipe.data_seed, "pool"),
         dropped=ledger.reasons(),
         record={
             "settings": pool_settings(recipe, contract),
@@ -140,8 +140,8 @@ def pool_settings(recipe: Recipe, contract: PromptContract) -> dict[str, Any]:
     `data.dir` is left out: the files read from it are recorded with their hashes, and the folder may have moved since.
     """
     return {
-        "seed": recipe.seed,
-        "data": recipe.data.model_dump(mode="json", exclude={"dir"}),
+        "seed": recipe.data_seed,
+        "data": recipe.data.model_dump(mode="json", exclude={"dir", "seed"}),
         "max_prompt_tokens": recipe.rollout.max_prompt_tokens,
         "max_new_tokens": recipe.rollout.max_new_tokens,
         "contract": contract.fingerprint,

@@ -14,7 +14,10 @@
     writeup.py              writeup.md   (writeup.md.j2)
     page.py                 report.html  (page.html.j2, page.css.j2, page.js.j2)
     build.py                all of it in one call
-    comparison.py           the page of `thinkaloud compare`
+    groups.py               runs that differ only by their seed, as groups
+    comparison.py           differences between groups: recipes, results, gains above controls
+    comparison_page.py      the tables, sentences and the page of `thinkaloud compare`
+    comparison_files.py     its CSV and LaTeX tables and learning curves
     serve.py                the live page of `thinkaloud watch`
 
 Nothing here imports JAX or uses the network; neither does the page.

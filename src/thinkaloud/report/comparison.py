@@ -1,153 +1,142 @@
-"""Compares several runs: differences between their recipes, and between their results."""
+"""Compares groups of runs: differences between their recipes, and between their results.
+
+A group is one run, or several that differ only by their seed. Two single runs are compared by McNemar's exact test on
+their tasks; differences between groups have intervals that cover seeds and tasks (`evaluate/seeds.py`).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
-from thinkaloud.config.flat import flat
-from thinkaloud.errors import UserError
 from thinkaloud.evaluate.paired import compare_stages
-from thinkaloud.report.run_data import Run, load_run, lookup, number
-from thinkaloud.report.samples import printable
-from thinkaloud.report.tables import (
-    Table,
-    by_domain,
-    count_text,
-    given_format_text,
-    has_values,
-    label,
-    mean_text,
-    rate_text,
-    reward_text,
-    seconds_text,
-)
+from thinkaloud.evaluate.seeds import Measure, by_domain, difference_over_seeds, matrix, measures, task_ids
+from thinkaloud.report.groups import CONTROL, Group
+from thinkaloud.report.run_data import Run, lookup, number
 
-_MEASURES: tuple[tuple[str, Callable[[object], str]], ...] = (
-    ("Format rate", partial(rate_text, name="format")),
-    ("Accuracy", partial(rate_text, name="accuracy")),
-    ("Accuracy given format", given_format_text),
-    ("Mean reward", reward_text),
-    ("Tokens per completion", partial(mean_text, key="mean_tokens", bounds="tokens_interval")),
-)
+DIFFERENCES = {"format_rate": "Format rate", "accuracy": "Accuracy", "mean_reward": "Mean reward"}
+"""The measures whose differences are reported, with their displayed names."""
 
 
-def load_runs(paths: Sequence[Path]) -> dict[str, Run]:
-    """The runs by name: the folder's name, with as much of its path as needed to be unique.
-
-    Raises:
-        UserError: Fewer than two runs, the same run twice, or not a run directory.
-    """
-    if len(paths) < 2:
-        raise UserError("expected two or more runs, found one; name another run directory")
-    full = [path.absolute().resolve() for path in paths]
-    if len(set(full)) < len(full):
-        raise UserError("expected different runs, found the same run twice; name each once")
-    depth = 1
-    while len({path.parts[-depth:] for path in full}) < len(full):
-        depth += 1
-    return {"/".join(where.parts[-depth:]): load_run(path) for where, path in zip(full, paths, strict=True)}
-
-
-def compare_runs(runs: dict[str, Run]) -> dict[str, Any]:
+def compare_groups(groups: dict[str, Group]) -> dict[str, Any]:
     """The differences, JSON-ready.
 
     Returns:
-        `recipe`: {key: {run: value}} for every resolved key that differs; `results`: {run: {stage, overall, domains,
-        steps, seconds, missing}} of each run's last stage; `paired`: the first run against each other run on the tasks
-        that both answered (see `compare_stages`), with the runs' names as `before` and `after`; `unpaired`: the runs
-        that share no task with the first.
+        - `groups`: {group: {runs, seeds}};
+        - `seeds`: {run: {seed, steps, and the overall rates}} for the runs of groups of several;
+        - `recipe`: {key: {group: value}} for every resolved key that differs, a list where the runs of a group differ;
+        - `results`: {group: {stage, split, overall, domains, steps, seconds, missing}} of each group's last stage;
+        - `differences`: for each pair of groups and each measure the later group minus the earlier one, `overall` and
+          by domain: objects with `difference`, its `interval` and the number of `tasks` that both answered;
+        - `above_control`: the same, a run with the real reward minus its control; `control` is its kind;
+        - `paired`: the first group against each other one where both are single runs (see `compare_stages`), with the
+          names of the groups as `before` and `after`;
+        - `unpaired`: the groups that share no task with the first.
     """
-    settings = {name: flat(run.resolved) for name, run in runs.items()}
-    keys = list(dict.fromkeys(key for values in settings.values() for key in values))
-    recipe = {
-        key: {name: values.get(key) for name, values in settings.items()}
-        for key in keys
-        if len({json.dumps(values.get(key), sort_keys=True) for values in settings.values()}) > 1
-    }
-    first, *others = runs
+    first, *others = groups
     paired, unpaired = [], []
     for other in others:
-        tests = compare_stages(first, _last_rows(runs[first]), other, _last_rows(runs[other]), runs[first].registry)
-        paired += tests
-        unpaired += [] if tests else [other]
-    results = {name: _result(run) for name, run in runs.items()}
-    return {"recipe": recipe, "results": results, "paired": paired, "unpaired": unpaired}
-
-
-def sentences(found: dict[str, Any]) -> tuple[str, ...]:
-    """The paired tests in sentences."""
-    first = printable(next(iter(found["results"])), 60)
-    return (
-        *(entry["sentence"] for entry in found["paired"]),
-        *(f"{printable(other, 60)} and {first} have no answered task in common." for other in found["unpaired"]),
-    )
-
-
-def tables(found: dict[str, Any]) -> tuple[Table, ...]:
-    """The comparison as tables: recipes, an overview, then one per measure."""
-    names = tuple(found["results"])
-    shown = tuple(printable(name, 60) for name in names)
-    recipe = Table(
-        caption="Differences between the recipes",
-        header=("field", *shown),
-        rows=tuple((key, *(_value(values[name]) for name in names)) for key, values in found["recipe"].items()),
-    )
-    results = found["results"]
-    columns = dict(zip(shown, results.values(), strict=True))
-    by_measure = [by_domain(columns, f"{caption} [95 % interval]", show) for caption, show in _MEASURES]
-    missing = [[printable(line, 120) for line in results[name]["missing"]] for name in names]
-    about = Table(
-        caption="What was evaluated",
-        header=("run", *shown),
-        rows=(
-            ("stage", *(label(printable(str(results[name]["stage"] or "-"), 40)) for name in names)),
-            ("split", *(printable(str(results[name]["split"] or "-"), 40) for name in names)),
-            ("tasks", *(count_text(results[name]["overall"]) for name in names)),
-            ("GRPO steps", *(str(results[name]["steps"]) for name in names)),
-            ("wall time", *(seconds_text(results[name], "seconds") for name in names)),
-            *((("incomplete", *("; ".join(lines) or "-" for lines in missing)),) if any(missing) else ()),
-        ),
-    )
-    return (*((recipe,) if recipe.rows else ()), about, *filter(has_values, by_measure))
-
-
-def _result(run: Run) -> dict[str, Any]:
-    stage = list(run.stages)[-1] if run.stages else None
-    rates = run.stages[stage] if stage else {"overall": {}, "domains": {}}
-    phases = lookup(run.environment, "seconds")
-    seconds = [number(phases, name) or 0.0 for name in phases] if isinstance(phases, dict) else []
+        one, two = (groups[name].rows(groups[name].last_stage) for name in (first, other))
+        if not set(task_ids(one)) & set(task_ids(two)):
+            unpaired.append(other)
+        elif len(groups[first].runs) == len(groups[other].runs) == 1:
+            paired += compare_stages(first, one[0], other, two[0], groups[first].first.registry)
+    pairs = list(combinations(groups, 2))
+    controlled = [pair for pair in [*pairs, *((b, a) for a, b in pairs)] if _is_control(groups, *pair)]
     return {
-        "stage": stage,
-        "split": run.summary.get("split"),
-        "overall": rates["overall"],
-        "domains": rates["domains"],
-        "steps": len(run.grpo),
-        "seconds": sum(seconds) if seconds else None,
-        "missing": list(run.missing),
+        "groups": {
+            name: {"runs": list(group.runs), "seeds": [own.get("seed") for own in group.settings.values()]}
+            for name, group in groups.items()
+        },
+        "seeds": {name: _seed(group, name) for group in groups.values() if len(group.runs) > 1 for name in group.runs},
+        "recipe": _recipe_differences(groups),
+        "results": {name: _result(group) for name, group in groups.items()},
+        "differences": [entry for pair in pairs for entry in _differences(groups, *pair)],
+        "above_control": [
+            {**entry, "control": groups[control].control}
+            for trained, control in controlled
+            for entry in _differences(groups, control, trained)
+        ],
+        "paired": paired,
+        "unpaired": unpaired,
     }
 
 
-def _last_rows(run: Run) -> list[Any]:
-    stages = [stage for stage in run.stages if stage in run.rows]
-    return run.rows[stages[-1]] if stages else []
+def _recipe_differences(groups: dict[str, Group]) -> dict[str, dict[str, Any]]:
+    settings = [own for group in groups.values() for own in group.settings.values()]
+    keys = list(dict.fromkeys(key for own in settings for key in own))
+
+    def value(group: Group, key: str) -> Any:
+        found = {json.dumps(own.get(key), sort_keys=True): own.get(key) for own in group.settings.values()}
+        return next(iter(found.values())) if len(found) == 1 else list(found.values())
+
+    return {
+        key: {name: value(group, key) for name, group in groups.items()}
+        for key in keys
+        if len({json.dumps(own.get(key), sort_keys=True) for own in settings}) > 1
+    }
 
 
-def _value(value: object) -> str:
-    return "-" if value is None else printable(value if isinstance(value, str) else json.dumps(value), 200)
+def _is_control(groups: dict[str, Group], trained: str, control: str) -> bool:
+    """Whether one group is the control of the other: their recipes differ only in `rewards.control`."""
+    one, two = ({**groups[name].recipe, CONTROL: None} for name in (trained, control))
+    return one == two and groups[trained].control == "none" != groups[control].control and groups[trained].stages != []
 
 
-def comparison_page(found: dict[str, Any]) -> str:
-    """The comparison as one self-contained page."""
-    from thinkaloud.report.page import environment
+def _result(group: Group) -> dict[str, Any]:
+    stage, runs = group.last_stage, list(group.runs.items())
+    rates = group.rates(stage) if stage else {"overall": {}, "domains": {}}
+    seconds = [own for _, run in runs if (own := _seconds(run)) is not None]
+    return {
+        "stage": stage,
+        "split": next((run.summary.get("split") for run in group.evaluated), None),
+        "overall": rates["overall"],
+        "domains": rates["domains"],
+        "steps": [len(run.grpo) for _, run in runs] if len(runs) > 1 else len(group.first.grpo),
+        "seconds": sum(seconds) if seconds else None,
+        "missing": [f"{name}: {line}" if len(runs) > 1 else line for name, run in runs for line in run.missing],
+    }
 
-    templates = environment()
-    return templates.get_template("comparison.html.j2").render(
-        style=templates.get_template("page.css.j2").render(),
-        title="Runs compared",
-        tables=tables(found),
-        sentences=sentences(found),
-    )
+
+def _seed(group: Group, name: str) -> dict[str, Any]:
+    run = group.runs[name]
+    overall = run.stages[group.last_stage]["overall"] if group.last_stage in run.stages else {}
+    rates = {key: number(overall, key) for key in DIFFERENCES}
+    return {"seed": group.settings[name].get("seed"), "steps": len(run.grpo), **rates}
+
+
+def _seconds(run: Run) -> float | None:
+    phases = lookup(run.environment, "seconds")
+    seconds = [number(phases, name) or 0.0 for name in phases] if isinstance(phases, dict) else []
+    return sum(seconds) if seconds else None
+
+
+def _differences(groups: dict[str, Group], first: str, second: str) -> list[dict[str, Any]]:
+    """Each measure of `second` minus that of `first`; a measure without tasks in common is left out."""
+    one, two = (groups[name].rows(groups[name].last_stage) for name in (first, second))
+    own, other = by_domain(one), by_domain(two)
+    found = []
+    for measure in measures(groups[first].first.registry):
+        if measure.key in DIFFERENCES and (overall := _difference(one, two, measure)):
+            domains = {name: _difference(own[name], other[name], measure) for name in own if name in other}
+            found.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "measure": measure.key,
+                    "overall": overall,
+                    "domains": {name: value for name, value in domains.items() if value},
+                }
+            )
+    return found
+
+
+def _difference(first: Sequence[list[Any]], second: Sequence[list[Any]], measure: Measure) -> dict[str, Any] | None:
+    tasks = sorted(set(task_ids(first)) & set(task_ids(second)))
+    values = (matrix(rows, measure.value, tasks) for rows in (first, second))
+    found = difference_over_seeds(*values, is_rate=measure.is_rate)
+    if found is None:
+        return None
+    return {"difference": found.mean, "interval": [found.low, found.high], "tasks": found.tasks}

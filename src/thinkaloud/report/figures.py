@@ -52,8 +52,13 @@ def save_figures(run: Run) -> dict[str, Path]:
 
 def save_chart(chart: Chart, path: Path) -> Path:
     """Save one chart as a .png or .svg file, in the common style; returns the path."""
+    return save_charts([chart], path, columns=1)
+
+
+def save_charts(sheet: Sequence[Chart], path: Path, *, columns: int) -> Path:
+    """Save charts beside each other as one .png or .svg file, in the common style; returns the path."""
     with _style("path"):
-        _save(_sheet([chart], 1), path)
+        _save(_sheet(sheet, columns), path)
     return path
 
 

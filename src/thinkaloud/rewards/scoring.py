@@ -111,6 +111,11 @@ def score_batch(
     return [found for found in scores if found is not None]
 
 
+def is_masked(score: Score, mask_truncated: bool) -> bool:
+    """Whether a completion is left out of advantages and loss."""
+    return score.status.masked or (mask_truncated and score.status is Status.TRUNCATED)
+
+
 def _parse(completion: Completion, contract: PromptContract | None, outside_text: OutsideText | None) -> Parsed:
     return parse_completion(
         completion.text,

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from thinkaloud.records import RolloutGroup, Score, Status
+from thinkaloud.records import RolloutGroup
+from thinkaloud.rewards.scoring import is_masked
 
 EPSILON = 1e-6
 EQUAL = 1e-9
@@ -48,20 +49,23 @@ def group_advantages(
     return Advantages(values, has_signal)
 
 
-def with_advantages(groups: Sequence[RolloutGroup], *, mask_truncated: bool, scale_by_std: bool) -> list[RolloutGroup]:
+def with_advantages(
+    groups: Sequence[RolloutGroup],
+    *,
+    mask_truncated: bool,
+    scale_by_std: bool,
+    rewards: Float[np.ndarray, "prompts group"] | None = None,
+) -> list[RolloutGroup]:
     """The groups, all of one size and scored, with the advantages of their completions.
 
     Args:
         mask_truncated: Leave out completions that were cut off at the token limit.
+        rewards: What is learned from in place of the scores' rewards.
     """
-    rewards = np.asarray([[score.reward for score in group.scores] for group in groups])
+    if rewards is None:
+        rewards = np.asarray([[score.reward for score in group.scores] for group in groups])
     masked = np.asarray([[is_masked(score, mask_truncated) for score in group.scores] for group in groups])
     found = group_advantages(rewards, masked, scale_by_std=scale_by_std)
     return [
         replace(group, advantages=tuple(values.tolist())) for group, values in zip(groups, found.values, strict=True)
     ]
-
-
-def is_masked(score: Score, mask_truncated: bool) -> bool:
-    """Whether a completion is left out of advantages and loss."""
-    return score.status.masked or (mask_truncated and score.status is Status.TRUNCATED)

@@ -22,6 +22,7 @@ from thinkaloud.distributed.team import gather
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
+from thinkaloud.rewards.control import rewards_to_learn
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
@@ -84,6 +85,7 @@ class GrpoTrainer(Trainer):
         self.interrupt()
         return with_advantages(
             groups,
+            rewards=rewards_to_learn(groups, self.recipe.rewards, self._seed("control", state, round)),
             mask_truncated=self.recipe.rewards.truncated == "mask",
             scale_by_std=self.recipe.grpo.scale_by_std,
         )
@@ -91,16 +93,20 @@ class GrpoTrainer(Trainer):
     def sample(self, state: TrainState, tasks: Sequence[Task], round: int = 0) -> list[RolloutGroup]:
         """One group of completions for each task; `round` counts the step's refills."""
         rollout = self.recipe.rollout
-        attempt: list[str | int] = [state.attempt] if state.attempt else []
-        refill: list[str | int] = ["refill", round] if round else []
         return self.policy.sample(
             state.adapter,
             tasks,
             group_size=rollout.group_size,
             max_new_tokens=rollout.max_new_tokens,
             sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
-            seed=derive_seed(self.recipe.seed, "rollout", state.step, *attempt, *refill),
+            seed=self._seed("rollout", state, round),
         )
+
+    def _seed(self, name: str, state: TrainState, round: int) -> int:
+        """The seed of one kind of noise in a round of the next step; after a restart it is another."""
+        attempt: list[str | int] = [state.attempt] if state.attempt else []
+        refill: list[str | int] = ["refill", round] if round else []
+        return derive_seed(self.recipe.seed, name, state.step, *attempt, *refill)
 
     def update(self, state: TrainState, groups: Sequence[RolloutGroup]) -> tuple[TrainState, dict[str, Any]]:
         """All optimizer updates of one step; returns the next state and the metrics of the updates."""

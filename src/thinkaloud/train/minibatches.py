@@ -15,8 +15,8 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import RolloutGroup
+from thinkaloud.rewards.scoring import is_masked
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.train.advantage import is_masked
 from thinkaloud.train.learner import PerToken, reference_logprobs, rows_to_targets
 from thinkaloud.train.loss import token_weights
 from thinkaloud.train.memory import footprint_of

@@ -24,12 +24,12 @@ from thinkaloud.errors import UserError, nearest
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import round_up
 from thinkaloud.records import Completion, Finish, RolloutGroup, Task
-from thinkaloud.rewards.scoring import GroupScorer
+from thinkaloud.rewards.scoring import GroupScorer, is_masked
 from thinkaloud.rollout.generate import PROMPT_BUCKET
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import key_of
 from thinkaloud.seeding import derive_seed
-from thinkaloud.train.advantage import is_masked, with_advantages
+from thinkaloud.train.advantage import with_advantages
 from thinkaloud.train.loss import token_weights
 from thinkaloud.train.refill import Replacements
 from thinkaloud.train.step_metrics import outcome_metrics

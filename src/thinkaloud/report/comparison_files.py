@@ -1,0 +1,168 @@
+"""The files of a comparison: compare.html, rates and differences as CSV and LaTeX, learning curves as SVG."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkaloud.errors import UserError
+from thinkaloud.evaluate.seeds import measures
+from thinkaloud.report.charts import BLUE, GRID, INK, ORANGE, Chart
+from thinkaloud.report.comparison_page import MEASURES, comparison_page, difference_tables
+from thinkaloud.report.figures import save_charts
+from thinkaloud.report.groups import Group
+from thinkaloud.report.run_data import number
+from thinkaloud.report.samples import printable
+from thinkaloud.report.tables import Table, by_domain, has_values, interval, label, plain_text
+from thinkaloud.storage.atomic import write_text
+from thinkaloud.storage.unicode import well_formed
+
+COLORS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
+"""One per group, in turn; Okabe and Ito's, as in `charts`."""
+CURVES = {"reward": "Sampled reward", "format_rate": "Format rate, sampled", "accuracy": "Accuracy, sampled"}
+
+
+def save_comparison(groups: dict[str, Group], found: dict[str, Any], folder: Path) -> Path:
+    """Write all files of a comparison into a folder, which is made if needed.
+
+    Returns:
+        The path of compare.html.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    curves = learning_curves(groups)
+    stages = dict.fromkeys(stage for group in groups.values() for stage in group.stages)
+    rates = [table for stage in stages for table in rate_tables(groups, stage)]
+    differences = difference_tables(found["differences"], "{second} minus {first} [95 % interval]")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "rates.csv", _csv(_rates(groups)))
+        write_text(folder / "rates.tex", latex(rates))
+        write_text(folder / "differences.csv", _csv(_differences(found["differences"])))
+        write_text(folder / "differences.tex", latex(differences))
+        if curves:
+            save_charts(curves, folder / "curves.svg", columns=3)
+        write_text(folder / "compare.html", well_formed(comparison_page(found, curves)))
+    except OSError as error:
+        raise UserError(
+            f"cannot write the comparison into {folder} ({error.strerror or error}); choose another --out"
+        ) from None
+    return folder / "compare.html"
+
+
+def rate_tables(groups: dict[str, Group], stage: str) -> list[Table]:
+    """One table per measure of a stage: domain x group."""
+    columns = {printable(name, 60): group.rates(stage) for name, group in groups.items() if stage in group.stages}
+    found = [by_domain(columns, f"{caption}, {label(stage)} [95 % interval]", show) for caption, show in MEASURES]
+    return list(filter(has_values, found))
+
+
+def _rates(groups: dict[str, Group]) -> Iterator[tuple[object, ...]]:
+    yield ("group", "seeds", "stage", "domain", "measure", "value", "low", "high", "tasks")
+    for name, group in groups.items():
+        for stage in group.stages:
+            rates = group.rates(stage)
+            for domain, own in (*rates["domains"].items(), ("overall", rates["overall"])):
+                for measure in measures(group.first.registry):
+                    if (value := number(own, measure.key)) is not None:
+                        bounds = interval(own, measure.bounds) or (None, None)
+                        yield (name, len(group.runs), stage, domain, measure.key, value, *bounds, number(own, "n"))
+
+
+def _differences(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
+    yield ("first", "second", "domain", "measure", "second_minus_first", "low", "high", "tasks")
+    for entry in entries:
+        for domain, own in (*entry["domains"].items(), ("overall", entry["overall"])):
+            value, bounds, tasks = own["difference"], own["interval"], own["tasks"]
+            yield (entry["first"], entry["second"], domain, entry["measure"], value, *bounds, tasks)
+
+
+def _csv(rows: Iterable[tuple[object, ...]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return well_formed(buffer.getvalue())
+
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def latex(tables: Sequence[Table]) -> str:
+    """Tables as LaTeX, each a `table` with a caption; no package is needed."""
+    return well_formed("\n".join(_latex(table) for table in tables))
+
+
+def _latex(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join("".join(_LATEX.get(c, c) for c in cell.replace("_", " ")) for cell in cells) + r" \\"
+
+    rows = [line(row) for row in table.rows]
+    if table.bold_last:
+        rows.insert(len(rows) - 1, r"\hline")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{line([table.caption])[:-3]}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
+            *(line(table.header), r"\hline", *rows),
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def learning_curves(groups: dict[str, Group]) -> list[Chart]:
+    """Sampled reward, format rate and accuracy by step: thin lines for seeds, a thick one for their mean."""
+    return [chart for key, title in CURVES.items() if (chart := _curve(groups, key, title)) is not None]
+
+
+def _curve(groups: dict[str, Group], key: str, title: str) -> Chart | None:
+    lines = {name: found for name, group in groups.items() if (found := _lines(group, key))}
+    if not lines:
+        return None
+    means = {name: mean_line(own) for name, own in lines.items()}
+
+    def draw(ax: Any) -> None:
+        for name, own in lines.items():
+            color = COLORS[list(groups).index(name) % len(COLORS)]
+            for line in own if len(own) > 1 else ():
+                ax.plot(list(line), list(line.values()), color=color, linewidth=0.6, alpha=0.5, zorder=2)
+            mean = means[name]
+            ax.plot(list(mean), list(mean.values()), color=color, linewidth=2.0, label=printable(name, 40), zorder=3)
+        ax.set_ylim(-0.04, 1.04)
+        ax.grid(axis="y", color=GRID, linewidth=0.8)
+        ax.locator_params(axis="x", nbins=6, integer=True, min_n_ticks=1)
+        ax.set_xlabel("step", loc="right", labelpad=1)
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, borderpad=0)
+
+    spoken = "; ".join(
+        f"{name}: from {plain_text(next(iter(mean.values())))} to {plain_text(list(mean.values())[-1])}"
+        for name, mean in means.items()
+        if mean
+    )
+    height = 2.5 + 0.2 * len(lines)
+    return Chart(title=title, text=f"Line chart by step. {spoken}.", draw=draw, size=(4.2, height))
+
+
+def _lines(group: Group, key: str) -> list[dict[int, float]]:
+    """The values of each run by step."""
+    found = [
+        {int(row["step"]): value for row in run.grpo if (value := number(row, key)) is not None}
+        for run in group.runs.values()
+    ]
+    return [line for line in found if line]
+
+
+def mean_line(lines: Sequence[dict[int, float]]) -> dict[int, float]:
+    """The mean by step, at the steps that every line has."""
+    steps = sorted(set.intersection(*(set(line) for line in lines)))
+    return {step: sum(line[step] for line in lines) / len(lines) for step in steps}
