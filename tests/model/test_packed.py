@@ -107,6 +107,27 @@ def test_entropy_is_that_of_the_distribution_at_its_temperature() -> None:
     np.testing.assert_allclose(logprobs, np.log(p[np.arange(6), np.arange(6)]), rtol=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.3])
+def test_the_gradient_of_log_probability_and_entropy(temperature: float) -> None:
+    """Against JAX's own gradient of the plain formulas; with the bonus off, the entropy has none."""
+    rng = np.random.default_rng(1)
+    weight, hidden = (jnp.asarray(rng.standard_normal(shape).astype(np.float32)) for shape in ((11, 4), (6, 4)))
+    targets, mix = jnp.arange(6), jnp.asarray(rng.standard_normal((2, 6)).astype(np.float32))
+
+    def plain(hidden: Any, entropy_share: float) -> Any:
+        log_p = jax.nn.log_softmax(hidden @ weight.T / np.float32(temperature))
+        entropies = -(jnp.exp(log_p) * log_p).sum(-1)
+        return (mix[0] * log_p[jnp.arange(6), targets]).sum() + np.float32(entropy_share) * (mix[1] * entropies).sum()
+
+    def ours(hidden: Any, entropy_gradient: bool) -> Any:
+        logprobs, entropies = token_logprobs(weight, hidden, targets, temperature, entropy_gradient=entropy_gradient)
+        return (mix[0] * logprobs).sum() + (mix[1] * entropies).sum()
+
+    for with_bonus in (True, False):
+        expected = jax.grad(plain)(hidden, float(with_bonus))
+        np.testing.assert_allclose(jax.grad(ours)(hidden, with_bonus), expected, atol=2e-6)
+
+
 def test_logits_are_never_held_whole() -> None:
     """Gemma's vocabulary: 1,024 targets would take a gigabyte; the compiled program needs a fraction of it."""
     vocab, width, targets = 262_144, 8, 1024

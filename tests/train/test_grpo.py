@@ -134,6 +134,22 @@ def test_minibatches_update_once_each_and_all_prompts_are_used(
     assert abs(result.metrics["ratio_mean"] - 1) < 0.2
 
 
+def test_the_entropy_bonus_grows_below_its_floor_and_raises_entropy(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    """A floor above any entropy: the weight grows by a fixed step, and the entropy with it."""
+    settings = {"entropy_floor": 50.0, "entropy_step": 5.0, "learning_rate": 0.01, "warmup_fraction": 0.0}
+    trainer = GrpoTrainer(policy, {}, make_recipe(grpo=settings), by_token_sum)
+    state, rows = trainer.start(moved_adapter(policy)), []
+    for _ in range(6):
+        result = trainer.step(state, tasks)
+        state = result.state
+        rows.append(result.metrics)
+    assert [row["entropy_weight"] for row in rows] == [0.0, 5.0, 10.0, 15.0, 20.0, 25.0]
+    assert state.entropy_weight == 30.0
+    assert rows[-1]["entropy"] > rows[1]["entropy"] + 0.05
+
+
 def test_equal_rewards_leave_the_adapter_as_it_is(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
     """Invariant 10."""
 

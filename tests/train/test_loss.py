@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from thinkaloud.train.loss import Objective, grpo_loss, k3, token_weights
+from thinkaloud.config.recipe import GrpoConfig
+from thinkaloud.train.loss import Objective, grpo_loss, k3, next_entropy_weight, token_weights
 
 PLAIN = Objective(beta=0.0, epsilon=0.2, epsilon_high=0.2, ratio="token")
 
@@ -99,6 +100,35 @@ def test_the_gradient_is_zero_where_the_clip_holds() -> None:
     rest = (old, jnp.zeros(2), jnp.ones(2), jnp.ones(2), jnp.ones(2, bool), jnp.zeros(2, jnp.int32), 1, PLAIN)
     gradient = jax.grad(lambda x: grpo_loss(x, old, *rest)[0])(jnp.log(jnp.asarray([0.75, 0.55], jnp.float32)))
     np.testing.assert_allclose(gradient, [0.0, -1.1], rtol=1e-5)
+
+
+def test_cispo_keeps_the_gradient_of_clipped_tokens() -> None:
+    """-min(r, 1.2) A d log p: ratios 1.5 and 0.5, of which only the first is clipped."""
+    old = jnp.log(jnp.asarray([0.5, 0.5], jnp.float32))
+    objective = PLAIN._replace(clip="cispo")
+    advantages = jnp.asarray([1.0, -2.0])
+    rest = (old, jnp.zeros(2), advantages, jnp.ones(2), jnp.ones(2, bool), jnp.zeros(2, jnp.int32), 1, objective)
+    now = jnp.log(jnp.asarray([0.75, 0.25], jnp.float32))
+    gradient = jax.grad(lambda x: grpo_loss(x, old, *rest)[0])(now)
+    np.testing.assert_allclose(gradient, [-1.2, 0.5 * 2.0], rtol=1e-5)
+    assert float(grpo_loss(now, old, *rest)[1].clipped) == 1
+
+
+def test_the_entropy_bonus_is_subtracted_only_where_the_objective_has_one() -> None:
+    values = arrays([-1.0], [-1.0], [-1.0], [0.3], [0.0], [1.0])
+    rest = (jnp.asarray([True]), jnp.zeros(1, jnp.int32), 1)
+    with_bonus = PLAIN._replace(entropy_bonus=True)
+    assert float(grpo_loss(*values, *rest, with_bonus, 0.5)[0]) == pytest.approx(-0.15)
+    assert float(grpo_loss(*values, *rest, PLAIN, 0.5)[0]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("weight", "entropy", "expected"),
+    [(0.01, 0.1, 0.015), (0.01, 0.4, 0.005), (0.002, 0.4, 0.0), (0.01, None, 0.01), (0.0, 0.3, 0.0)],
+)
+def test_the_weight_of_the_bonus_follows_the_floor(weight: float, entropy: float | None, expected: float) -> None:
+    assert next_entropy_weight(weight, entropy, GrpoConfig(entropy_floor=0.3)) == pytest.approx(expected)
+    assert next_entropy_weight(weight, entropy, GrpoConfig()) == weight
 
 
 def test_padding_counts_for_nothing() -> None:

@@ -120,9 +120,14 @@ class RewardConfig(Section):
     """How completions are scored (docs/design.md)."""
 
     control: Literal["none", "random", "format"] = "none"
-    """What GRPO learns from instead of the reward, for a run that others are compared with (`rewards/control.py`):
+    """What GRPO learns from instead of the reward, for a run that others are compared with (`rewards/learned.py`):
     `random` shuffles the rewards of a step, `format` pays 1 for a valid format. Metrics, validation and evaluation keep
     the true scores."""
+    answers: Literal["graded", "binary"] = "graded"
+    """What GRPO learns from in domains with a verifier: 0.2 for the format and up to 0.8 for the answer, or 1 for a
+    correct answer in a valid format and 0 otherwise."""
+    overlong_tokens: NotNegative = 0
+    """Over so many tokens before the token limit, what GRPO learns from falls linearly, by 1 in all; 0: no penalty."""
     truncated: Literal["penalize", "mask"] = "penalize"
     """Whether a completion cut off at the token limit earns 0 or is masked out of the loss."""
     creative: Literal["guarded", "original"] = "guarded"
@@ -153,6 +158,9 @@ class GrpoConfig(Section):
     """The ratio is clipped to 1 - epsilon ... 1 + epsilon."""
     epsilon_high: PositiveFloat | None = None
     """The upper clip bound (DAPO, arXiv 2503.14476); the same as epsilon when absent."""
+    clip: Literal["ppo", "cispo"] = "ppo"
+    """`ppo` drops the gradient of clipped tokens. `cispo` keeps it: the ratio is a constant weight, clipped above only
+    (MiniMax-M1, arXiv 2506.13585)."""
     ratio: Literal["token", "sequence"] = "token"
     """`sequence`: the length-normalised sequence ratio of GSPO (arXiv 2507.18071)."""
     loss: Literal["sequence_mean", "token_mean", "constant_length"] = "sequence_mean"
@@ -174,6 +182,11 @@ class GrpoConfig(Section):
     """Decoupled weight decay, multiplied by the learning rate."""
     max_grad_norm: PositiveFloat = 0.1
     """Gradients are clipped to this global norm."""
+    entropy_floor: NotNegativeFloat = 0.0
+    """Nats per token. While the policy's entropy is below it, the loss has a bonus for entropy, whose weight grows by
+    `entropy_step` a step, and shrinks by it above the floor (Skywork-OR1, arXiv 2505.22312); 0 for no bonus."""
+    entropy_step: PositiveFloat = 0.005
+    """Change of the bonus's weight per step."""
     not_finite: Literal["restore", "stop"] = "restore"
     """After three consecutive steps with a non-finite gradient: return to the last good checkpoint with half the
     learning rate (at most three times), or stop."""
@@ -297,10 +310,16 @@ class Recipe(Section):
             )
         if self.tunix != TunixConfig() and self.engine != "tunix":
             raise ValueError('[tunix] is set, but engine is "thinkaloud"; set engine = "tunix" or remove [tunix]')
-        if self.rewards.control != "none" and self.engine != "thinkaloud":
+        shaped = self.rewards.model_dump(include={"control", "answers", "overlong_tokens"}, exclude_defaults=True)
+        if shaped and self.engine != "thinkaloud":
             raise ValueError(
-                f'rewards.control is "{self.rewards.control}", which the engine tunix does not support; set engine = '
-                '"thinkaloud"'
+                f"{', '.join(f'rewards.{name}' for name in shaped)} is set, which the engine tunix does not support; "
+                'set engine = "thinkaloud"'
+            )
+        if self.rewards.overlong_tokens > self.rollout.max_new_tokens:
+            raise ValueError(
+                f"rewards.overlong_tokens is {self.rewards.overlong_tokens}, more than rollout.max_new_tokens = "
+                f"{self.rollout.max_new_tokens}; a quarter of it is usual"
             )
         parts = self.mesh.data * self.mesh.fsdp
         if self.rollout.prompts_per_step % parts:

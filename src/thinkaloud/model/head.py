@@ -6,7 +6,10 @@ that of the hidden state, which is known in the forward pass:
     d log p(t) / d h = (E[t] - sum_v p(v) E[v]) / temperature
 
 It is stored ([targets, width]) and scaled in the backward pass. This takes two products with the head per token;
-recomputing the logits would take three.
+recomputing the logits would take three. With an entropy bonus the gradient of the entropy is stored as well, for one
+product more:
+
+    d H / d h = -sum_v p(v) (log p(v) + H) E[v] / temperature
 """
 
 from __future__ import annotations
@@ -40,35 +43,48 @@ def token_logprobs(
     hidden: Float[Array, "targets width"],
     targets: Int[Array, " targets"],
     temperature: float,
+    *,
+    entropy_gradient: bool = False,
 ) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
     """Log-probability of each target and the entropy of its distribution, both at `temperature`, in nats, float32.
 
-    The entropy is a metric; no gradient flows through it, and none into the head.
+    No gradient flows into the head, and through the entropy only if `entropy_gradient`.
     """
-    return _token_logprobs(head, hidden, targets, temperature)
+    return _token_logprobs(head, hidden, targets, temperature, entropy_gradient)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _token_logprobs(head: Array, hidden: Array, targets: Array, temperature: float) -> tuple[Array, Array]:
-    logprobs, entropies, _ = _chunked(head, hidden, targets, temperature, with_gradient=False)
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _token_logprobs(
+    head: Array, hidden: Array, targets: Array, temperature: float, entropy_gradient: bool
+) -> tuple[Array, Array]:
+    logprobs, entropies, _ = _chunked(head, hidden, targets, temperature, num_gradients=0)
     return logprobs, entropies
 
 
-def _forward(head: Array, hidden: Array, targets: Array, temperature: float) -> tuple[tuple[Array, Array], Array]:
-    logprobs, entropies, gradient = _chunked(head, hidden, targets, temperature, with_gradient=True)
-    return (logprobs, entropies), gradient
+def _forward(
+    head: Array, hidden: Array, targets: Array, temperature: float, entropy_gradient: bool
+) -> tuple[tuple[Array, Array], Array]:
+    num_gradients = 2 if entropy_gradient else 1
+    logprobs, entropies, gradients = _chunked(head, hidden, targets, temperature, num_gradients=num_gradients)
+    return (logprobs, entropies), gradients
 
 
-def _backward(temperature: float, gradient: Array, cotangents: tuple[Array, Array]) -> tuple[None, Array, None]:
-    return None, (gradient.astype(jnp.float32) * cotangents[0][:, None]).astype(gradient.dtype), None
+def _backward(
+    temperature: float, entropy_gradient: bool, gradients: Array, cotangents: tuple[Array, Array]
+) -> tuple[None, Array, None]:
+    total = gradients[0].astype(jnp.float32) * cotangents[0][:, None]
+    if entropy_gradient:
+        total = total + gradients[1].astype(jnp.float32) * cotangents[1][:, None]
+    return None, total.astype(gradients.dtype), None
 
 
 _token_logprobs.defvjp(_forward, _backward)
 
 
 def _chunked(
-    head: Array, hidden: Array, targets: Array, temperature: float, *, with_gradient: bool
+    head: Array, hidden: Array, targets: Array, temperature: float, *, num_gradients: int
 ) -> tuple[Array, Array, Array]:
+    """Log-probabilities, entropies, and the first of the gradients of both: [num_gradients, targets, width]."""
     size = chunk_size(head.shape[0], hidden.shape[0])
     inverse, carried = np.float32(1.0 / temperature), as_bits(head)
 
@@ -81,12 +97,20 @@ def _chunked(
         normalizer = highest + jnp.log(total)
         logprobs = jnp.take_along_axis(logits, wanted[:, None], axis=-1)[:, 0] - normalizer
         entropies = normalizer - jnp.sum(powers * logits, axis=-1) / total
-        if not with_gradient:
-            return logprobs, entropies, jnp.zeros((rows.shape[0], 0), rows.dtype)
-        mean = jnp.einsum("tv,vd->td", powers.astype(head.dtype), head, preferred_element_type=jnp.float32)
-        mean = mean / total[:, None]
-        return logprobs, entropies, ((rows_of(carried, wanted).astype(jnp.float32) - mean) * inverse).astype(rows.dtype)
+        if not num_gradients:
+            return logprobs, entropies, jnp.zeros((0, *rows.shape), rows.dtype)
+
+        def mean(values: Array) -> Array:
+            """The mean of the head's rows under `values` / `total`."""
+            product = jnp.einsum("tv,vd->td", values.astype(head.dtype), head, preferred_element_type=jnp.float32)
+            return product / total[:, None]
+
+        gradients = [rows_of(carried, wanted).astype(jnp.float32) - mean(powers)]
+        if num_gradients > 1:
+            surprise = logits - (normalizer - entropies)[:, None]  # log p + H
+            gradients.append(-mean(powers * surprise))
+        return logprobs, entropies, (jnp.stack(gradients) * inverse).astype(rows.dtype)
 
     chunks = (hidden.reshape(-1, size, hidden.shape[1]), targets.reshape(-1, size))
-    logprobs, entropies, gradient = jax.lax.map(one, chunks)
-    return logprobs.reshape(-1), entropies.reshape(-1), gradient.reshape(hidden.shape[0], gradient.shape[-1])
+    logprobs, entropies, gradients = jax.lax.map(one, chunks)  # gradients: [chunks, num_gradients, size, width]
+    return logprobs.reshape(-1), entropies.reshape(-1), jnp.swapaxes(gradients, 0, 1).reshape(-1, *hidden.shape)

@@ -150,6 +150,7 @@ class _GrpoStage:
                 horizon=Horizon(**progress["horizon"]),
                 rate_scale=progress["rate_scale"],
                 attempt=progress["attempt"],
+                entropy_weight=progress.get("entropy_weight", 0.0),
             )
             self.saved = self.done
             self.best = progress["best"]
@@ -245,6 +246,7 @@ class _GrpoStage:
             "horizon": asdict(self.state.horizon),
             "rate_scale": self.state.rate_scale,
             "attempt": self.state.attempt,
+            "entropy_weight": self.state.entropy_weight,
             "best": self.best,
             "total": self.total,
             "max_steps": self.config.max_steps,

@@ -1,7 +1,7 @@
 """Rewards of completions, with their breakdown.
 
 score     the format gate and the domain score: `score`, `score_batch`
-control   rewards without information, for control runs
+learned   what GRPO learns from: shaped rewards, and the rewards of control runs
 gold      gold answers as completions, and their check
 lines     `score_lines`, for JSON lines
 peers     `reward_fn`, for TRL and Tunix

@@ -22,14 +22,14 @@ from thinkaloud.distributed.team import gather
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
-from thinkaloud.rewards.control import rewards_to_learn
+from thinkaloud.rewards.learned import rewards_to_learn
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
 from thinkaloud.train.advantage import with_advantages
 from thinkaloud.train.learner import add_trees, apply_gradients, grpo_gradients
-from thinkaloud.train.loss import Sums
+from thinkaloud.train.loss import Sums, next_entropy_weight
 from thinkaloud.train.minibatches import MiniBatch, Minibatches
 from thinkaloud.train.refill import Replacements, mark_untrained, tasks_to_replace, with_replacements
 from thinkaloud.train.step_metrics import Stopwatch, outcome_metrics, signal_metrics, update_metrics
@@ -85,7 +85,13 @@ class GrpoTrainer(Trainer):
         self.interrupt()
         return with_advantages(
             groups,
-            rewards=rewards_to_learn(groups, self.recipe.rewards, self._seed("control", state, round)),
+            rewards=rewards_to_learn(
+                groups,
+                self.recipe.rewards,
+                self.registry,
+                max_new_tokens=self.recipe.rollout.max_new_tokens,
+                seed=self._seed("control", state, round),
+            ),
             mask_truncated=self.recipe.rewards.truncated == "mask",
             scale_by_std=self.recipe.grpo.scale_by_std,
         )
@@ -117,7 +123,7 @@ class GrpoTrainer(Trainer):
         norms: list[Any] = []
         for iteration in range(config.inner_iterations):
             for index, minibatch in enumerate(minibatches):
-                gradients = self._gradients(adapter, minibatch, iteration, sums)
+                gradients = self._gradients(adapter, minibatch, iteration, state.entropy_weight, sums)
                 if minibatch.has_signal:
                     gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
                     rate = self.learning_rate(state, iteration * config.minibatches + index)
@@ -127,9 +133,17 @@ class GrpoTrainer(Trainer):
                     norms.append(norm)
         rate = self.learning_rate(state, 0)
         learned = update_metrics(gather(jax.device_get(sums)), jax.device_get(norms), rate, config)
-        return replace(state, adapter=adapter, optimizer_state=optimizer_state, step=state.step + 1), learned
+        if config.entropy_floor:
+            learned["entropy_weight"] = state.entropy_weight
+        weight = next_entropy_weight(state.entropy_weight, learned["entropy"], config)
+        state = replace(
+            state, adapter=adapter, optimizer_state=optimizer_state, step=state.step + 1, entropy_weight=weight
+        )
+        return state, learned
 
-    def _gradients(self, adapter: Adapter, minibatch: MiniBatch, iteration: int, sums: list[Sums]) -> Adapter | None:
+    def _gradients(
+        self, adapter: Adapter, minibatch: MiniBatch, iteration: int, entropy_weight: float, sums: list[Sums]
+    ) -> Adapter | None:
         """This process's gradient of one minibatch, None if it has no rows of it; appends the metrics to `sums`."""
         config = self.recipe.grpo
         # In the first iteration of a single minibatch, the policy is the one that sampled: its ratio is exactly 1.
@@ -142,6 +156,7 @@ class GrpoTrainer(Trainer):
                 micro.packed,
                 micro.per_token,
                 jnp.asarray(on_policy),
+                np.float32(entropy_weight),
                 config=self.policy.model.config,
                 scale=self.policy.scale,
                 temperature=self.recipe.rollout.temperature,

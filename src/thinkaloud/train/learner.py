@@ -33,11 +33,21 @@ class PerToken(NamedTuple):
 
 
 def packed_logprobs(
-    params: Params, adapter: Adapter, packed: Packed, config: ModelConfig, scale: float, temperature: float
+    params: Params,
+    adapter: Adapter,
+    packed: Packed,
+    config: ModelConfig,
+    scale: float,
+    temperature: float,
+    *,
+    entropy_gradient: bool = False,
 ) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
     """Log-probability and entropy at every target of the layout (undefined where `target_valid` is False)."""
     hidden, _ = forward(params, adapter, packed, config, scale)
-    return token_logprobs(head_weight(params), hidden[packed.predictors], packed.targets, temperature)
+    predicting = hidden[packed.predictors]
+    return token_logprobs(
+        head_weight(params), predicting, packed.targets, temperature, entropy_gradient=entropy_gradient
+    )
 
 
 @partial(jax.jit, static_argnames=("config", "scale", "temperature"))
@@ -55,6 +65,7 @@ def grpo_gradients(
     packed: Packed,
     per_token: PerToken,
     use_current_as_old: Bool[Array, ""],
+    entropy_weight: Float[Any, ""] | float = 0.0,
     *,
     config: ModelConfig,
     scale: float,
@@ -66,6 +77,7 @@ def grpo_gradients(
     Args:
         use_current_as_old: True in the first inner iteration, where the policy is the one that sampled: its own
             log-probabilities are used as the old ones, and the ratio is exactly 1.
+        entropy_weight: Of the entropy bonus, if the objective has one.
 
     Returns:
         Gradients, the policy's log-probabilities, and the metrics' sums. The ratio metrics compare with
@@ -73,12 +85,14 @@ def grpo_gradients(
     """
 
     def loss(trained: Adapter) -> tuple[Array, tuple[Array, Sums]]:
-        logprobs, entropies = packed_logprobs(params, trained, packed, config, scale, temperature)
+        logprobs, entropies = packed_logprobs(
+            params, trained, packed, config, scale, temperature, entropy_gradient=objective.entropy_bonus
+        )
         old = jnp.where(use_current_as_old, jax.lax.stop_gradient(logprobs), per_token.old)
         group = packed.input_lengths.size
         arguments = (per_token.reference, entropies, per_token.advantages, per_token.weights)
         shared = (*arguments, packed.target_valid, packed.target_rows, group, objective)
-        total, sums = grpo_loss(logprobs, old, *shared)
+        total, sums = grpo_loss(logprobs, old, *shared, entropy_weight=entropy_weight)
         _, against_sampler = grpo_loss(jax.lax.stop_gradient(logprobs), per_token.old, *shared)
         return total, (logprobs, sums._replace(ratio=against_sampler.ratio, ratio_off=against_sampler.ratio_off))
 

@@ -5,13 +5,16 @@ For token t of completion i, with r = exp(log p - log p_old):
     loss_t = -min(r A_i, clip(r, 1 - epsilon, 1 + epsilon_high) A_i) + beta k3_t
     k3_t   = exp(log p_ref - log p) - (log p_ref - log p) - 1          (never negative, with its gradient)
 
+With `clip = "cispo"` (arXiv 2506.13585, equations 4 and 5), loss_t = -stop_gradient(min(r, 1 + epsilon_high)) A_i
+log p. An entropy bonus subtracts entropy_weight H_t.
+
 GRPO: arXiv 2402.03300, equations 3 and 4; upper clip: DAPO, arXiv 2503.14476; sequence ratio: GSPO, arXiv 2507.18071,
 equation 7 (the exponential of the mean log-ratio, clipped as a whole); constant length: Dr. GRPO, arXiv 2503.20783.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +34,21 @@ class Objective(NamedTuple):
     epsilon: float
     epsilon_high: float
     ratio: Literal["token", "sequence"]
+    clip: Literal["ppo", "cispo"] = "ppo"
+    entropy_bonus: bool = False
 
 
 def objective_of(config: GrpoConfig) -> Objective:
     """The objective that the recipe names."""
     high = config.epsilon if config.epsilon_high is None else config.epsilon_high
-    return Objective(beta=config.beta, epsilon=config.epsilon, epsilon_high=high, ratio=config.ratio)
+    return Objective(
+        beta=config.beta,
+        epsilon=config.epsilon,
+        epsilon_high=high,
+        ratio=config.ratio,
+        clip=config.clip,
+        entropy_bonus=config.entropy_floor > 0,
+    )
 
 
 class Sums(NamedTuple):
@@ -49,6 +61,17 @@ class Sums(NamedTuple):
     clipped: Float[Array, ""]
     entropy: Float[Array, ""]
     tokens: Float[Array, ""]
+
+
+def next_entropy_weight(weight: float, entropy: float | None, config: GrpoConfig) -> float:
+    """The weight of the entropy bonus in the next step, from this step's entropy in nats per token.
+
+    It is never negative, and stays as it is where the entropy is unknown (a step without signal).
+    """
+    if entropy is None or not config.entropy_floor:
+        return weight
+    change = config.entropy_step if entropy < config.entropy_floor else -config.entropy_step
+    return max(0.0, weight + change)
 
 
 def token_weights(
@@ -90,18 +113,20 @@ def grpo_loss(
     rows: Int[Array, " tokens"],
     num_rows: int,
     objective: Objective,
+    entropy_weight: Float[Any, ""] | float = 0.0,
 ) -> tuple[Float[Array, ""], Sums]:
     """Loss and metrics of one micro-batch.
 
     Args:
-        logprobs: Of the policy being trained; the only input with a gradient.
+        logprobs: Of the policy being trained; the only input with a gradient, besides entropies with a bonus.
         old: Of the policy that sampled.
         reference: Of the reference policy; ignored if beta is 0.
-        entropies: Of the policy's distribution at each token (a metric).
+        entropies: Of the policy's distribution at each token: a metric, and the bonus.
         advantages: Of the token's completion.
         weights: From `token_weights`, zero for completions left out.
         valid: False for padding.
         rows: The completion that a token belongs to, below `num_rows`.
+        entropy_weight: Of the bonus, if the objective has one.
     """
     log_ratio = jnp.clip(jnp.where(valid, logprobs - old, 0.0), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     if objective.ratio == "sequence":
@@ -111,17 +136,26 @@ def grpo_loss(
         log_ratio = means[rows]
     ratio = jnp.exp(log_ratio)
     low, high = np.float32(1 - objective.epsilon), np.float32(1 + objective.epsilon_high)
-    loss = -jnp.minimum(ratio * advantages, jnp.clip(ratio, low, high) * advantages)
+    if objective.clip == "cispo":
+        loss = -jax.lax.stop_gradient(jnp.minimum(ratio, high)) * advantages * logprobs
+    else:
+        loss = -jnp.minimum(ratio * advantages, jnp.clip(ratio, low, high) * advantages)
     kl = jnp.zeros_like(loss)
     if objective.beta > 0:
         kl = k3(logprobs, reference)
         loss = loss + np.float32(objective.beta) * kl
+    if objective.entropy_bonus:
+        loss = loss - entropy_weight * entropies
     total = jnp.sum(jnp.where(valid, loss * weights, 0.0))
 
     def count(values: Array) -> Array:
         return jax.lax.stop_gradient(jnp.sum(jnp.where(valid, values, 0.0)))
 
-    clipped = ((ratio < low) & (advantages < 0)) | ((ratio > high) & (advantages > 0))
+    clipped = (ratio > high) & (advantages > 0)
+    if objective.clip == "cispo":
+        clipped = ratio > high
+    else:
+        clipped = clipped | ((ratio < low) & (advantages < 0))
     return total, Sums(
         loss=jax.lax.stop_gradient(total),
         kl=count(kl),

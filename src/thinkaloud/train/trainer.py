@@ -31,6 +31,7 @@ class TrainState:
         horizon: The plan that the learning rate follows, in optimizer updates.
         rate_scale: Factor on the learning rate; lowered after a restart.
         attempt: Restarts from an earlier checkpoint so far. Each attempt samples with new noise.
+        entropy_weight: Weight of the entropy bonus in the next step.
     """
 
     adapter: Adapter
@@ -39,6 +40,7 @@ class TrainState:
     horizon: Horizon
     rate_scale: float = 1.0
     attempt: int = 0
+    entropy_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

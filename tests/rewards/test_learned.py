@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.config.recipe import RewardConfig
+from thinkaloud.domains import BUILTIN
 from thinkaloud.errors import UserError
 from thinkaloud.records import Completion, RolloutGroup, Score, Status, Task
-from thinkaloud.rewards.control import rewards_to_learn
+from thinkaloud.rewards.learned import rewards_to_learn
 
 STATUSES = (
     (Status.CORRECT, Status.WRONG, Status.BAD_FORMAT, Status.TRUNCATED),
@@ -28,20 +31,39 @@ def groups() -> list[RolloutGroup]:
     ]
 
 
+def learned(config: RewardConfig, seed: int = 3, some: list[RolloutGroup] | None = None) -> np.ndarray:
+    return rewards_to_learn(some or groups(), config, BUILTIN, max_new_tokens=100, seed=seed)
+
+
 def test_without_a_control_the_reward_is_learned_from() -> None:
-    assert rewards_to_learn(groups(), RewardConfig(), 3).tolist() == [list(row) for row in REWARDS]
+    assert learned(RewardConfig()).tolist() == [list(row) for row in REWARDS]
 
 
 def test_the_format_control_pays_the_format_alone() -> None:
-    found = rewards_to_learn(groups(), RewardConfig(control="format"), 3)
+    found = learned(RewardConfig(control="format"))
     assert found.tolist() == [[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]]
+
+
+def test_binary_answers_pay_correct_ones_alone_where_there_is_a_verifier() -> None:
+    math, creative = groups()
+    creative = replace(creative, task=replace(creative.task, domain="creative_writing"))
+    found = learned(RewardConfig(answers="binary"), some=[math, creative])
+    assert found.tolist() == [[1.0, 0.0, 0.0, 0.0], list(REWARDS[1])]
+
+
+def test_the_overlong_penalty_by_hand() -> None:
+    lengths = (60, 80, 90, 100)
+    completions = tuple(Completion(text="", token_ids=(7,) * length) for length in lengths)
+    group = replace(groups()[0], completions=completions)
+    found = learned(RewardConfig(overlong_tokens=20), some=[group])
+    assert found.tolist() == [[1.0, 0.2, -0.5, -1.0]]
 
 
 @pytest.mark.parametrize("truncated", ["penalize", "mask"])
 def test_the_random_control_shuffles_the_rewards_that_are_not_masked(truncated: str) -> None:
     config = RewardConfig(control="random", truncated=truncated)  # type: ignore[arg-type]
-    draws = np.stack([rewards_to_learn(groups(), config, seed) for seed in range(4000)])
-    assert np.array_equal(draws[5], rewards_to_learn(groups(), config, 5)), "a function of the seed"
+    draws = np.stack([learned(config, seed) for seed in range(4000)])
+    assert np.array_equal(draws[5], learned(config, 5)), "a function of the seed"
     masked = [(1, 1)] if truncated == "penalize" else [(0, 3), (1, 1)]
     counted = np.ones((2, 4), bool)
     for row, column in masked:
@@ -53,6 +75,13 @@ def test_the_random_control_shuffles_the_rewards_that_are_not_masked(truncated: 
     assert np.abs(draws.mean(0)[counted] - kept.mean()).max() < 0.03
 
 
-def test_tunix_has_no_controls() -> None:
-    with pytest.raises(UserError, match=r"rewards\.control"):
-        parse_recipe({"name": "a", "model": "tiny", "engine": "tunix", "rewards": {"control": "format"}})
+@pytest.mark.parametrize("setting", [{"control": "format"}, {"answers": "binary"}, {"overlong_tokens": 8}])
+def test_tunix_learns_from_the_reward_itself(setting: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=rf"rewards\.{next(iter(setting))}"):
+        parse_recipe({"name": "a", "model": "tiny", "engine": "tunix", "rewards": setting})
+
+
+def test_the_overlong_penalty_fits_the_limit() -> None:
+    recipe = {"name": "a", "model": "tiny", "rollout": {"max_new_tokens": 16}, "rewards": {"overlong_tokens": 17}}
+    with pytest.raises(UserError, match="overlong_tokens"):
+        parse_recipe(recipe)
