@@ -49,7 +49,8 @@ class TestMistakes:
             ("grpo.max_steps=1.5", "grpo.max_steps: expected a whole number, found 1.5 (a number)"),
             ("rollout.prompts_per_step=1000000000000", "rollout.prompts_per_step: expected less than or equal to"),
             ("lora.rank=9223372036854775808", "lora.rank: expected less than or equal to 4096"),
-            ("grpo.learning_rate=1e300", "grpo.learning_rate: expected less than or equal to"),
+            ("grpo.max_grad_norm=1e300", "grpo.max_grad_norm: expected less than or equal to"),
+            ("grpo.learning_rate=1e300", "grpo.learning_rate"),
             ("grpo.max_steps=-3", "grpo.max_steps: expected greater than or equal to 0, found -3 (a whole number)"),
             ("lora.rank=true", "lora.rank: expected a whole number, found True (true or false)"),
             ("rewards.allow_unsandboxed=1", "rewards.allow_unsandboxed: expected true or false, found 1"),
@@ -140,7 +141,7 @@ class TestValues:
     def test_resolved_holds_every_field(self) -> None:
         resolved = parse_recipe_text(BASE).resolved()
         assert resolved.keys() == Recipe.model_fields.keys()
-        assert resolved["grpo"]["inner_iterations"] == 4
+        assert resolved["grpo"]["inner_iterations"] == 1
         assert resolved["lora"]["targets"] == ["q", "k", "v", "o", "gate", "up", "down"]
 
 

@@ -14,13 +14,15 @@ from thinkaloud.config import Recipe, load_recipe
 from thinkaloud.config import recipe as fields
 from thinkaloud.domains import registry_of
 from thinkaloud.fetch.known import KNOWN
+from thinkaloud.train.learning_rate import LEAST_TRAVEL, travel
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 BY_NAME = {path.stem: path for path in RECIPES}
 
 
 def test_the_recipes_that_the_readme_names_are_there() -> None:
-    assert {"tiny", "starter", "smollm2-135m", "gemma3-270m", "gemma3-1b"} <= BY_NAME.keys()
+    nights = {f"night-{size}" for size in ("135m", "270m", "0.5b", "1b")}
+    assert {"tiny", "starter", "bench", "original", *nights} == BY_NAME.keys()
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -28,7 +30,7 @@ class TestShipped:
     def test_parses_under_its_own_name(self, path: Path) -> None:
         recipe = load_recipe(path)
         assert recipe.name == path.stem
-        assert recipe.model.source in KNOWN
+        assert recipe.model.source in KNOWN or recipe.model.source.startswith("hub:")
         registry_of(recipe)
 
     def test_resolved_form_is_json_and_parses_to_the_same_recipe(self, path: Path) -> None:
@@ -46,36 +48,38 @@ class TestShipped:
 
 
 def test_the_original_s_hyperparameters() -> None:
-    recipe = load_recipe(BY_NAME["gemma3-1b"])
+    recipe = load_recipe(BY_NAME["original"])
     grpo, rollout, lora = recipe.grpo, recipe.rollout, recipe.lora
+    assert (rollout.prompts_per_step * grpo.max_steps, rollout.prompts_per_step) == (10_000, 2)
     assert (rollout.group_size, grpo.inner_iterations, grpo.beta, grpo.epsilon) == (4, 4, 0.04, 0.2)
+    assert (grpo.epsilon_high, grpo.refill_rounds, recipe.curriculum.enabled) == (0.2, 0, False)
     assert (grpo.learning_rate, grpo.warmup_fraction, grpo.schedule) == (3e-6, 0.1, "cosine")
     assert (grpo.adam_b1, grpo.adam_b2, grpo.weight_decay, grpo.max_grad_norm) == (0.9, 0.99, 0.1, 0.1)
     assert (lora.rank, lora.alpha, set(lora.targets)) == (16, 32.0, {"q", "k", "v", "o", "gate", "up", "down"})
     assert (rollout.temperature, rollout.top_p, rollout.top_k) == (0.7, 0.95, 50)
     assert (rollout.max_new_tokens, rollout.max_prompt_tokens) == (512, 1024)
+    assert (recipe.prompt.variant, recipe.checkpoint.use) == ("original", "newest")
     assert recipe.data.domains == DOMAINS
     assert recipe.cold_start.max_steps == 0
 
 
-@pytest.mark.parametrize("name", ["gemma3-270m", "smollm2-135m"])
-def test_the_smaller_models_differ_by_their_cold_start_and_data_alone(name: str) -> None:
-    apart = ("name", "model", "cold_start", "data")
-
-    def without(path: Path) -> dict[str, object]:
-        return {k: v for k, v in load_recipe(path).resolved().items() if k not in apart}
-
-    assert without(BY_NAME[name]) == without(BY_NAME["gemma3-1b"])
-    assert load_recipe(BY_NAME[name]).cold_start.max_steps > 0
+@pytest.mark.parametrize("name", ["night-135m", "night-270m", "night-0.5b", "night-1b"])
+def test_a_night_covers_all_domains_and_can_move_its_adapter(name: str) -> None:
+    recipe = load_recipe(BY_NAME[name])
+    assert recipe.data.domains == DOMAINS
+    assert recipe.cold_start.max_steps > 0
+    assert recipe.data.generated_held_out
+    assert travel(recipe, 1e-4) >= LEAST_TRAVEL
 
 
-def test_defaults_are_the_original_s_numbers() -> None:
+def test_defaults_are_those_of_the_field() -> None:
     bare = Recipe.model_validate({"name": "bare", "model": "gemma3-1b"})
-    shipped = load_recipe(BY_NAME["gemma3-1b"])
-    for section in ("lora", "prompt", "rewards", "evaluate", "checkpoint", "mixture"):
-        assert getattr(bare, section) == getattr(shipped, section)
-    assert bare.grpo.model_copy(update={"max_steps": shipped.grpo.max_steps}) == shipped.grpo
-    assert bare.rollout == shipped.rollout
+    grpo, rollout = bare.grpo, bare.rollout
+    assert (grpo.beta, grpo.inner_iterations, grpo.epsilon_high, grpo.weight_decay) == (0.0, 1, 0.28, 0.0)
+    assert (grpo.max_grad_norm, grpo.learning_rate) == (1.0, "auto")
+    assert (rollout.group_size, rollout.temperature, rollout.top_p, rollout.top_k) == (8, 1.0, 1.0, 0)
+    assert (bare.checkpoint.use, bare.checkpoint.validate_every) == ("best", 20)
+    assert bare.curriculum.enabled
 
 
 def test_every_field_says_its_unit_or_has_a_docstring() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
@@ -47,7 +48,7 @@ def audit_all(
         with open_scorer(recipe, session.contract) as (score, level):
             findings = [check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
             findings += [check_rewards(), check_sandbox(recipe, level)]
-            findings.append(check_memory(recipe, session))
+            findings += [check_memory(recipe, session), check_learning_rate(recipe, load_config(session.files))]
             if with_model:
                 policy = session.load_policy()
                 by_domain = session.pool.by_domain("train")

@@ -1,4 +1,6 @@
-"""The fields of a recipe: units in the names, defaults from the original write-up.
+"""The fields of a recipe: units in the names, defaults by what was measured (docs/log.md) or is usual now.
+
+`recipes/original.toml` has the settings of the original write-up.
 
 Every section is frozen and rejects unknown keys. Rules across fields are validators that name the conflict, the reason
 and the alternative. The larger sections have their own modules: `data.py` and `judge.py`.
@@ -83,8 +85,8 @@ class ColdStartConfig(Section):
     """Maximum number of optimizer updates; a probe may end the stage earlier."""
     batch_size: Positive = 8
     """Rationales per update."""
-    learning_rate: PositiveFloat = 1e-3
-    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1)."""
+    learning_rate: PositiveFloat | Literal["auto"] = "auto"
+    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1); `auto` as in `grpo`."""
     warmup_steps: NotNegative = 2
     """Updates over which the learning rate rises to its value."""
     stop_at_format_rate: Rate = 0.7
@@ -102,17 +104,17 @@ class RolloutConfig(Section):
 
     prompts_per_step: Positive = 4
     """Groups per step."""
-    group_size: Annotated[int, Field(ge=2, le=65_536)] = 4
+    group_size: Annotated[int, Field(ge=2, le=65_536)] = 8
     """Completions per prompt."""
     max_prompt_tokens: Positive = 1024
     """Tasks with a longer prompt, chat template included, are dropped."""
     max_new_tokens: Positive = 512
     """Tokens per completion, the end-of-turn token included; longer completions are truncated."""
-    temperature: PositiveFloat = 0.7
+    temperature: PositiveFloat = 1.0
     """Divides the logits, both in sampling and in the ratio."""
-    top_p: Rate = 0.95
+    top_p: Rate = 1.0
     """Nucleus sampling, applied after top-k; 1 keeps every token."""
-    top_k: NotNegative = 50
+    top_k: NotNegative = 0
     """0 keeps every token."""
 
 
@@ -148,16 +150,16 @@ class GrpoConfig(Section):
     """How often a step samples other tasks in place of groups without signal; 0 trains on what was sampled first."""
     informative_groups: Positive | None = None
     """Groups with signal that are enough for a step: no further round then; `rollout.prompts_per_step` when absent."""
-    inner_iterations: Positive = 4
+    inner_iterations: Positive = 1
     """Passes over the completions of a step."""
     minibatches: Positive = 1
     """Updates per inner iteration, each on a part of the step's prompts."""
-    beta: NotNegativeFloat = 0.04
+    beta: NotNegativeFloat = 0.0
     """Weight of the KL penalty (k3) towards the policy at the start of GRPO; 0 skips the reference pass."""
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)] = 0.2
     """The ratio is clipped to 1 - epsilon ... 1 + epsilon."""
-    epsilon_high: PositiveFloat | None = None
-    """The upper clip bound (DAPO, arXiv 2503.14476); the same as epsilon when absent."""
+    epsilon_high: PositiveFloat | None = 0.28
+    """The upper clip bound (DAPO, arXiv 2503.14476); null, as in runs of version 0.1, is the same as epsilon."""
     clip: Literal["ppo", "cispo"] = "ppo"
     """`ppo` drops the gradient of clipped tokens. `cispo` keeps it: the ratio is a constant weight, clipped above only
     (MiniMax-M1, arXiv 2506.13585)."""
@@ -168,8 +170,9 @@ class GrpoConfig(Section):
     tokens (DAPO), or sums divided by max_new_tokens (Dr. GRPO)."""
     scale_by_std: bool = True
     """False skips the division by the group's standard deviation (Dr. GRPO, arXiv 2503.20783)."""
-    learning_rate: PositiveFloat = 3e-6
-    """Peak learning rate of the adapter."""
+    learning_rate: PositiveFloat | Literal["auto"] = "auto"
+    """Peak learning rate of the adapter; `auto` chooses it by the model's parameters and LoRA's rank and alpha: 5e-4 at
+    135 million with rank 16 (`train/learning_rate.py`)."""
     warmup_fraction: Share = 0.1
     """Share of all updates over which the learning rate rises to its peak."""
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -178,9 +181,9 @@ class GrpoConfig(Section):
     """AdamW's decay rate of the first moment."""
     adam_b2: Decay = 0.99
     """AdamW's decay rate of the second moment."""
-    weight_decay: NotNegativeFloat = 0.1
+    weight_decay: NotNegativeFloat = 0.0
     """Decoupled weight decay, multiplied by the learning rate."""
-    max_grad_norm: PositiveFloat = 0.1
+    max_grad_norm: PositiveFloat = 1.0
     """Gradients are clipped to this global norm."""
     entropy_floor: NotNegativeFloat = 0.0
     """Nats per token. While the policy's entropy is below it, the loss has a bonus for entropy, whose weight grows by
@@ -249,20 +252,13 @@ class CheckpointConfig(Section):
     """Steps between checkpoints; the last step of a stage is always saved."""
     keep: Positive = 2
     """How many of the newest checkpoints of each stage are kept, besides the best by validation."""
-    validate_every: NotNegative = 0
-    """GRPO steps between validations (greedy, each with a checkpoint); 0 for none."""
-    validate_tasks: Positive = 2
+    validate_every: NotNegative = 20
+    """GRPO steps between validations (greedy, each with a checkpoint; the last step is validated too); 0 for none. None
+    are made where the pool has no validation tasks."""
+    validate_tasks: Positive = 4
     """Validation tasks per domain."""
-    use: Literal["newest", "best"] = "newest"
-    """Which GRPO checkpoint is the trained model: the newest, or the best by validation."""
-
-    @model_validator(mode="after")
-    def _best_is_known(self) -> CheckpointConfig:
-        if self.use == "best" and not self.validate_every:
-            raise ValueError(
-                'checkpoint.use is "best", but there is no validation; set checkpoint.validate_every, or use = "newest"'
-            )
-        return self
+    use: Literal["newest", "best"] = "best"
+    """Which GRPO checkpoint is the trained model: the newest, or the best by validation (the newest without one)."""
 
 
 class Recipe(Section):

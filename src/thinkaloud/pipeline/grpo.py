@@ -53,6 +53,7 @@ class _GrpoStage:
         state: The training state; replaced whole by every step, by a resume and by a restart.
         curriculum: Draws the tasks; its pass rates are part of every checkpoint.
         probed: The pass rates after the probe.
+        can_validate: Whether the pool has validation tasks.
         total: The planned number of steps.
         saved: The step of the newest save.
         best: Step and reward of the best validation so far.
@@ -75,6 +76,7 @@ class _GrpoStage:
             seed=derive_seed(context.recipe.seed, "mixture"),
         )
         self.probed: dict[str, Any] = {}
+        self.can_validate = bool(context.session.pool.by_domain("validation"))
 
     @property
     def done(self) -> int:
@@ -220,7 +222,8 @@ class _GrpoStage:
         if context.judge and context.recipe.judge.reward_share:
             row["judge"] = context.judge.take_counts()
         row = from_first(partial(dict, row))
-        validated = checkpoint.validate_every and self.done % checkpoint.validate_every == 0
+        every = checkpoint.validate_every if self.can_validate else 0
+        validated = every and (self.done % every == 0 or self.done == self.total)
         if validated:
             self._validate(row)
         context.recorder.rollouts(self.done, result.groups)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.data.store import POOL_FILES
@@ -24,6 +25,7 @@ from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.judge import FILE as JUDGE_FILE
 from thinkaloud.judge import open_judge
+from thinkaloud.model.weights import load_config
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.deadline import TeamPlanner
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
@@ -85,7 +87,8 @@ def open_training(options: TrainOptions, display: Display) -> Iterator[TrainCont
             with timer.phase("prepare"):
                 session = directory.open_session(building, display)
                 base = directory.check_session(session)
-                _warn(audit_recipe(options.recipe, session.pool), display)
+                learning_rate = check_learning_rate(options.recipe, load_config(session.files))
+                _warn([*audit_recipe(options.recipe, session.pool), learning_rate], display)
             score, level = resources.enter_context(open_scorer(options.recipe, session.contract))
             judge = _open_judge(options, directory.path)
             with timer.phase("prepare"):

@@ -32,6 +32,7 @@ from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
 from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, rows_to_targets
+from thinkaloud.train.learning_rate import cold_start_learning_rate
 from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import Footprint, split_rows
 from thinkaloud.train.schedule import make_optimizer
@@ -81,10 +82,11 @@ def cold_start(
         raise UserError("expected training tasks with a rationale, found none; set cold_start.max_steps = 0")
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
     footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
+    peak = cold_start_learning_rate(recipe, policy.model.config)
     for step in range(done, config.max_steps):
         began = time.perf_counter()
         batch = mixture.tasks(step, config.batch_size)
-        rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
+        rate = peak * min(1.0, (step + 1) / max(1, config.warmup_steps))
         adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, rate, footprint)
         trim_heap()
         row |= {

@@ -15,6 +15,7 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.learning_rate import peak_learning_rate
 from thinkaloud.train.loss import objective_of
 from thinkaloud.train.refill import Replacements
 from thinkaloud.train.schedule import Horizon, learning_rate, optimizer_of
@@ -68,6 +69,7 @@ class Trainer(ABC):
 
     Attributes:
         updates_per_step: Optimizer updates in a step (`inner_iterations` x `minibatches`).
+        peak: The peak learning rate.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Trainer(ABC):
         self.score, self.interrupt = score, interrupt
         self.registry = registry_of(recipe)
         self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
+        self.peak = peak_learning_rate(recipe, policy.model.config)
         self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
         self.objective = objective_of(recipe.grpo)
 
@@ -98,7 +101,7 @@ class Trainer(ABC):
         """The learning rate of the 0-based `update` within the step after `state`."""
         config = self.recipe.grpo
         rate = learning_rate(
-            config.learning_rate,
+            self.peak,
             state.horizon,
             state.step * self.updates_per_step + update,
             warmup_fraction=config.warmup_fraction,

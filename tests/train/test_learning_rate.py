@@ -1,0 +1,61 @@
+"""The rule for the learning rate, by hand, and the bound on what a recipe's rate can move."""
+
+from __future__ import annotations
+
+import pytest
+
+from thinkaloud.audit.findings import Level
+from thinkaloud.audit.learning_rate import check_learning_rate
+from thinkaloud.config import Recipe
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.config.recipe import LoraConfig
+from thinkaloud.rollout.policy import Policy
+from thinkaloud.train.learning_rate import auto_learning_rate, cold_start_learning_rate, peak_learning_rate, travel
+
+
+def recipe(**sections: object) -> Recipe:
+    return parse_recipe({"name": "a", "model": "tiny", **sections})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rate"),
+    [(135e6, 5.0e-4), (270e6, 2.3e-4), (500e6, 1.1e-4), (1e9, 5.0e-5), (70e9, 1e-5), (1e6, 1e-3)],
+)
+def test_the_rule_by_size(parameters: float, rate: float) -> None:
+    assert auto_learning_rate(int(parameters), LoraConfig()) == pytest.approx(rate, rel=0.03)
+
+
+def test_the_rule_by_rank_and_alpha() -> None:
+    """scale * sqrt(rank) is 8 at rank 16 and alpha 32, 4 at rank 64 and alpha 32, 16 at rank 4 and alpha 32."""
+    assert auto_learning_rate(135_000_000, LoraConfig(rank=64, alpha=32.0)) == pytest.approx(1e-3)
+    assert auto_learning_rate(135_000_000, LoraConfig(rank=4, alpha=32.0)) == pytest.approx(2.5e-4)
+
+
+def test_a_rate_in_the_recipe_wins(policy: Policy) -> None:
+    own = recipe(grpo={"learning_rate": 7e-5}, cold_start={"learning_rate": 2e-5})
+    assert peak_learning_rate(own, policy.model.config) == 7e-5
+    assert cold_start_learning_rate(own, policy.model.config) == 2e-5
+    assert (
+        peak_learning_rate(recipe(), policy.model.config)
+        == cold_start_learning_rate(recipe(), policy.model.config)
+        == 1e-3
+    )
+
+
+def test_the_bound_by_hand() -> None:
+    """100 steps of 2 x 3 updates; a tenth of warm-up at half the rate on average, cosine halves the rest."""
+    grpo = {"max_steps": 100, "inner_iterations": 2, "minibatches": 3, "warmup_fraction": 0.1, "schedule": "cosine"}
+    assert travel(recipe(grpo=grpo), 1e-4) == pytest.approx(600 * 1e-4 * 0.5)
+    constant = {**grpo, "schedule": "constant"}
+    assert travel(recipe(grpo=constant), 1e-4) == pytest.approx(600 * 1e-4 * 0.95)
+    assert travel(recipe(grpo=constant, lora={"rank": 4, "alpha": 8.0}), 1e-4) == pytest.approx(600 * 1e-4 * 0.95 / 2)
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps", "level"),
+    [(3e-6, 300, Level.WARNING), (3e-6, 5000, Level.OK), (5e-4, 100, Level.OK), (3e-6, 0, Level.OK)],
+)
+def test_a_rate_that_moves_nothing_is_a_warning(policy: Policy, rate: float, steps: int, level: Level) -> None:
+    found = check_learning_rate(recipe(grpo={"learning_rate": rate, "max_steps": steps}), policy.model.config)
+    assert found.level is level
+    assert ("grpo.learning_rate" in found.remedy) is (level is Level.WARNING)
