@@ -128,7 +128,7 @@ LOGIC_RULES: dict[str, Callable[..., bool]] = {
         (int(a) > int(b)) == (asked == "older")
     ),
     r"A \w+ contains only (.*)\. Are there (\w+) in": lambda content, asked: asked in re.findall(r"\w+", content),
-    r"Does the code (\w+) contain the letter (\w)\?": lambda code, letter: letter in code,
+    r"Does the code ([\w-]+) contain the letter (\w)\?": lambda code, letter: letter in code,
     r"There is a rule .* whenever (.*), (.*)\. Right now (.*)\. Is it certain that (.*)\?": _rule,
     r"Does the word (\w+) come (\w+) the word (\w+)": lambda a, asked, b: (a < b) == (asked == "before"),
     r"Is it (true|false) that (\d+) is a multiple of (\d+)": lambda asked, n, of: (
