@@ -156,6 +156,10 @@ class TestEachTemplate:
                 if "/" not in draft.answer:
                     assert found[-1][1] == draft.answer
 
+    def test_no_number_is_negative(self, template: Template) -> None:
+        for seed in range(1500):
+            assert not re.search(r"-\d", " ".join(template.draft(Random(seed), seed % 2 == 0))), seed
+
     def test_rationales_are_short(self, template: Template) -> None:
         limit = {1: 30, 2: 40, 3: 56, 4: 60}[template.steps]
         for seed in range(60):

@@ -172,7 +172,7 @@ def denials(rng: Random, truth: bool) -> tuple[str, str]:
 
 @logic_template(steps=2, held_out=True, by_numbers=True)
 def between(rng: Random, truth: bool) -> tuple[str, str]:
-    a, b = rng.randint(5, 60), rng.randint(5, 40)
+    a, b = rng.randint(10, 60), rng.randint(10, 40)
     width, total = rng.randint(4, 12), a + b
     if truth:
         low = total - rng.randint(1, width - 1)
