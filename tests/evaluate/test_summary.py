@@ -66,6 +66,18 @@ def test_rates_counted_by_hand() -> None:
     assert overall["format_interval"] == pytest.approx([0.354202, 0.879416], abs=1e-6)  # Wilson of 6/9
 
 
+def test_rates_by_source_where_a_domain_has_several() -> None:
+    rows = [replace(own, source="generated") if own.task_id in ("a", "d") else own for own in ten_rows()]
+    sources = summarize(rows, BUILTIN)["sources"]
+    assert list(sources) == ["math"]
+    (other,) = set(sources["math"]) - {"generated"}
+    assert [(sources["math"][name]["n"], sources["math"][name]["accuracy"]) for name in ("generated", other)] == [
+        (2, 1 / 2),
+        (4, 2 / 4),
+    ]
+    assert summarize(ten_rows(), BUILTIN)["sources"] == {}
+
+
 def test_a_masked_completion_changes_no_rate() -> None:
     rows = ten_rows()
     without = summarize([r for r in rows if r.task_id != "g"], BUILTIN)["domains"]["math"]

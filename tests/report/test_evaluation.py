@@ -3,7 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.report.evaluation import about, changes, headline, judge, judge_note, reasons, results, statuses, title
+from thinkaloud.report.evaluation import (
+    about,
+    by_source,
+    changes,
+    headline,
+    judge,
+    judge_note,
+    reasons,
+    results,
+    statuses,
+    title,
+)
 from thinkaloud.report.run_data import Run
 
 
@@ -76,6 +87,20 @@ def test_results_are_domain_by_stage_and_absent_numbers_are_dashes() -> None:
     assert by_rule.rows == (("rejected", "-", "-"), ("allowed", "-", "-"))
     assert count.rows[-1] == ("overall", "10", "10 (+ 2)")
     assert results(run_of()) == ()
+
+
+def test_accuracy_by_source_where_a_domain_has_several() -> None:
+    of_math = {name: rates(0.5, 20, accuracy=0.25, accuracy_interval=[0.1, 0.5]) for name in ("generated", "starter")}
+    of_story = {name: rates(0.5) for name in ("dolly15k", "starter")}
+    base = {"overall": rates(0.1), "domains": {}, "sources": {"math": of_math, "creative_writing": of_story}}
+    (table,) = by_source(run_of(base=base, trained={"overall": rates(0.9), "domains": {}}))
+    assert table.header == ("domain: source", "base", "trained")
+    assert table.rows[:2] == (
+        ("math: generated", "25 % [10, 50], 20", "-"),
+        ("math: starter", "25 % [10, 50], 20", "-"),
+    )
+    assert by_source(run_of(base={"overall": rates(0.1), "domains": {}, "sources": {"story": of_story}})) == ()
+    assert by_source(run_of(base={"overall": rates(0.1), "domains": {}})) == (), "a summary of an earlier version"
 
 
 def test_changes_say_what_is_and_what_is_not_shown() -> None:

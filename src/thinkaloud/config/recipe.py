@@ -203,7 +203,7 @@ class EvaluateConfig(Section):
     split: Literal["validation", "test", "train"] = "test"
     """The split of the tasks."""
     tasks_per_domain: Positive = 10
-    """The first tasks of each domain, up to this number."""
+    """The most tasks of each domain; its sources take turns, each with its first tasks."""
     max_new_tokens: Positive | None = None
     """The rollout's limit when absent."""
     batch_size: Positive = 32

@@ -43,7 +43,8 @@ def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = No
         tags: The contract's; the default ones when absent.
 
     Returns:
-        `{"overall": {...}, "domains": {name: {...}}}`, domains in the usual order. Each object has
+        `{"overall": {...}, "domains": {name: {...}}, "sources": {name: {source: {...}}}}`, domains in the usual order;
+        `sources` has those with tasks of more than one source. Each object has
 
         - `n` scored and `masked` other completions; `samples`, the most of any task;
         - `format_rate`, `truncated_rate`, and `accuracy` of verifiable domains, each with its interval;
@@ -67,7 +68,23 @@ def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = No
     return {
         "overall": _rates(rows, registry, tags),
         "domains": {name: _rates([row for row in rows if row.domain == name], registry, tags) for name in ordered},
+        "sources": _by_source(rows, ordered, registry, tags),
     }
+
+
+def _by_source(
+    rows: Sequence[Row], domains: Sequence[str], registry: Registry, tags: Tags | None
+) -> dict[str, dict[str, Any]]:
+    """By domain the rates of each of its sources, by name; domains with one source are left out."""
+    found = {}
+    for name in domains:
+        own = [row for row in rows if row.domain == name]
+        sources = sorted({row.source for row in own})
+        if len(sources) > 1:
+            found[name] = {
+                source: _rates([row for row in own if row.source == source], registry, tags) for source in sources
+            }
+    return found
 
 
 def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[str, Any]:

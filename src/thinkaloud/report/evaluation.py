@@ -123,7 +123,31 @@ def results(run: Run) -> tuple[Table, ...]:
             ),
         ),
         by_domain(stages, "Completions scored (+ masked)", count_text),
+        *by_source(run),
     )
+
+
+def by_source(run: Run) -> tuple[Table, ...]:
+    """Accuracy where a domain has tasks of several sources: source x stage; empty if none has."""
+    stages = _labelled(run)
+    found = [lookup(stage, "sources") for stage in stages.values()]
+    by_name = [pair for sources in found if isinstance(sources, dict) for pair in sources.items()]
+    names = dict.fromkeys((domain, source) for domain, own in by_name if isinstance(own, dict) for source in own)
+    rows = tuple(
+        (
+            f"{domain.replace('_', ' ')}: {printable(source, 60)}",
+            *(_accuracy_of(lookup(stage, "sources", domain, source)) for stage in stages.values()),
+        )
+        for domain, source in names
+    )
+    caption = "Accuracy by source of the tasks [95 % interval, Wilson], completions"
+    table = Table(caption=caption, header=("domain: source", *stages), rows=rows)
+    return (table,) if has_values(table) else ()
+
+
+def _accuracy_of(rates: object) -> str:
+    text = rate_text(rates, "accuracy")
+    return text if text == "-" else f"{text}, {count_text(rates)}"
 
 
 def _labelled(run: Run) -> dict[str, dict[str, Any]]:

@@ -50,7 +50,9 @@ def data(run: Run) -> tuple[str, ...]:
     if isinstance(domains, list) and domains:
         sentences.append(f"Domains: {', '.join(str(name).replace('_', ' ') for name in domains)}.")
     if isinstance(generated, dict) and generated:
-        sentences.append(f"Also generated: {', '.join(f'{count} {name}' for name, count in generated.items())}.")
+        sentences.append(
+            f"Generated for training: {', '.join(f'{count} {name}' for name, count in generated.items())}."
+        )
     exponent = number(run.resolved, "mixture", "exponent")
     if exponent is not None:
         sentences.append(

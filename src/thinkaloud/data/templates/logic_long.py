@@ -182,7 +182,7 @@ def turns(rng: Random, truth: bool) -> tuple[str, str]:
 
 @logic_template(steps=4, by_numbers=True)
 def passing(rng: Random, truth: bool) -> tuple[str, str]:
-    name, mean, a, b = rng.choice(NAMES), rng.randint(6, 25), rng.randint(-4, 4), rng.randint(-4, 4)
+    name, mean, a, b = rng.choice(NAMES), rng.randint(9, 25), rng.randint(-4, 4), rng.randint(-4, 4)
     scores = (mean + a, mean + b, mean - a - b)
     asked, wanted = rng.choice(((f"Does {name} pass", True), (f"Does {name} fail", False)))
     passes = truth == wanted

@@ -54,12 +54,12 @@ def listed(rng: Random, truth: bool) -> tuple[str, str]:
 
 @logic_template(steps=1)
 def letter(rng: Random, truth: bool) -> tuple[str, str]:
-    code = "".join(rng.sample(LETTERS, 6))
+    code = rng.sample(LETTERS, 6)
     asked = rng.choice(code if truth else [other for other in LETTERS if other not in code])
     found = f"{asked} is letter {code.index(asked) + 1}" if truth else f"{asked} is none of them"
     return (
-        f"Does the code {code} contain the letter {asked}?",
-        f"Spelled out, the code is {', '.join(code)}. Here {found}.",
+        f"Does the code {'-'.join(code)} contain the letter {asked}?",
+        f"The letters of the code are {', '.join(code)}. Here {found}.",
     )
 
 
@@ -172,7 +172,7 @@ def denials(rng: Random, truth: bool) -> tuple[str, str]:
 
 @logic_template(steps=2, held_out=True, by_numbers=True)
 def between(rng: Random, truth: bool) -> tuple[str, str]:
-    a, b = rng.randint(5, 60), rng.randint(5, 40)
+    a, b = rng.randint(10, 60), rng.randint(10, 40)
     width, total = rng.randint(4, 12), a + b
     if truth:
         low = total - rng.randint(1, width - 1)
