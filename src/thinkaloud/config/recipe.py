@@ -193,6 +193,9 @@ class GrpoConfig(Section):
     not_finite: Literal["restore", "stop"] = "restore"
     """After three consecutive steps with a non-finite gradient: return to the last good checkpoint with half the
     learning rate (at most three times), or stop."""
+    self_checks: bool = True
+    """Stop after the first step where it cannot lead to learning: no reward at all, gold answers without full marks, an
+    adapter that did not move or is not sampled from."""
     zero_std_step_limit: Positive = 200
     """The run fails after this many consecutive steps without signal."""
 
