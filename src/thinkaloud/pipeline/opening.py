@@ -84,6 +84,8 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
         UserError: See `pipeline.train`.
     """
     check_engine(options.recipe, warn=display.note)
+    if (control := options.recipe.rewards.control) != "none":
+        display.note(f"control run: GRPO learns from rewards.control = {control}, not from the reward")
     with ExitStack() as resources:
         stop = stop or resources.enter_context(Stop(notify=display.note, agree=_first_signal))
         directory = _Directory(options, resources)

@@ -49,7 +49,7 @@ def train_seeds(options: TrainOptions, count: int, display: Display) -> list[Pat
     A deadline gives each run an equal share of the time that is left when it starts.
 
     Returns:
-        The run directories that were started; fewer than `count` if the deadline left no time.
+        The run directories; fewer than `count` if the deadline left no time.
 
     Raises:
         UserError: See `pipeline.train`.
@@ -58,33 +58,33 @@ def train_seeds(options: TrainOptions, count: int, display: Display) -> list[Pat
     out = options.out
     if not options.resume:
         check_new(out)
-    recipes = seed_recipes(options.recipe, count)
-    paths = [out / f"seed-{index}" for index in range(count)]
-    finished = _finished(out)
+    recipes = {out / f"seed-{index}": own for index, own in enumerate(seed_recipes(options.recipe, count))}
+    first, finished = out / "seed-0", _finished(out)
+    todo = []
+    for path, recipe in recipes.items():
+        if path.name in finished and not check_recipe(RunDir(path), recipe, options.allowed_changes):
+            display.note(f"{path} is finished")
+        else:
+            todo.append(path)
     with Stop(notify=display.note) as stop:
-        for index, (recipe, path) in enumerate(zip(recipes, paths, strict=True)):
-            own = replace(options, recipe=recipe, out=path)
-            if path.name in finished and not check_recipe(RunDir(path), recipe, options.allowed_changes):
-                display.note(f"{path} is finished")
-                continue
-            if index:
-                first = paths[0]
+        for position, path in enumerate(todo):
+            stop.check()
+            own = replace(options, recipe=recipes[path], out=path)
+            if path != first:
                 own = replace(own, pool=first / "pool", base_from=first, resume=RunDir(path).is_begun())
             if options.ends_at is not None:
-                now, left = session_clock(), sum(one.name not in finished for one in paths[index:])
-                if options.ends_at <= now:
+                share = (options.ends_at - session_clock()) / (len(todo) - position)
+                if share <= 0:
                     display.note(f"deadline: no time left for {path}; continue with --resume")
-                    return paths[:index]
-                share = (options.ends_at - now) / max(1, left)
-                own = replace(own, ends_at=now + share)
+                    break
+                own = replace(own, ends_at=session_clock() + share)
                 display.note(f"deadline: {duration(share)} for {path}")
-            stop.check()
-            display.note(f"seed {recipe.seed}: {path}")
+            display.note(f"seed {own.recipe.seed}: {path}")
             train(own, display, stop)
             finished = [*finished, path.name]
-            write_json(out / FILE, {"finished": finished})
+            write_json(out / FILE, {"finished": list(dict.fromkeys(finished))})
             gc.collect()  # the weights of this run, before the next one loads its own
-    return paths
+    return [path for path in recipes if RunDir(path).is_begun()]
 
 
 def compare_seeds(paths: Sequence[Path], out: Path, display: Display) -> dict[str, Any] | None:
