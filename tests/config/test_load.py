@@ -63,6 +63,7 @@ class TestMistakes:
             ("data.domains=[]", "domains is empty"),
             ('data.domains=["math", "math"]', "names one twice"),
             ("data.generated={coding = 3}", "no generator for 'coding'"),
+            ("data.generated_held_out={coding = 3}", "no generator for 'coding'"),
             ('lora.targets=["q", "x"]', "lora.targets.1: expected 'q', 'k'"),
             ("lora.targets=[]", "at least one projection"),
             ("evaluate.stages=[]", "at least one model"),
@@ -111,6 +112,11 @@ class TestValues:
         assert recipe.grpo.learning_rate == 1e-4
         assert recipe.data.domains == ("math",)
         assert recipe.evaluate.split == "train"
+
+    def test_generated_tasks_come_with_held_out_ones(self) -> None:
+        settings = ["data.generated={math = 9, logic = 9}", "data.generated_held_out.logic=0"]
+        assert parse_recipe_text(BASE, settings).data.generated_held_out == {"math": 50, "logic": 0}
+        assert parse_recipe_text(BASE, ["data.generated.math=0"]).data.generated_held_out == {}
 
     def test_later_overrides_win(self) -> None:
         assert parse_recipe_text(BASE, ["seed=1", "seed=2"]).seed == 2

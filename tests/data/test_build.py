@@ -138,10 +138,15 @@ def test_a_domain_without_tasks_is_an_error_that_counts_them(tmp_path: Path) -> 
         build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"), domains=["logic"])
 
 
-def test_generated_tasks_are_no_copies_of_each_other(tmp_path: Path) -> None:
-    pool = build(tmp_path, generated={"math": 60, "logic": 60})
-    generated = [row for row in pool.record["lines"] if row["source"] == "generated"]
-    assert [sum(row["kept"].values()) for row in generated] == [60, 60]
+def test_no_generated_task_is_dropped_from_a_large_pool(tmp_path: Path) -> None:
+    pool = build(tmp_path, generated={"math": 1500, "logic": 800}, generated_held_out={"math": 250, "logic": 100})
+    kept = {(row["domain"], row["source"]): row["kept"] for row in pool.record["lines"] if row["source"] != "starter"}
+    assert kept == {
+        ("math", "generated"): {"train": 1500, "validation": 250, "test": 250},
+        ("math", "generated-new-templates"): {"train": 0, "validation": 0, "test": 250},
+        ("logic", "generated"): {"train": 800, "validation": 100, "test": 100},
+        ("logic", "generated-new-templates"): {"train": 0, "validation": 0, "test": 100},
+    }
 
 
 def test_settings_tell_pools_apart() -> None:

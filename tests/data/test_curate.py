@@ -145,6 +145,8 @@ def test_tasks_of_an_evaluation_set_are_dropped_under_its_name() -> None:
     kept = drop_contaminated([task(f"Now: {words.upper()}!"), task("What else?")], ledger, sets, quiet)
     assert questions(kept) == ["What else?"]
     assert ledger.reasons() == {"in evaluation set gsm8k:test": 1}
+    generated = replace(task(f"Now: {words}"), source="generated-new-templates")
+    assert drop_contaminated([generated], ledger, sets, quiet) == [generated]
 
 
 class TestSplits:

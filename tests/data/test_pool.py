@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,19 @@ def test_domains_in_the_recipe_s_order(tmp_path: Path) -> None:
     assert pool.counts()["math"]["train"] == sum(t.split == "train" for t in load_starter("math")) + 5
 
 
-def test_generated_tasks_train_only_and_depend_on_the_seed_alone(tmp_path: Path) -> None:
+def test_generated_tasks_depend_on_the_seed_alone(tmp_path: Path) -> None:
     first, second, other = (
         pool_of(tmp_path / str(number), domains=["math"], generated={"math": 30}, seed=seed)
         for number, seed in enumerate((0, 0, 1))
     )
     assert list(first.tasks) == list(second.tasks)
     assert {task.id for task in first.tasks} != {task.id for task in other.tasks}
-    assert {task.split for task in first.tasks if task.source == "generated"} == {"train"}
+    found = Counter((task.source, task.split) for task in first.tasks if task.source != "starter")
+    assert found == {
+        ("generated", "train"): 30,
+        **{("generated", split): 50 for split in ("validation", "test")},
+        ("generated-new-templates", "test"): 50,
+    }
 
 
 def test_an_unknown_domain_is_refused_with_its_key(tmp_path: Path) -> None:
@@ -64,7 +70,7 @@ def test_an_unknown_domain_is_refused_with_its_key(tmp_path: Path) -> None:
 
 def test_more_than_the_generator_can_tell_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"math.*at most \d+"):
-        pool_of(tmp_path / "p", domains=["math"], generated={"math": 100_000})
+        pool_of(tmp_path / "p", domains=["math"], generated={"math": 1_000_000})
     assert not (tmp_path / "p").exists()
 
 

@@ -27,10 +27,10 @@ def inject(fault: str) -> None:
     name, _, at = fault.partition(":")
     real = GrpoTrainer.step
 
-    def step(self: GrpoTrainer, state: TrainState, tasks: Any) -> Any:
+    def step(self: GrpoTrainer, state: TrainState, tasks: Any, *rest: Any) -> Any:
         if name != "none" and state.step == int(at):
             os.kill(os.getpid(), signal.SIGKILL if name == "kill" else signal.SIGTERM)
-        return real(self, state, tasks)
+        return real(self, state, tasks, *rest)
 
     GrpoTrainer.step = step  # type: ignore[method-assign]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_the_first_tasks_of_each_domain_are_held_out() -> None:
     assert [task.id for task in held_out(tasks, per_domain=2)] == ["math0", "math1", "logic0"]
     with pytest.raises(UserError, match=r"choose another split"):
         held_out({}, per_domain=2)
+
+
+def test_the_sources_of_a_domain_take_turns() -> None:
+    sources = ["starter", "starter", "starter", "generated", "new", "new"]
+    tasks = [replace(task, source=source) for task, source in zip(tasks_of("math", 6), sources, strict=True)]
+    chosen = [task.id for task in held_out({"math": tasks}, per_domain=5)]
+    assert chosen == ["math0", "math3", "math4", "math1", "math5"]
+    assert [task.id for task in held_out({"math": tasks}, per_domain=9)] == [*chosen, "math2"]
 
 
 def test_rows_carry_task_completion_and_score_in_order() -> None:

@@ -49,6 +49,8 @@ OVERRIDES = (
     "rollout.max_new_tokens=8",
     "grpo.max_steps=4",
     "grpo.zero_std_step_limit=3",
+    "curriculum.probe_share=0.5",
+    "curriculum.cooldown_steps=1",
     "checkpoint.every_steps=2",
     "checkpoint.validate_every=3",
     "checkpoint.validate_tasks=1",
@@ -109,10 +111,10 @@ def broken(unbroken: Path) -> Path:
         yield from islice(real_cold_start(*arguments), 2)
         raise Crash
 
-    def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
+    def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task], *rest: Any) -> Any:
         if state.step == 3:
             raise Crash
-        return real_step(self, state, tasks)
+        return real_step(self, state, tasks, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage_module, "cold_start", cold_start)
@@ -136,11 +138,11 @@ def broken(unbroken: Path) -> Path:
     shutil.copy(out / "rollouts" / "step-000003.parquet", out / "rollouts" / "step-000009.parquet")
     (out / "checkpoints" / "grpo-000003" / "progress.json").write_text("{}")
 
-    def stopped(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
+    def stopped(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task], *rest: Any) -> Any:
         if state.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.5)
-        return real_step(self, state, tasks)
+        return real_step(self, state, tasks, *rest)
 
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
@@ -239,7 +241,7 @@ class TestUnbroken:
 
     def test_environment(self, unbroken: Path) -> None:
         found = json.loads((unbroken / "environment.json").read_text())
-        phases = {"prepare", "cold_start", "grpo", *(f"evaluate_{stage}" for stage in STAGES)}
+        phases = {"prepare", "cold_start", "probe", "grpo", *(f"evaluate_{stage}" for stage in STAGES)}
         assert phases == found["seconds"].keys()
         assert found["sandbox_level"] != "not needed"
         assert found["peak_memory_gb"] > 0
@@ -302,8 +304,8 @@ class TestNotFinite:
         """Go on with a copy of the unbroken run, whose first attempt at steps 5 to 7 fails."""
         real = GrpoTrainer.step
 
-        def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
-            result = real(self, state, tasks)
+        def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task], *rest: Any) -> Any:
+            result = real(self, state, tasks, *rest)
             if state.step >= 4 and state.attempt == 0:
                 result.metrics.update(skipped_updates=1, grad_norm=None)
             return result
@@ -348,10 +350,10 @@ class TestDeadline:
         (copy / "report.html").unlink()
         real = GrpoTrainer.step
 
-        def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task]) -> Any:
+        def step(self: GrpoTrainer, state: TrainState, tasks: Sequence[Task], *rest: Any) -> Any:
             nonlocal now
             now += 100.0 if state.step == 4 else 1e5  # the sixth one outlasts the deadline as it samples
-            return real(self, state, tasks)
+            return real(self, state, tasks, *rest)
 
         for module in (opening, grpo_module, evaluation_module):
             monkeypatch.setattr(module, "session_clock", lambda: now)

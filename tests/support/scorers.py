@@ -42,7 +42,7 @@ def open_hash_scorer(*_: object) -> Iterator[tuple[GroupScorer, str]]:
 
 @contextmanager
 def open_rewards_by_hash(*arguments: Any) -> Iterator[tuple[GroupScorer, str]]:
-    """In place of `open_scorer`: the verifiers' scores, with rewards by a hash."""
+    """In place of `open_scorer`: rewards by a hash; half of the completions are correct, so that pass rates differ."""
     from thinkaloud.session.scorer import open_scorer
 
     with open_scorer(*arguments) as (score, level):
@@ -52,7 +52,11 @@ def open_rewards_by_hash(*arguments: Any) -> Iterator[tuple[GroupScorer, str]]:
                 replace(
                     group,
                     scores=tuple(
-                        replace(one, reward=hash_reward(completion))
+                        replace(
+                            one,
+                            reward=hash_reward(completion),
+                            status=Status.CORRECT if hash_reward(completion) > 0.5 else one.status,
+                        )
                         for one, completion in zip(group.scores, group.completions, strict=True)
                     ),
                 )

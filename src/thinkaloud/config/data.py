@@ -10,6 +10,9 @@ from thinkaloud.config.section import HeldOutShare, NotNegative, Section, Seed, 
 from thinkaloud.config.sources import KNOWN_SOURCES
 from thinkaloud.errors import nearest
 
+GENERATED_HELD_OUT = 50
+"""The default of `generated_held_out` for each domain with generated tasks."""
+
 
 class SourceConfig(Section):
     """One source of tasks; an empty table uses the defaults of its adapter.
@@ -57,7 +60,10 @@ class DataConfig(Section):
     domains: tuple[str, ...] = ()
     """Tasks of other domains are left out; all that the sources have when absent."""
     generated: dict[str, NotNegative] = Field(default_factory=dict)
-    """Extra training tasks made by the procedural generators: `{math = 100, logic = 50}`."""
+    """Extra training tasks made by the procedural generators: `{math = 3000, logic = 1000}`."""
+    generated_held_out: dict[str, NotNegative] = Field(default_factory=dict)
+    """Generated held-out tasks: this many for validation, and for test as many of each kind, new instances of trained
+    templates and new templates. 50 for each domain in `generated` that is absent here; 0 for none."""
     validation_share: HeldOutShare = 0.05
     """Of the tasks that their source does not hold out itself, by a hash of the question."""
     test_share: HeldOutShare = 0.05
@@ -87,6 +93,18 @@ class DataConfig(Section):
         own = [name for name in dict.fromkeys(named) if name not in usual]
         return {**values, "domains": (*(name for name in usual if name in named), *own)}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _held_out_of_generated(cls, values: Any) -> Any:
+        """Without a number in `generated_held_out`, 50 for each domain with generated tasks."""
+        if not isinstance(values, dict):
+            return values
+        generated, given = values.get("generated", {}), values.get("generated_held_out", {})
+        if not isinstance(generated, dict) or not isinstance(given, dict):
+            return values
+        usual = {name: GENERATED_HELD_OUT for name, count in generated.items() if count}
+        return {**values, "generated_held_out": usual | given}
+
     @model_validator(mode="after")
     def _known(self) -> DataConfig:
         if not self.sources:
@@ -97,11 +115,12 @@ class DataConfig(Section):
             raise ValueError("domains is empty: name at least one; `thinkaloud domains` lists them")
         if len(set(self.domains)) != len(self.domains):
             raise ValueError("domains names one twice; each may stand once")
-        for name in self.generated:
+        for name in self.generated | self.generated_held_out:
             if name not in ("math", "logic"):
                 raise ValueError(f"there is no generator for {name!r} (there are: math, logic)")
             if name not in self.domains:
-                raise ValueError(f"generated names {name!r}, which domains leaves out; add it there or drop it here")
+                key = "generated" if name in self.generated else "generated_held_out"
+                raise ValueError(f"{key} names {name!r}, which domains leaves out; add it there or drop it here")
         if self.validation_share + self.test_share > 0.9:
             raise ValueError(
                 f"validation_share + test_share is {self.validation_share + self.test_share}, which leaves next to "

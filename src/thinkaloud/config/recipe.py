@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from thinkaloud.config.curriculum import CurriculumConfig
 from thinkaloud.config.data import DataConfig
 from thinkaloud.config.domains import DomainConfig
 from thinkaloud.config.judge import JudgeConfig
@@ -138,6 +139,10 @@ class GrpoConfig(Section):
 
     max_steps: NotNegative = 100
     """GRPO steps; 0 skips the stage."""
+    refill_rounds: NotNegative = 2
+    """How often a step samples other tasks in place of groups without signal; 0 trains on what was sampled first."""
+    informative_groups: Positive | None = None
+    """Groups with signal that are enough for a step: no further round then; `rollout.prompts_per_step` when absent."""
     inner_iterations: Positive = 4
     """Passes over the completions of a step."""
     minibatches: Positive = 1
@@ -263,6 +268,7 @@ class Recipe(Section):
     """Domains of your own, by name."""
     prompt: PromptConfig = PromptConfig()
     mixture: MixtureConfig = MixtureConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     lora: LoraConfig = LoraConfig()
     cold_start: ColdStartConfig = ColdStartConfig()
     rollout: RolloutConfig = RolloutConfig()

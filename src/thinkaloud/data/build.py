@@ -24,7 +24,7 @@ from thinkaloud.data.curate import (
     split_by_hash,
 )
 from thinkaloud.data.decontaminate import Contamination
-from thinkaloud.data.generators import generate_logic, generate_math
+from thinkaloud.data.generators import HELD_OUT, generate
 from thinkaloud.data.ledger import Ledger
 from thinkaloud.data.pool import Pool
 from thinkaloud.data.read import OpenSource, Unavailable, open_source
@@ -39,8 +39,6 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Task
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 from thinkaloud.seeding import derive_seed
-
-_GENERATORS: dict[str, Callable[[int, int], list[Task]]] = {"math": generate_math, "logic": generate_logic}
 
 
 def build_pool(
@@ -186,7 +184,10 @@ def _gather(
         elif name in opened:
             tasks += _read(opened[name], config.domains, ledger, progress)
     for name, count in config.generated.items():
-        tasks += _counted(_GENERATORS[name](seed, count), ledger)
+        tasks += _counted(generate(name, seed, count), ledger)
+    for name, count in config.generated_held_out.items():
+        for part in HELD_OUT:
+            tasks += _counted(generate(name, seed, count, part), ledger)
     return tasks
 
 

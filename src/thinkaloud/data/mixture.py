@@ -105,13 +105,23 @@ class Mixture:
 
     def tasks(self, step: int, count: int) -> list[Task]:
         """The `count` tasks of 0-based `step`, when every step draws `count`."""
-        return [self._draw(number) for number in range(step * count, (step + 1) * count)]
+        return [self._tasks[name][place] for name, place in self.places(step, count)]
 
-    def _draw(self, number: int) -> Task:
+    def places(self, step: int, count: int) -> list[tuple[str, int]]:
+        """Domain of each of these tasks, and its place among the domain's tasks."""
+        turns = (self._turn(number) for number in range(step * count, (step + 1) * count))
+        return [(name, self._place(name, index)) for name, index in turns]
+
+    def domains(self, step: int, count: int) -> list[str]:
+        """The domains of these tasks."""
+        return [self._turn(number)[0] for number in range(step * count, (step + 1) * count)]
+
+    def _turn(self, number: int) -> tuple[str, int]:
+        """The domain of a draw, and how often that domain was drawn before."""
         period, place = divmod(number, PERIOD)
         self._extend(place + 1)
         which, before = self._turns[place]
-        return self._task(self._names[which], period * self._parts[which] + before)
+        return self._names[which], period * self._parts[which] + before
 
     def _extend(self, num_turns: int) -> None:
         """Tijdeman's rule in integers: of the domains due by 1/(2D - 2), the one with the earliest deadline."""
@@ -127,15 +137,15 @@ class Mixture:
             self._turns.append((chosen, self._drawn[chosen]))
             self._drawn[chosen] += 1
 
-    def _task(self, name: str, index: int) -> Task:
-        own = self._tasks[name]
-        epoch, place = divmod(index, len(own))
+    def _place(self, name: str, index: int) -> int:
+        count = len(self._tasks[name])
+        epoch, place = divmod(index, count)
         known = self._orders.get(name)
         if known is None or known[0] != epoch:
             generator = np.random.default_rng(derive_seed(self._seed, "mixture", name, epoch))
-            known = (epoch, generator.permutation(len(own)))
+            known = (epoch, generator.permutation(count))
             self._orders[name] = known
-        return own[int(known[1][place])]
+        return int(known[1][place])
 
 
 def _in_parts(shares: Sequence[float]) -> list[int]:

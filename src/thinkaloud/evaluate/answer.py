@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice, zip_longest
 
 from thinkaloud.distributed.team import alone, from_first
 from thinkaloud.errors import UserError
@@ -22,12 +23,18 @@ BATCHES_A_PART = 4
 
 
 def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Task]:
-    """The first `per_domain` tasks of each domain.
+    """`per_domain` tasks of each domain: its sources take turns, each with its first tasks.
 
     Raises:
         UserError: There are no tasks.
     """
-    chosen = [task for own in tasks.values() for task in own[:per_domain]]
+    chosen: list[Task] = []
+    for own in tasks.values():
+        by_source: dict[str, list[Task]] = {}
+        for task in own:
+            by_source.setdefault(task.source, []).append(task)
+        turns = (task for turn in zip_longest(*by_source.values()) for task in turn if task is not None)
+        chosen += islice(turns, per_domain)
     if not chosen:
         raise UserError("there are no tasks to evaluate on; choose another split (train, validation, test) or --tasks")
     return chosen

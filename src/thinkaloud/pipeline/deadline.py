@@ -118,7 +118,11 @@ class Planner:
 
     def cold_start_seconds(self) -> float:
         """How long a cold start that starts now may take."""
-        return max(0.0, COLD_START_SHARE * (self.seconds_left - self.reserve().total))
+        return COLD_START_SHARE * self.training_seconds()
+
+    def training_seconds(self) -> float:
+        """The time that is left for the steps."""
+        return max(0.0, self.seconds_left - self.reserve().total)
 
     def record_step(self, seconds: float | int) -> None:
         """Record the time of a step. The first of a session includes compilation; it is dropped after the second."""

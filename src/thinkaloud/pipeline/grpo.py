@@ -13,13 +13,15 @@ import jax.numpy as jnp
 from thinkaloud.checkpoint.arrays import placed_like
 from thinkaloud.checkpoint.files import list_saved, restore_adapter, trained
 from thinkaloud.checkpoint.saver import forget_after
-from thinkaloud.data import Mixture
+from thinkaloud.data.curriculum import Curriculum
 from thinkaloud.distributed.team import from_first
+from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.evaluation import validate
+from thinkaloud.pipeline.probe import probe
 from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.seeding import derive_seed
 from thinkaloud.tracking.health import Event, Health
@@ -49,6 +51,8 @@ class _GrpoStage:
 
     Attributes:
         state: The training state; replaced whole by every step, by a resume and by a restart.
+        curriculum: Draws the tasks; its pass rates are part of every checkpoint.
+        probed: The pass rates after the probe.
         total: The planned number of steps.
         saved: The step of the newest save.
         best: Step and reward of the best validation so far.
@@ -63,11 +67,14 @@ class _GrpoStage:
         self.total = self.config.max_steps
         self.saved = 0
         self.best: dict[str, float] | None = None
-        self.mixture = Mixture(
+        self.curriculum = Curriculum(
             context.session.pool.by_domain("train"),
+            context.recipe.curriculum,
+            registry_of(context.recipe),
             exponent=context.recipe.mixture.exponent,
             seed=derive_seed(context.recipe.seed, "mixture"),
         )
+        self.probed: dict[str, Any] = {}
 
     @property
     def done(self) -> int:
@@ -75,6 +82,7 @@ class _GrpoStage:
         return self.state.step
 
     def run(self) -> Adapter:
+        self.probed = probe(self.context, self.state.adapter, self.curriculum)
         self._resume()
         self._plan()
         if self.done < self.total:
@@ -132,6 +140,7 @@ class _GrpoStage:
 
     def _resume(self) -> None:
         restored = self.context.resume("grpo", self.state.adapter, self.state.optimizer_state)
+        self.curriculum.restore(restored.progress.get("curriculum", {}) if restored else self.probed)
         if restored:
             progress = restored.progress
             self.state = TrainState(
@@ -197,12 +206,16 @@ class _GrpoStage:
     def _step(self) -> dict[str, Any]:
         """Run one step, record it, and save if a save is due; returns its metrics."""
         context, checkpoint = self.context, self.context.recipe.checkpoint
-        tasks = self.mixture.tasks(self.done, context.recipe.rollout.prompts_per_step)
+        step, curriculum = self.done, self.curriculum
+        tasks = curriculum.tasks(step, context.recipe.rollout.prompts_per_step)
         began = session_clock()
-        with context.profiler.step(self.done + 1):
-            result = self.trainer.step(self.state, tasks)
+        with context.profiler.step(step + 1):
+            result = self.trainer.step(
+                self.state, tasks, lambda replaced, round, seen: curriculum.replacements(replaced, step, round, seen)
+            )
         self.state = result.state
-        row = result.metrics
+        curriculum.update(result.groups, self.done)
+        row = {**result.metrics, "curriculum": curriculum.metrics()}
         if context.judge and context.recipe.judge.reward_share:
             row["judge"] = context.judge.take_counts()
         row = from_first(partial(dict, row))
@@ -235,6 +248,7 @@ class _GrpoStage:
             "best": self.best,
             "total": self.total,
             "max_steps": self.config.max_steps,
+            "curriculum": self.curriculum.state(),
         }
         self.context.saver.save("grpo", self.done, self.state.adapter, self.state.optimizer_state, progress)
         self.saved = self.done

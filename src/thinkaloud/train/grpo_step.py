@@ -1,13 +1,12 @@
-"""One GRPO step, top to bottom: sample -> score -> advantages -> loss -> update -> metrics.
+"""One GRPO step, top to bottom: sample -> score -> advantages -> refill -> loss -> update -> metrics.
 
-A step samples one group of completions for each of `prompts_per_step` tasks, and makes `inner_iterations` x
-`minibatches` optimizer updates on them. `minibatches.py` lays the groups out for the device, `learner.py` computes
-gradients, `loss.py` and `advantage.py` hold the formulas.
+A step samples one group of completions for each of `prompts_per_step` tasks, replaces groups without signal
+(`refill.py`), and makes `inner_iterations` x `minibatches` optimizer updates on them. `minibatches.py` lays the groups
+out for the device, `learner.py` computes gradients, `loss.py` and `advantage.py` hold the formulas.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,7 +31,8 @@ from thinkaloud.train.advantage import with_advantages
 from thinkaloud.train.learner import add_trees, apply_gradients, grpo_gradients
 from thinkaloud.train.loss import Sums
 from thinkaloud.train.minibatches import MiniBatch, Minibatches
-from thinkaloud.train.step_metrics import outcome_metrics, update_metrics
+from thinkaloud.train.refill import Replacements, mark_untrained, tasks_to_replace, with_replacements
+from thinkaloud.train.step_metrics import Stopwatch, outcome_metrics, signal_metrics, update_metrics
 from thinkaloud.train.trainer import StepResult, Trainer, TrainState
 
 
@@ -50,46 +50,48 @@ class GrpoTrainer(Trainer):
         super().__init__(policy, reference, recipe, score, interrupt)
         self.minibatches = Minibatches(policy, reference, recipe)
 
-    def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
-        """Run the next step on `tasks`. Consumes the buffers of `state`."""
-        began = time.perf_counter()
-        with TraceAnnotation("rollout"):
-            groups = self.sample(state, tasks)
-        sampled = time.perf_counter()
-        self.interrupt()
-        with TraceAnnotation("score"):
-            groups = self.score(groups)
-        groups = with_advantages(
-            groups,
-            rewards=rewards_to_learn(groups, self.recipe.rewards, self._seed("control", state)),
-            mask_truncated=self.recipe.rewards.truncated == "mask",
-            scale_by_std=self.recipe.grpo.scale_by_std,
-        )
-        scored = time.perf_counter()
-        self.interrupt()
-        with TraceAnnotation("update"):
+    def step(self, state: TrainState, tasks: Sequence[Task], replacements: Replacements | None = None) -> StepResult:
+        """Run the next step on `tasks`, and on others in place of those without signal. Consumes `state`'s buffers."""
+        clock = Stopwatch()
+        groups = self.rollout(state, tasks, 0, clock)
+        sampled = list(groups)
+        for round in range(1, self.recipe.grpo.refill_rounds + 1 if replacements else 1):
+            if not (replaced := tasks_to_replace(groups, self.recipe.grpo)):
+                break
+            drawn = replacements(replaced, round, {group.task.id for group in sampled}) if replacements else []
+            extra = self.rollout(state, drawn, round, clock)
+            sampled += extra
+            groups = with_replacements(groups, extra)
+        with TraceAnnotation("update"), clock.phase("update"):
             state, learned = self.update(state, groups)
             trim_heap()
-        ended = time.perf_counter()
-        seconds = {
-            "rollout": sampled - began,
-            "score": scored - sampled,
-            "update": ended - scored,
-            "total": ended - began,
-            # A lower bound: the device is idle during scoring, and at times within rollout and update.
-            "idle_share": (scored - sampled) / max(ended - began, 1e-9),
-        }
         metrics = {
             "stage": "grpo",
             "step": state.step,
             **learned,
-            **outcome_metrics(groups, self.registry),
-            "seconds": seconds,
+            **outcome_metrics(sampled, self.registry),
+            **signal_metrics(sampled, groups),
+            "seconds": clock.seconds(),
         }
-        return StepResult(state, groups, metrics)
+        return StepResult(state, mark_untrained(sampled, groups), metrics)
 
-    def sample(self, state: TrainState, tasks: Sequence[Task]) -> list[RolloutGroup]:
-        """One group of completions for each task."""
+    def rollout(self, state: TrainState, tasks: Sequence[Task], round: int, clock: Stopwatch) -> list[RolloutGroup]:
+        """One group of completions for each task, with scores and advantages."""
+        with TraceAnnotation("rollout"), clock.phase("rollout"):
+            groups = self.sample(state, tasks, round)
+        self.interrupt()
+        with TraceAnnotation("score"), clock.phase("score"):
+            groups = self.score(groups)
+        self.interrupt()
+        return with_advantages(
+            groups,
+            rewards=rewards_to_learn(groups, self.recipe.rewards, self._seed("control", state, round)),
+            mask_truncated=self.recipe.rewards.truncated == "mask",
+            scale_by_std=self.recipe.grpo.scale_by_std,
+        )
+
+    def sample(self, state: TrainState, tasks: Sequence[Task], round: int = 0) -> list[RolloutGroup]:
+        """One group of completions for each task; `round` counts the step's refills."""
         rollout = self.recipe.rollout
         return self.policy.sample(
             state.adapter,
@@ -97,12 +99,14 @@ class GrpoTrainer(Trainer):
             group_size=rollout.group_size,
             max_new_tokens=rollout.max_new_tokens,
             sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
-            seed=self._seed("rollout", state),
+            seed=self._seed("rollout", state, round),
         )
 
-    def _seed(self, name: str, state: TrainState) -> int:
-        """The seed of one kind of noise in the next step; after a restart it is another."""
-        return derive_seed(self.recipe.seed, name, state.step, *([state.attempt] if state.attempt else []))
+    def _seed(self, name: str, state: TrainState, round: int) -> int:
+        """The seed of one kind of noise in a round of the next step; after a restart it is another."""
+        attempt: list[str | int] = [state.attempt] if state.attempt else []
+        refill: list[str | int] = ["refill", round] if round else []
+        return derive_seed(self.recipe.seed, name, state.step, *attempt, *refill)
 
     def update(self, state: TrainState, groups: Sequence[RolloutGroup]) -> tuple[TrainState, dict[str, Any]]:
         """All optimizer updates of one step; returns the next state and the metrics of the updates."""

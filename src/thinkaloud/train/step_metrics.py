@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,35 @@ from thinkaloud.config.recipe import GrpoConfig
 from thinkaloud.domains import Registry
 from thinkaloud.records import RolloutGroup, Score, Status
 from thinkaloud.train.loss import Sums
+
+
+class Stopwatch:
+    """Seconds spent in each phase of a step. It starts when it is made."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._phases = {"rollout": 0.0, "score": 0.0, "update": 0.0}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a phase."""
+        began = time.perf_counter()
+        yield
+        self._phases[name] += time.perf_counter() - began
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase and in total, and the share of time in which the device was idle (a lower bound)."""
+        total = time.perf_counter() - self._began
+        # The device is idle during scoring, and at times within rollout and update.
+        return {**self._phases, "total": total, "idle_share": self._phases["score"] / max(total, 1e-9)}
+
+
+def signal_metrics(sampled: Sequence[RolloutGroup], trained: Sequence[RolloutGroup]) -> dict[str, Any]:
+    """How many groups were sampled and trained on, and the share of the trained ones with signal."""
+    return {
+        "groups": {"sampled": len(sampled), "trained": len(trained)},
+        "signal_share": 1 - _without_signal(trained),
+    }
 
 
 def outcome_metrics(groups: Sequence[RolloutGroup], registry: Registry) -> dict[str, Any]:

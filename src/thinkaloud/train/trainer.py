@@ -16,6 +16,7 @@ from thinkaloud.records import RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train.loss import objective_of
+from thinkaloud.train.refill import Replacements
 from thinkaloud.train.schedule import Horizon, learning_rate, optimizer_of
 
 
@@ -42,7 +43,10 @@ class TrainState:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """The state after a step, what was sampled in it, and its row of metrics.jsonl."""
+    """The state after a step, all groups sampled in it, and its row of metrics.jsonl.
+
+    Groups that were not trained on have advantages of zero.
+    """
 
     state: TrainState
     groups: list[RolloutGroup]
@@ -85,8 +89,8 @@ class Trainer(ABC):
         return TrainState(adapter=adapter, optimizer_state=self.optimizer.init(adapter), step=0, horizon=horizon)
 
     @abstractmethod
-    def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
-        """Run the next step on `tasks`. Consumes the buffers of `state`."""
+    def step(self, state: TrainState, tasks: Sequence[Task], replacements: Replacements | None = None) -> StepResult:
+        """Run the next step on `tasks`, and on others in place of those without signal. Consumes `state`'s buffers."""
 
     def learning_rate(self, state: TrainState, update: int) -> float:
         """The learning rate of the 0-based `update` within the step after `state`."""

@@ -31,6 +31,7 @@ from thinkaloud.rollout.sampling import key_of
 from thinkaloud.seeding import derive_seed
 from thinkaloud.train.advantage import with_advantages
 from thinkaloud.train.loss import token_weights
+from thinkaloud.train.refill import Replacements
 from thinkaloud.train.step_metrics import outcome_metrics
 from thinkaloud.train.trainer import StepResult, Trainer, TrainState
 from thinkaloud.train.tunix.learner import LOSS, METRICS, Config, Example, Hooks, Learner
@@ -121,8 +122,8 @@ class TunixTrainer(Trainer):
 
     # --- one step -----------------------------------------------------------------------------------------------
 
-    def step(self, state: TrainState, tasks: Sequence[Task]) -> StepResult:
-        """Run the next step on `tasks`. Consumes the buffers of `state`."""
+    def step(self, state: TrainState, tasks: Sequence[Task], replacements: Replacements | None = None) -> StepResult:
+        """Run the next step on `tasks`; Tunix replaces no groups. Consumes the buffers of `state`."""
         began = time.perf_counter()
         config, cluster = self.policy.model.config, self.cluster
         self._begin(state, tasks)
