@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,10 +16,12 @@ from thinkaloud.evaluate.answer import evaluate, held_out
 from thinkaloud.evaluate.judged import marked
 from thinkaloud.evaluate.options import decoding_of
 from thinkaloud.evaluate.partial_results import clear
-from thinkaloud.evaluate.rows import Row
+from thinkaloud.evaluate.rows import Row, read_rows, replace_file
 from thinkaloud.evaluate.run import evaluate_into, judge_facts, summarize
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
+from thinkaloud.pipeline.resume import BASE, changed_software
+from thinkaloud.storage.run_directory import RunDir
 
 
 class _OutOfTime(Exception):
@@ -71,6 +75,30 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         "overall"
     ]
     context.display.note(f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
+
+
+def reuse_base(context: TrainContext, other: Path) -> None:
+    """Copy another run's evaluation of the base, if model, prompts, tasks, machine and versions are the same."""
+    source, own, theirs = other / "eval" / "base.parquet", context.run, RunDir(other)
+    target = own.evaluation / source.name
+    if target.exists() or not source.exists():
+        return
+    config = context.recipe.evaluate
+    tasks = held_out(context.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
+    software = theirs.read_json("environment.json")
+    if (
+        theirs.read_json(BASE) != own.read_json(BASE)
+        or theirs.read_json(own.contract.name) != own.read_json(own.contract.name)
+        or changed_software(software, own.read_json("environment.json"))
+        or {row.task_id for row in read_rows(source)} != {task.id for task in tasks}
+    ):
+        return
+    replace_file(target, partial(shutil.copyfile, source))
+    summarize(own.evaluation, config.split, registry_of(context.recipe), **judge_facts(context.judge))
+    seconds = software.get("seconds", {}).get("evaluate_base")
+    if context.planner and seconds:
+        context.planner.record("evaluation", seconds)
+    context.display.note(f"base: its evaluation is that of {other}")
 
 
 def validate(context: TrainContext, adapter: Adapter) -> dict[str, Any]:
