@@ -38,6 +38,9 @@ The answer is {L} because the rest float.
 {L} since it sinks
 {L} is correct
 I choose {L}.
+{L}, not {M}
+{L}. It can't be {M}.
+The answer is {L}; it is not {M}
 It must be {L}
 {L}, {text}
 {L}: {text}
@@ -79,6 +82,15 @@ neither {L}
 doubt {L}
 """
 TWO = """
+{L}, not {M} and A
+{L}, not {L} or {M}
+not {L}, not {M}
+{L} or {M}, not A
+{L}, it can be {M}
+{L}, it can't not be {M}
+{L}, not {M}, but A
+{L}, not {M}, {L}
+{L}, not {M} or possibly A
 {L} or {M}
 {L}, {M}
 {L}/{M}

@@ -39,6 +39,13 @@ _LETTER_INSIDE = re.compile(
 _NUMBER_INSIDE = re.compile(r"\b(?:option|choice)\s+(\d{1,2})\b", re.IGNORECASE)
 _ORDINALS = {word: index for index, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth"))}
 _ORDINAL_INSIDE = re.compile(rf"\b({'|'.join(_ORDINALS)}|last)\s+(?:option|choice|answer|one)\b", re.IGNORECASE)
+_OTHERS_REJECTED = re.compile(
+    r"\s*[,.;]\s*(?:(?i:but|and)\s+)?(?:(?i:it|this|that)\s*)?"
+    r"(?i:is\s+not|['’]s\s+not|isn['’]t|not|can(?:['’]t|not)\s+be|couldn['’]t\s+be"
+    r"|doesn['’]t\s+make\s+sense\s+for\s+it\s+to\s+be)"
+    r"\s+(?i:(?:option|choice)\s+)?[(]?[A-Z][)]?(?:(?:,\s*[(]?[A-Z][)]?)*,?\s*(?:or|nor)\s+[(]?[A-Z][)]?)?$"
+)
+_SURE = re.compile(r"^(?:for sure|certainly|definitely|clearly|surely)\s+", re.IGNORECASE)
 _REJECTION = re.compile(
     r"\b(?:not|never|neither|nor|no|non|none|nothing|nobody|cannot|can['’]?t|\w+n['’]t|isnt|arent|wasnt|doesnt|dont|wont"
     r"|except|exclud\w+|without|wrong|incorrect|false|untrue|mistaken|rul(?:e[sd]?|ing)\s+out|eliminat\w+|reject\w*"
@@ -116,7 +123,20 @@ def resolve_answer(answer: str, choices: Sequence[str]) -> Pick:
             return Pick(same, 1, f"option {LETTERS[same]} by its text")
         if (index := label_alone(text, choices)) is not None:
             return Pick(index, 1, f"option {LETTERS[index]}")
-    return _named_in(flat, choices, level)
+    return _picked_and_others_rejected(plain(flat), choices) or _named_in(flat, choices, level)
+
+
+def _picked_and_others_rejected(text: str, choices: Sequence[str]) -> Pick | None:
+    """`B, not A`, `The answer is B. It can't be A or C.`: one option by its letter, others only to reject them."""
+    match = _OTHERS_REJECTED.search(text)
+    if match is None:
+        return None
+    picked = without_lead_in(text[: match.start()])
+    index = label_alone(_SURE.sub("", picked), choices)
+    rejected = labels_inside(match[0], choices)
+    if index is None or not rejected or index in rejected:
+        return None
+    return Pick(index, 1, f"option {LETTERS[index]}, others rejected")
 
 
 def _by_text(text: str, known: list[tuple[str, ...]], level: str) -> int | None:

@@ -34,6 +34,7 @@ _LATEX = (
     (re.compile(r"(?<=,)\\[,;:! ]\s*(?=\d{3})|\\!"), ""),
     (re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\degree(?![a-zA-Z])"), "°"),
     (re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?"), " "),
+    (re.compile(r"\\q?quad(?=[a-zA-Z](?![a-zA-Z]))"), " "),
     (re.compile(r"\\(?:displaystyle|textstyle|quad|qquad|limits|rm|bf|it|large|Large)(?![a-zA-Z])|\\[,;: ]"), " "),
     (re.compile(r"\\(?:times|cdot|ast)(?![a-zA-Z])"), "*"),
     (re.compile(r"\\(?:leqslant|leq|le|lt)(?![a-zA-Z])"), lambda m: "<" if m[0] == r"\lt" else "<="),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from thinkaloud.domains.values.evaluate import equal, ratio_sign
-from thinkaloud.domains.values.exact import Undefined
+from fractions import Fraction
+
+from thinkaloud.domains.values.evaluate import ratio_sign, same
 from thinkaloud.domains.values.forms import has_product_of_sums, has_square_factor, is_sum, number_form
+from thinkaloud.domains.values.intervals import compare_interval, interval_of
 from thinkaloud.domains.values.kinds import (
     Based,
     Clock,
@@ -12,9 +14,7 @@ from thinkaloud.domains.values.kinds import (
     Expression,
     Interval,
     Matrix,
-    Node,
     Number,
-    Piece,
     Relation,
     Unread,
     Value,
@@ -46,7 +46,7 @@ def compare(gold: Value, answer: Value, asked: Asked) -> str:
     if isinstance(gold, Collection):
         return _collection(gold, answer, asked)
     if isinstance(gold, Interval):
-        return _interval(gold, answer)
+        return compare_interval(gold, answer)
     if isinstance(gold, Relation):
         return "" if _relation(gold, answer) else "another relation"
     if isinstance(gold, Matrix):
@@ -67,6 +67,8 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
         return "not one number"
     if gold.name and answer.name and gold.name != answer.name:
         return f"the value of {answer.name}, not of {gold.name}"
+    if not gold.name and not _is_asked(answer.name, asked):
+        return f"{answer.name} does not occur in the question"
     for side in answer.label:
         content = [word for word in side.split() if word not in _FUNCTION_WORDS]
         is_known = any(word in LABELS or word in asked.words for word in content)
@@ -77,11 +79,12 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
     return same_quantity(gold, answer, asked) or number_form(gold, answer, asked)
 
 
-def _equal(one: Node, other: Node) -> bool:
-    try:
-        return one == other or equal(one, other)
-    except Undefined:
-        return False
+def _is_asked(name: str, asked: Asked) -> bool:
+    """Whether the segments that a name such as `AB/CD` consists of occur in the question; other names may be new."""
+    parts = name.split("/")
+    return not all(len(part) == 2 and part.isupper() for part in parts) or asked.words.issuperset(
+        part.casefold() for part in parts
+    )
 
 
 def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
@@ -95,7 +98,9 @@ def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
         return "not an expression"
     if gold.name and name and gold.name != name and not _is_function(gold.name, name):
         return f"{name} is given, not {gold.name}"
-    if not _equal(gold.node, node):
+    if not gold.name and not _is_asked(name, asked):
+        return f"{name} does not occur in the question"
+    if not same(gold.node, node):
         return "another expression"
     if asked.asks(EXPAND) and has_product_of_sums(node) and not has_product_of_sums(gold.node):
         return "not expanded"
@@ -132,11 +137,15 @@ def _collection(gold: Collection, answer: Value, asked: Asked) -> str:
     if gold.kind == "set" and len(gold.items) == 1 and isinstance(answer, Number | Expression):
         return compare(gold.items[0], answer, asked)
     if isinstance(answer, Interval) and gold.kind == "closed" and len(gold.items) == 2:
-        return _interval(_interval_of(gold), answer)
+        return compare_interval(interval_of(gold), answer)
     if isinstance(answer, Interval) and gold.kind == "tuple" and len(gold.items) == 2:
-        return _interval(_interval_of(gold), answer) if _about_intervals(asked) else "an interval, not a pair"
+        return compare_interval(interval_of(gold), answer) if _about_intervals(asked) else "an interval, not a pair"
+    if isinstance(answer, Clock) and gold.kind == "ratio":
+        answer = _ratio_of(answer)
     if not isinstance(answer, Collection):
         return "not a list"
+    if gold.name and answer.name and gold.name != answer.name:
+        return f"{answer.name} is given, not {gold.name}"
     if len(gold.items) != len(answer.items):
         return "another number of values"
     if not _compatible(gold.kind, answer.kind):
@@ -147,6 +156,14 @@ def _collection(gold: Collection, answer: Value, asked: Asked) -> str:
     if ordered:
         return "other values, or another order"
     return "" if _same_set(gold, answer, asked) else "other values"
+
+
+def _ratio_of(time: Clock) -> Value:
+    """`11:21` read as a ratio, where the gold answer says that it is one."""
+    hours, minutes = divmod(time.minutes, 60)
+    if time.meridiem or minutes.denominator != 1:
+        return time
+    return Collection((Number(Fraction(hours)), Number(minutes)), "ratio")
 
 
 def _compatible(gold: str, answer: str) -> bool:
@@ -187,40 +204,6 @@ def _same_set(gold: Collection, answer: Collection, asked: Asked) -> bool:
 
 def _about_intervals(asked: Asked) -> bool:
     return not {"interval", "intervals", "inequality", "domain", "range", "solve", "values"}.isdisjoint(asked.words)
-
-
-def _interval_of(pair: Collection) -> Interval:
-    """`(1, 2)` or `[1, 2]` read as an interval."""
-    low, high = (node_of(item) for item in pair.items)
-    closed = pair.kind == "closed"
-    return Interval((Piece(low, high, (closed, closed)),))
-
-
-def _interval(gold: Interval, answer: Value) -> str:
-    if isinstance(answer, Collection) and answer.kind in ("tuple", "closed") and len(answer.items) == 2:
-        answer = _interval_of(answer)
-    if not isinstance(answer, Interval):
-        return "not an interval"
-    if gold.name and answer.name and gold.name != answer.name:
-        return "an interval of another variable"
-    if len(gold.pieces) != len(answer.pieces):
-        return "another interval"
-    left = list(answer.pieces)
-    for piece in gold.pieces:
-        match = next((other for other in left if _same_piece(piece, other)), None)
-        if match is None:
-            return "another interval"
-        left.remove(match)
-    return ""
-
-
-def _same_piece(one: Piece, other: Piece) -> bool:
-    if one.closed != other.closed:
-        return False
-    for a, b in ((one.low, other.low), (one.high, other.high)):
-        if (a is None) != (b is None) or (a is not None and b is not None and not _equal(a, b)):
-            return False
-    return True
 
 
 def _matrix(gold: Matrix, answer: Value, asked: Asked) -> str:

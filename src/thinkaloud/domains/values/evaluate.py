@@ -74,6 +74,14 @@ def equal(one: Node, other: Node) -> bool:
     return agreed >= (3 if names else 1)
 
 
+def same(one: Node, other: Node) -> bool:
+    """Whether two expressions are written alike, or are equal."""
+    try:
+        return one == other or equal(one, other)
+    except Undefined:
+        return False
+
+
 def _agree(one: Node, other: Node, env: Env) -> bool:
     for digits in DIGITS:
         a, b = value_at(one, env, digits), value_at(other, env, digits)

@@ -68,11 +68,12 @@ class Collection:
     """Several values.
 
     kind: `tuple` for `(…)`, `closed` for `[…]`, `ratio` for `3:2`. `list` is a row without brackets, whose order counts
-    or not according to the question; `row` is one joined by "and" or "or".
+    or not according to the question; `row` is one joined by "and" or "or". `name` as in `V_1:V_2 = 3:2`.
     """
 
     items: tuple[Value, ...]
     kind: Literal["tuple", "set", "closed", "list", "ratio", "row"]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from thinkaloud.domains.values.kinds import Based, Clock, Collection, Value
@@ -40,7 +41,7 @@ def _clock(tokens: Sequence[Token]) -> Value | None:
     return Clock(total, rest[:1])
 
 
-def _ratio(tokens: Sequence[Token]) -> Value | None:
+def _ratio(tokens: Sequence[Token]) -> Collection | None:
     """`3:2` and `3 to 2`."""
     separators = {token.lower for token in tokens[1::2]}
     if len(tokens) < 3 or len(tokens) % 2 == 0 or len(tokens) > 11 or separators not in ({":"}, {"to"}):
@@ -49,6 +50,20 @@ def _ratio(tokens: Sequence[Token]) -> Value | None:
     if any(number is None for number in numbers):
         return None
     return Collection(tuple(number[0] for number in numbers if number), "ratio")
+
+
+def named_ratio(tokens: Sequence[Token]) -> Collection | None:
+    """`V_1:V_2 = 3:2`: a ratio with the name of what it compares."""
+    equals = [at for at, token in enumerate(tokens) if token.text == "="]
+    if len(equals) != 1:
+        return None
+    left, right = tokens[: equals[0]], tokens[equals[0] + 1 :]
+    found = _ratio(right)
+    name = "".join(token.text for token in left if token.text not in ("{", "}"))
+    parts = name.split(":")
+    if found is None or len(parts) != len(found.items) or not all(part[:1].isalpha() for part in parts):
+        return None
+    return replace(found, name=name)
 
 
 def _based(tokens: Sequence[Token]) -> Value | None:

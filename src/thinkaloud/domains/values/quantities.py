@@ -15,8 +15,9 @@ _STERLING = (("sterling", 1),)
 DIFFERENT = "another value"
 _SHORT_WORDS = word_set(
     "in all did non red so old men new big hot dry box egg day per to for the at on is as by of and are was he she it "
-    "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who"
-    "go got sea th st nd rd gum ice tea oil eat fit get pay put run say see set sit try use win won off up own few far"
+    "we you its her his had has can bag cup pen toy car cat dog cow pig hen bus pie top day he'd now left due too who "
+    "ago go got sea th st nd rd gum ice tea oil eat fit get pay put run say see set sit try use win won off up own few "
+    "far"
 )
 
 

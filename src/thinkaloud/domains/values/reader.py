@@ -89,8 +89,8 @@ def _is_balanced(tokens: Sequence[Token]) -> bool:
 
 def without_lead_in(tokens: Sequence[Token]) -> Sequence[Token]:
     """`tokens` without an opening such as "The answer is" or "So the solutions are:"."""
-    start = 0
-    for at, token in enumerate(tokens):
+    start = _lead_to_matrix(tokens)
+    for at, token in enumerate(tokens[start:], start):
         if (token.text == ":" and at and tokens[at - 1].kind == "word" and len(tokens[at - 1].text) > 1) or (
             token.kind == "word" and token.lower in _LEAD_IN_ENDS and len(token.text) > 1
         ):
@@ -104,6 +104,13 @@ def without_lead_in(tokens: Sequence[Token]) -> Sequence[Token]:
     while start < len(tokens) and tokens[start].text in (",", ":", "\n"):
         start += 1
     return tokens[start : _end_of_statement(tokens, start)]
+
+
+def _lead_to_matrix(tokens: Sequence[Token]) -> int:
+    """Where a matrix begins after words and a colon or a verb, number words among them ("the zero matrix is:")."""
+    start = next((at for at, token in enumerate(tokens) if token.text == "\\begin"), 0)
+    is_lead_in = all(token.kind == "word" or token.form == "words" or token.text in ",:" for token in tokens[:start])
+    return start if start and is_lead_in and tokens[start - 1].lower in (":", "is", "equals") else 0
 
 
 def _end_of_statement(tokens: Sequence[Token], start: int) -> int:

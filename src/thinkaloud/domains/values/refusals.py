@@ -58,10 +58,10 @@ def refusal(tokens: Sequence[Token], *, rounded: bool = False) -> str:
         rounded: the question asks for a rounded value, so that "about" and `≈` are no hedges.
     """
     words = [token.lower for token in tokens]
-    for token, word in zip(tokens, words, strict=True):
+    for at, (token, word) in enumerate(zip(tokens, words, strict=True)):
         if token.kind == "word":
-            if token.text == "May":
-                continue
+            if token.text == "May" or (token.text == "NO" and "{" in words[max(0, at - 1) : at]):
+                continue  # a month, a segment in \\frac{NO}{AB}
             if word in _DENIALS or word.endswith("n't"):
                 return f"the answer denies or excludes ({token.text})"
             if word in _HEDGES and not (rounded and word in _ROUNDING):

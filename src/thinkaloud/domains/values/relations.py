@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from thinkaloud.domains.values.evaluate import equal, variables
-from thinkaloud.domains.values.exact import Undefined
+from thinkaloud.domains.values.evaluate import same, variables
 from thinkaloud.domains.values.grammar import NotAnExpression
 from thinkaloud.domains.values.kinds import Collection, Expression, Interval, Node, Number, Piece, Relation, Value
 from thinkaloud.domains.values.lexer import Token
@@ -15,6 +15,9 @@ from thinkaloud.domains.values.quantity import scan
 from thinkaloud.domains.values.tree import parse
 
 MAX_SIDES = 12
+_SEGMENTS = re.compile(r"\|?([A-Z]{2})\|?(?:/\|?([A-Z]{2})\|?)?|\\frac([A-Z]{2})([A-Z]{2})")
+"""Lengths in a drawing, and their quotients: `AB`, `|AB|`, `AB/CD`, `\\frac{AB}{CD}`."""
+
 _OPERATORS = ("=", "<", "<=", ">", ">=", "!=")
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -80,18 +83,11 @@ def chain(tokens: Sequence[Token]) -> Value | None:
         nodes = [parse(_plain(side)) for side in sides]
     except NotAnExpression:
         return None
-    if all(_same(one, other) for one, other in pairwise(nodes)):
+    if all(same(one, other) for one, other in pairwise(nodes)):
         return replace(value, name=name) if name else value
     if len(nodes) == 2 and not name:
         return Relation("=", nodes[0], nodes[1]) if variables(nodes[0]) | variables(nodes[1]) else None
     return None
-
-
-def _same(one: Node, other: Node) -> bool:
-    try:
-        return equal(one, other)
-    except Undefined:
-        return False
 
 
 def _plain(side: Sequence[Token]) -> list[Token]:
@@ -105,12 +101,14 @@ def _plain(side: Sequence[Token]) -> list[Token]:
 
 
 def _name(side: Sequence[Token]) -> str:
-    """The variable that a side consists of: `x`, `x_1`, `f(x)`, `\\theta`."""
+    """The variable that a side consists of: `x`, `x_1`, `f(x)`, `\\theta`, `AB`."""
     text = "".join(token.text for token in side).replace("{", "").replace("}", "")
     if len(side) == 1 and (len(text) == 1 or side[0].kind == "command") and text.lstrip("\\").isalpha():
         return text
     if len(side) in (3, 5) and side[1].text == "_" and len(side[0].text) == 1:
         return text
+    if segments := _SEGMENTS.fullmatch(text):
+        return "/".join(filter(None, segments.groups()))
     if (
         len(side) == 4
         and len(side[0].text) == len(side[2].text) == 1
@@ -168,7 +166,7 @@ def interval_of(parts: Sequence[Sequence[Token]], joined_by_or: bool) -> Interva
     for part in parts:
         sides, operators = _sides(part)
         try:
-            nodes = [parse(side) for side in sides]
+            nodes = [("var", _name(side)) if "(" in _name(side) else parse(side) for side in sides]
         except NotAnExpression:
             return None
         if len(nodes) == 3 and operators[0][0] == operators[1][0] == ">":

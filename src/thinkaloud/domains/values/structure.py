@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from thinkaloud.domains.values.brackets import closing_at, split_top, trimmed
 from thinkaloud.domains.values.grammar import NotAnExpression
 from thinkaloud.domains.values.kinds import (
     Collection,
@@ -17,13 +18,12 @@ from thinkaloud.domains.values.kinds import (
 )
 from thinkaloud.domains.values.lexer import Token
 from thinkaloud.domains.values.naming import named_tuple, of_variable, with_names
-from thinkaloud.domains.values.notations import read_notation
+from thinkaloud.domains.values.notations import named_ratio, read_notation
 from thinkaloud.domains.values.quantity import scan, with_noun
 from thinkaloud.domains.values.relations import chain, interval, interval_of, plus_minus
 from thinkaloud.domains.values.tree import parse
 
 MAX_ITEMS = 50
-_OPENING = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -1}
 _RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!="})
 _BRACKETS = {("(", ")"), ("[", "]"), ("(", "]"), ("[", ")"), ("\\{", "\\}"), ("{", "}")}
 _AND, _OR = frozenset({"and", "&"}), frozenset({"or"})
@@ -31,7 +31,7 @@ _AND, _OR = frozenset({"and", "&"}), frozenset({"or"})
 
 def read_structure(tokens: Sequence[Token], depth: int = 0) -> Value | None:
     """The value that all of `tokens` form; None where they form none."""
-    tokens = _trimmed(tokens)
+    tokens = trimmed(tokens)
     if not tokens or depth > 4:
         return None
     found = scan(tokens, 0)
@@ -40,34 +40,14 @@ def read_structure(tokens: Sequence[Token], depth: int = 0) -> Value | None:
     return _special(tokens) or _several(tokens, depth) or _single(tokens, depth)
 
 
-def _trimmed(tokens: Sequence[Token]) -> Sequence[Token]:
-    start, end = 0, len(tokens)
-    while start < end and tokens[start].text in ("\n", ":", ",", '"'):
-        start += 1
-    while end > start and tokens[end - 1].text in ("\n", ".", ",", ";", '"'):
-        end -= 1
-    return tokens[start:end]
-
-
 def _special(tokens: Sequence[Token]) -> Value | None:
     return _matrix(tokens) or read_notation(tokens)
 
 
-def split_top(tokens: Sequence[Token], separators: frozenset[str]) -> list[Sequence[Token]]:
-    """`tokens` cut at separators outside brackets; brackets may be of different kinds, as in `[1, 2)`."""
-    parts: list[Sequence[Token]] = []
-    depth, start = 0, 0
-    for at, token in enumerate(tokens):
-        depth += _OPENING.get(token.text, 0)
-        if depth == 0 and token.lower in separators:
-            parts.append(tokens[start:at])
-            start = at + 1
-    parts.append(tokens[start:])
-    return parts
-
-
 def _several(tokens: Sequence[Token], depth: int) -> Value | None:
     """A row of values joined by commas, "and" or "or"."""
+    if groups := _groups(tokens, depth):
+        return groups
     joined = any(token.lower in _AND | _OR for token in tokens)
     parts = split_top(tokens, frozenset({",", ";", "\n"}) | _AND | _OR)
     parts = [part for part in parts if part] if joined else parts
@@ -91,6 +71,23 @@ def _several(tokens: Sequence[Token], depth: int) -> Value | None:
     if any(names):
         return None
     return Collection(values, "row" if joined else "list")
+
+
+def _groups(tokens: Sequence[Token], depth: int) -> Collection | None:
+    """`x = 1, y = 2; x = 3, y = 4` or the same with "and" or "or": a set of tuples in the order of their names."""
+    parts = [part for part in split_top(tokens, frozenset({";", "\n"}) | _AND | _OR) if part]
+    if not 2 <= len(parts) <= MAX_ITEMS or not all(any(token.text == "=" for token in part) for part in parts):
+        return None
+    found = [read_structure(part, depth + 1) for part in parts]
+    names = {
+        tuple(getattr(item, "name", "") for item in value.items)
+        if isinstance(value, Collection) and value.kind == "tuple"
+        else ()
+        for value in found
+    }
+    if len(names) != 1 or not all(names.copy().pop() or [""]):
+        return None
+    return Collection(tuple(value for value in found if value is not None), "set")
 
 
 def _unnamed(value: Value) -> Value:
@@ -126,7 +123,7 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     if grouped is not None:
         return grouped
     if any(token.text in _RELATIONS for token in tokens):
-        return chain(tokens)
+        return named_ratio(tokens) or chain(tokens)
     if texts[0] in ("\\emptyset", "\\varnothing") and len(tokens) == 1:
         return Collection((), "set")
     if len(tokens) == 2 and texts[0] == "\\pm":
@@ -142,19 +139,9 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
     return plus_minus(node)
 
 
-def _closing_at(tokens: Sequence[Token]) -> int:
-    """Where the bracket that opens `tokens` closes."""
-    depth = 0
-    for at, token in enumerate(tokens):
-        depth += _OPENING.get(token.text, 0)
-        if depth == 0:
-            return at
-    return -1
-
-
 def _bracketed(tokens: Sequence[Token], depth: int) -> Value | None:
     first, last = tokens[0].text, tokens[-1].text
-    if (first, last) not in _BRACKETS or _closing_at(tokens) != len(tokens) - 1:
+    if (first, last) not in _BRACKETS or closing_at(tokens) != len(tokens) - 1:
         return None
     inner = tokens[1:-1]
     is_set = first in ("{", "\\{")
@@ -211,6 +198,12 @@ def _union(tokens: Sequence[Token], depth: int) -> Value | None:
 
 def _matrix(tokens: Sequence[Token]) -> Value | None:
     """`\\begin{pmatrix} … \\end{pmatrix}`, with rows cut at `\\\\` and entries at `&`."""
+    if (
+        len(tokens) > 9
+        and [tokens[at].text for at in (0, 1, -1)] == ["(", "\\begin", ")"]
+        and tokens[3].text != "array"
+    ):
+        tokens = tokens[1:-1]
     if (
         tokens[0].text in ("(", "[")
         and len(tokens) > 9
