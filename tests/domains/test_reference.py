@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.domains import BUILTIN, Registry, registry_of
+from thinkaloud.domains.opposites import are_opposite, opposites_in
 from thinkaloud.domains.reference import Words, root, rouge_l, score, token_f1
 from thinkaloud.errors import UserError
 from thinkaloud.records import Status, Task
@@ -279,3 +280,14 @@ def test_long_texts_take_linear_time(piece: str) -> None:
     start = time.perf_counter()
     score(task(text, text[:-1] + "b"), "", text)
     assert time.perf_counter() - start < 3.0
+
+
+def test_opposites_are_found_among_others_by_group_and_by_prefix() -> None:
+    others = frozenset({"outer", "row", "unstable", "table", "active", "inner", "able", "unable"})
+    assert opposites_in("inner", others) == {"outer", "inner"}  # the group's words, itself among them
+    assert opposites_in("stable", others) == {"unstable"}
+    assert opposites_in("inactive", others) == {"active"}
+    assert opposites_in("able", frozenset({"unable"})) == {"unable"}
+    assert opposites_in("one", frozenset({"anyone", "none"})) == set()  # too short for a prefix
+    for one in others:
+        assert opposites_in(one, others) == {other for other in others if are_opposite(other, one)}

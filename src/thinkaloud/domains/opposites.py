@@ -131,6 +131,8 @@ for _number, _line in enumerate(_CONTRASTS):
     for _one in _line.split():
         _GROUPS.setdefault(_one, set()).add(_number)
 
+_MEMBERS = [line.split() for line in _CONTRASTS]
+
 _LIGHT = FUNCTION_WORDS | _set(
     "called name named term terms word kind kinds type types sort known defined considered given said referred used "
     "using use find count write give get gets become becomes mainly generally usually commonly often typically"
@@ -173,10 +175,18 @@ def is_number(word: str) -> bool:
 
 def are_opposite(one: str, other: str) -> bool:
     """Whether two words exclude each other ("inner", "outer"), or one negates the other by a prefix ("unstable")."""
-    if _GROUPS.get(one, set()) & _GROUPS.get(other, set()):
-        return True
-    short, long = sorted((one, other), key=len)
-    return len(short) > 3 and any(long == prefix + short for prefix in _PREFIXES)
+    return bool(opposites_in(one, frozenset((other,))))
+
+
+def opposites_in(word: str, others: frozenset[str]) -> set[str]:
+    """Those of `others` that exclude a word, as `are_opposite` tells; its time does not grow with `others`."""
+    found = {other for number in _GROUPS.get(word, ()) for other in _MEMBERS[number] if other in others}
+    if len(word) > 3:
+        found.update(others.intersection([prefix + word for prefix in _PREFIXES]))
+        if word.startswith(_PREFIXES):
+            bases = [word[len(prefix) :] for prefix in _PREFIXES if word.startswith(prefix)]
+            found.update(base for base in bases if len(base) > 3 and base in others)
+    return found
 
 
 def _same_stem(one: str, other: str) -> bool:

@@ -19,12 +19,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, pairwise
 
 from thinkaloud.domains.base import FULL, CodeRunner, Domain, DomainScore, no_answer, quote, unscorable
 from thinkaloud.domains.guards import ramp
 from thinkaloud.domains.markup import disguise, unwrapped
-from thinkaloud.domains.opposites import NEGATIONS, are_opposite
+from thinkaloud.domains.opposites import NEGATIONS, are_opposite, opposites_in
 from thinkaloud.domains.short_text import normal, same_short_text
 from thinkaloud.domains.word_classes import FUNCTION_WORDS
 from thinkaloud.domains.wording import MAX_CHARS, stem
@@ -67,6 +68,7 @@ class Words:
     def read(cls, text: str) -> Words:
         flat = _ITEM.sub("", unwrapped(text[:MAX_CHARS]))
         words: list[str] = []
+        stems: list[str] = []
         content: list[str] = []
         numbers: list[str] = []
         names: list[str] = []
@@ -74,19 +76,25 @@ class Words:
         end = 0
         for match in _WORD.finditer(flat):
             word = match[0].lower().replace("’", "'")[:40]
-            opens = end == 0 or any(mark in flat[end : match.start()] for mark in ".!?:\n")
+            gap = flat[end : match.start()]
+            opens = end == 0 or (gap != " " and any(mark in gap for mark in ".!?:\n"))
             end = match.end()
-            if any(c.isdigit() for c in word):
+            is_number = not word.isalpha() and any(c.isdigit() for c in word)
+            if is_number:
                 word = "".join(normal(word, "words")) or word
                 numbers.append(word)
-            elif match[0][0].isupper() and word not in FUNCTION_WORDS:
-                (openings if opens and match[0][1:].islower() else names).append(root(word))
+            found = root(word)
             words.append(word)
-            if word not in FUNCTION_WORDS and word not in NEGATIONS:
-                content.append(root(word))
+            stems.append(found)
+            if word in FUNCTION_WORDS:
+                continue
+            if match[0][0].isupper() and not is_number:
+                (openings if opens and match[0][1:].islower() else names).append(found)
+            if word not in NEGATIONS:
+                content.append(found)
         return cls(
             words=tuple(words),
-            stems=tuple(root(word) for word in words),
+            stems=tuple(stems),
             content=tuple(content),
             numbers=frozenset(numbers),
             names=frozenset(names),
@@ -94,6 +102,12 @@ class Words:
         )
 
 
+@lru_cache(maxsize=256)  # a group's answers are compared with the same texts
+def _read(text: str) -> Words:
+    return Words.read(text)
+
+
+@lru_cache(maxsize=65_536)
 def root(word: str) -> str:
     """A stem without the endings that make nouns and adjectives, too: density and dense meet.
 
@@ -136,11 +150,11 @@ def score(task: Task, reasoning: str, answer: str, sandbox: CodeRunner | None = 
         return _graded(F1_WEIGHT, 1.0 - F1_WEIGHT, f"the same as {quote(task.answer)}")
     if reason := disguise(answer, task.answer + task.question):
         return no_answer(reason)
-    said, gold, asked = Words.read(answer), Words.read(task.answer), Words.read(task.question)
+    said, gold, asked = Words.read(answer), _read(task.answer), _read(task.question)
     if not said.words:
         return no_answer("the answer holds no word")
     if len(asked.words) > PASSAGE_WORDS:
-        asked = Words.read("")
+        asked = _read("")
     elif f" {' '.join(said.words)} " in f" {' '.join(asked.words)} " and len(said.words) > 3:
         return _graded(0.0, 0.0, "copied from the question")
     known = frozenset(asked.stems)
@@ -196,7 +210,8 @@ def _opposites(said: Words, gold: Words, asked: Words) -> tuple[str, str] | None
     """A word of the answer that excludes a word of the gold answer, each in one of the two alone."""
     added = sorted(set(said.words) - set(gold.words) - set(asked.words) - _QUANTIFIERS - NEGATIONS)[:400]
     removed = sorted(set(gold.words) - set(said.words) - _QUANTIFIERS - NEGATIONS)[:400]
-    found = next(((new, old) for new in added for old in removed if are_opposite(old, new)), None)
+    others = frozenset(removed)
+    found = next(((new, min(old)) for new in added if (old := opposites_in(new, others))), None)
     return found or _swapped(said.words, gold.words) or _swapped(said.words[::-1], gold.words[::-1])
 
 

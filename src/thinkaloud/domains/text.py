@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 MAX_CHARS = 2_000
 """Short answers are short: of anything longer only this much is read."""
@@ -22,6 +23,7 @@ def plain(text: str) -> str:
     return flat.strip("*_`\"'“”‘’ ").rstrip(".!;, ").strip("*_`\"'“”‘’ ")
 
 
+@lru_cache(maxsize=65_536)
 def singular(word: str) -> str:
     """A rough singular of an English noun: both sides of a comparison pass through it, so it need only be steady."""
     if len(word) <= 3 or not word.isalpha() or word.endswith(("ss", "us", "is")):
