@@ -23,6 +23,7 @@ MAX_LINE_CHARACTERS = 1 << 24
 
 REQUIRED = ("domain", "question", "answer", "completion")
 OPTIONAL = ("tests", "setup", "choices", "finish")
+KEYS = (*REQUIRED, *OPTIONAL)
 
 
 def score_lines(
@@ -93,8 +94,7 @@ def read_row(line: str, registry: Registry = BUILTIN) -> tuple[Task, Completion]
     """
     row = parse_object(line, MAX_LINE_CHARACTERS)
     for key in row:
-        hint = nearest(key, [*REQUIRED, *OPTIONAL])
-        if key not in (*REQUIRED, *OPTIONAL) and "did you mean" in hint:
+        if key not in KEYS and "did you mean" in (hint := nearest(key, KEYS)):
             raise UserError(f"expected known keys, found {key!r}{hint}")
     missing = [key for key in REQUIRED if key not in row]
     if missing:

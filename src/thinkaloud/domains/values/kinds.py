@@ -36,7 +36,7 @@ class Number:
     @property
     def size(self) -> Fraction:
         """In base units."""
-        return self.value * (self.unit.factor if self.unit else 1)
+        return self.value * self.unit.factor if self.unit else self.value
 
 
 @dataclass(frozen=True, slots=True)

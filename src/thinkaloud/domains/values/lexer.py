@@ -86,8 +86,9 @@ def _number(found: str, digits: str, exponent: str | None, spaced: bool) -> Toke
     if len(plain) > MAX_DIGITS:
         raise TooLarge
     if exponent is None:
-        form = "decimal" if "." in plain else "integer"
-        return Token("number", found, Fraction(plain), spaced, form)
+        if "." in plain:
+            return Token("number", found, Fraction(plain), spaced, "decimal")
+        return Token("number", found, Fraction(int(plain)), spaced, "integer")  # an int is read faster than a str
     if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
         raise TooLarge
     return Token("number", found, Fraction(plain) * Fraction(10) ** int(exponent), spaced, "scientific")

@@ -44,7 +44,7 @@ def scan(tokens: Sequence[Token], at: int) -> tuple[Number, int] | None:
         unit, used = _scaled(currency, unit, used, words)
     at += used
     per, used = _rate(tokens, at)
-    return Number(sign * value, unit, form, written, per), at + used
+    return Number(value if sign > 0 else -value, unit, form, written, per), at + used
 
 
 def _scaled(currency: Unit, unit: Unit | None, used: int, words: list[str]) -> tuple[Unit | None, int]:

@@ -82,6 +82,8 @@ class Asked:
     @cached_property
     def words(self) -> frozenset[str]:
         """Its words."""
+        if self.text.isascii():
+            return frozenset(_WORD.findall(self.text.lower()))
         return frozenset(word.casefold() for word in _WORD.findall(self.text))
 
     @cached_property
