@@ -39,6 +39,8 @@ from thinkaloud.train.schedule import make_optimizer
 
 WEIGHT_DECAY = 0.0
 MAX_GRAD_NORM = 1.0
+TOKEN_BUCKET, LENGTH_BUCKET = 512, 256
+"""Coarse sizes: a step takes seconds, and every new size costs a compilation of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,15 @@ def _imitate(
     lengths = [len(prompts[i]) + len(targets[i]) for i in own]
     for chosen in split_rows(lengths, footprint) if own else []:
         rows = [own[i] for i in chosen]
-        packed = place_rows(pack([prompts[i] for i in rows], [[targets[i]] for i in rows]), mesh)
+        layout = pack(
+            [prompts[i] for i in rows],
+            [[targets[i]] for i in rows],
+            token_bucket=TOKEN_BUCKET,
+            target_bucket=TOKEN_BUCKET,
+            prompt_bucket=LENGTH_BUCKET,
+            completion_bucket=LENGTH_BUCKET,
+        )
+        packed = place_rows(layout, mesh)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,
