@@ -39,8 +39,8 @@ from thinkaloud.train.schedule import make_optimizer
 
 WEIGHT_DECAY = 0.0
 MAX_GRAD_NORM = 1.0
-TOKEN_BUCKET, LENGTH_BUCKET = 512, 256
-"""Coarse sizes: a step takes seconds, and every new size costs a compilation of many."""
+TOKEN_BUCKET = 512
+"""Tokens and targets are padded to a multiple of this: every size costs a compilation, which takes as long as a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,6 @@ def _imitate(
             [[targets[i]] for i in rows],
             token_bucket=TOKEN_BUCKET,
             target_bucket=TOKEN_BUCKET,
-            prompt_bucket=LENGTH_BUCKET,
-            completion_bucket=LENGTH_BUCKET,
         )
         packed = place_rows(layout, mesh)
         part, loss = imitation_gradients(
