@@ -40,7 +40,7 @@ from thinkaloud.train.schedule import make_optimizer
 WEIGHT_DECAY = 0.0
 MAX_GRAD_NORM = 1.0
 TOKEN_BUCKET = 512
-"""Tokens and targets are padded to a multiple of this: every size costs a compilation, which takes as long as a step."""
+"""Tokens and targets are padded to a multiple of this: every size costs a compilation, as long as a step."""
 
 
 @dataclass(frozen=True, slots=True)
