@@ -86,6 +86,7 @@ def evaluate_into(
         tasks,
         chosen,
         score=score,
+        registry=registry_of(session.recipe),
         progress=progress,
         parts=PartialResults(folder / FOLDER / stage, plan),
     )

@@ -47,6 +47,7 @@ def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = No
 
         - `n` scored and `masked` other completions; `samples`, the most of any task;
         - `format_rate`, `truncated_rate`, and `accuracy` of verifiable domains, each with its interval;
+        - `answer_accuracy`: of the answers read without the tags (see `evaluate.answers`); null in older rows;
         - `accuracy_given_format`: of the completions that keep the format;
         - `consistent_rate`: completions whose reasoning comes to the answer that is given, of those with both parts
           where it can be told;
@@ -74,6 +75,7 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
     scored = [row for row in rows if not row.masked]
     checked = [row for row in scored if registry.is_verifiable(row.domain)]
     kept = [row for row in checked if row.keeps_format]
+    read = [row for row in checked if row.answer_correct is not None]
     strict, lenient = (
         [
             parse_completion(row.text, truncated=row.finish == Finish.LENGTH, outside_text=rule, tags=tags)
@@ -95,6 +97,7 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
         "samples": samples,
         **_rate("format", scored, lambda row: row.keeps_format),
         **_rate("accuracy", checked, lambda row: row.status == Status.CORRECT),
+        **_rate("answer_accuracy", read, lambda row: bool(row.answer_correct)),
         **_rate("accuracy_given_format", kept, lambda row: row.status == Status.CORRECT),
         **_rate("consistent", [row for row in parted if id(row) in consistent], lambda row: consistent[id(row)]),
         **_mean("mean_reward", "reward", scored, lambda row: row.reward),
@@ -138,7 +141,7 @@ def _judge(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _rate(name: str, rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, Any]:
     """A rate and its interval; for `format` the interval is [0, 1] where nothing was scored."""
-    key = name if name.startswith("accuracy") else f"{name}_rate"
+    key = name if "accuracy" in name else f"{name}_rate"
     if not rows:
         return {key: None, f"{name}_interval": [0.0, 1.0] if name == "format" else None}
     hits, groups = sum(map(holds, rows)), by_task(rows)
