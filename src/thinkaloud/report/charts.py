@@ -65,7 +65,7 @@ class Chart:
 
 def compliance(run: Run) -> Chart | None:
     """Format rate by domain and stage, with intervals."""
-    stages = run.stages
+    stages = run.models
     groups = [*in_order({name for stage in stages.values() for name in stage["domains"]}), "overall"]
 
     def rates(stage: str, group: str) -> Any:
