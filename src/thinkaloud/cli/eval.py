@@ -131,13 +131,14 @@ def _print_samples(summary: dict[str, Any]) -> None:
     from thinkaloud.evaluate.summary import percent, percent_range
 
     for stage, result in summary["stages"].items():
-        passes, majority = result["overall"].get("pass_at"), result["overall"].get("majority")
-        if not passes:
-            continue
-        parts = [f"pass@{k} {percent(v['rate'])} {percent_range(v['interval'])}" for k, v in passes.items()]
-        if majority:
-            parts.append(f"majority {percent(majority['rate'])} {percent_range(majority['interval'])}")
-        print(f"{STAGE_LABELS.get(stage, stage)}, verifiable domains: {', '.join(parts)}")
+        for prefix, name in (("", "strict accuracy"), ("answer_", "answer accuracy")):
+            passes, majority = (result["overall"].get(f"{prefix}{key}") for key in ("pass_at", "majority"))
+            if not passes:
+                continue
+            parts = [f"pass@{k} {percent(v['rate'])} {percent_range(v['interval'])}" for k, v in passes.items()]
+            if majority:
+                parts.append(f"majority {percent(majority['rate'])} {percent_range(majority['interval'])}")
+            print(f"{STAGE_LABELS.get(stage, stage)}, {name}: {', '.join(parts)}")
 
 
 def _print_judge(summary: dict[str, Any]) -> None:
