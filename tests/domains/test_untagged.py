@@ -94,6 +94,9 @@ def test_a_number_that_is_not_stated_is_not_found(text: str) -> None:
         ("A) mitochondria: energy\nB) nucleus: DNA\nSo the answer is B.", True),
         ("The nucleus stores DNA.", True),
         ("C", False),
+        ("B) mitochondria", False),
+        ("A) mitochondria\nB) nucleus", False),
+        ("A) mitochondria\nB) nucleus\nI would pick the nucleus.", True),
         ("A or B", False),
         ("The answer is A or B", False),
         ("It could be B. Either A or B.", False),
@@ -136,6 +139,24 @@ def test_a_polarity_is_read_where_the_text_does_not_contradict_itself(text: str,
 )
 def test_other_values_keep_sign_and_unit(gold: str, text: str) -> None:
     assert solves(task_of("math", gold), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Iron", True),
+        ("The element with the symbol Fe is Iron.", True),
+        ("The symbol for **iron** (Fe) is Fe.", True),
+        ("Answer: iron", True),
+        ("It is iron or gold.", False),
+        ("The element is not iron.", False),
+        ("Iron, gold and silver are elements.", False),
+        ("The element with the symbol Fe is gold.", False),
+    ],
+)
+def test_a_sentence_names_what_the_question_does_not(text: str, right: bool) -> None:
+    task = Task(id="t", domain="science", source="s", question="Which element has the symbol Fe?", answer="iron")
+    assert solves(task, text) is right
 
 
 CODE = "def f(x):\n    return x + 1\n"

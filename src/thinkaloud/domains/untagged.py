@@ -7,7 +7,7 @@ that the text has is its answer:
 2. the last `\\boxed{...}`;
 3. the text after the last "answer is", "Answer:" or `####`;
 4. by the kind of the gold answer: the last code block that defines something, the last option, the last yes or no, the
-   last number; otherwise the last line.
+   last number; otherwise the words of the last line that the question does not hold, or that line.
 
 The task's verifier then decides, as for an answer in tags. The reader is generous about where an answer stands, but not
 about what it says: of "3 or 4" it returns both numbers or nothing.
@@ -22,9 +22,11 @@ from thinkaloud.domains.answer_kind import AnswerKind, expected_of
 from thinkaloud.domains.base import Domain
 from thinkaloud.domains.choices import LETTERS, label_alone, label_and_rest, labels_inside, resolve_answer
 from thinkaloud.domains.polarity import NO, YES, read_polarity
-from thinkaloud.domains.text import plain
+from thinkaloud.domains.short_text import Token, tokens
+from thinkaloud.domains.text import plain, singular
 from thinkaloud.domains.values.kinds import Number
 from thinkaloud.domains.values.reader import read
+from thinkaloud.domains.word_classes import FUNCTION_WORDS
 from thinkaloud.prompt.chat_templates import ANSWER_PLACEHOLDER
 from thinkaloud.prompt.parse import Tags
 from thinkaloud.records import Task
@@ -53,6 +55,9 @@ _NUMBER = re.compile(
     r"(?<![\w.,^])[-−]?[$€£]?(?:\\[dt]?frac\s*\{-?\d+\}\s*\{\d+\}|(?:\d+\s+)?\d+\s*/\s*\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?"
     r"|\d+(?:\.\d+)?|\.\d+)(?![\d/]|(?:st|nd|rd|th)\b)(?:\s?\\?%)?"
 )
+_WORDS = re.compile(r"[^\W\d_][^\W\d_ '’-]*(?:[ '’-][^\W\d_]+){0,5}")
+_BRACKETED = re.compile(r"\([^()]*\)")
+_NEGATION = re.compile(r"\b(?:not|never|no|nor|neither|cannot|\w{2,8}n['’]t)\b", re.IGNORECASE)
 _UNIT = re.compile(r"(?:\s?[A-Za-z°µΩ][\w°/²³^*]*){1,3}")
 _FENCED = re.compile(r"^[ \t]{0,3}(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]{0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 _DEFINES = re.compile(r"^\s*(?:async def|def|class)\s", re.MULTILINE)
@@ -117,7 +122,27 @@ def _read(text: str, kind: AnswerKind, task: Task) -> str | None:
     if kind is AnswerKind.NUMBER:
         return _last_number(text, task)
     lines = [line for line in text.splitlines() if not _MARKS_ALONE.fullmatch(line)]
-    return lines[-1].strip() if lines else None
+    if not lines:
+        return None
+    named = _new_words(lines[-1], task.question) if _WORDS.fullmatch(task.answer.strip()) else None
+    return named or lines[-1].strip()
+
+
+def _new_words(sentence: str, question: str) -> str | None:
+    """The one run of words in a sentence that says something beyond the question: `Iron` in "Fe stands for Iron."; None
+    where there are several, or one is denied or offered with another."""
+    flat = _BRACKETED.sub(" ", sentence)
+    if _OR.search(flat) or _NEGATION.search(flat):
+        return None
+    known = {singular(token.word) for token in tokens(question)} | FUNCTION_WORDS
+    runs: list[list[Token]] = [[]]
+    for token in tokens(flat):
+        if token.word in known or singular(token.word) in known:
+            runs.append([])
+        else:
+            runs[-1].append(token)
+    found = [run for run in runs if run]
+    return flat[found[0][0].start : found[0][-1].end] if len(found) == 1 else None
 
 
 def _boxed(text: str) -> str | None:
@@ -166,11 +191,18 @@ def _short(said: str, kind: AnswerKind, task: Task) -> str:
 
 
 def _last_option(text: str, choices: tuple[str, ...]) -> str | None:
-    """The letter of the option that the text picks: in its first line, or in the last sentence that picks one."""
+    """The letter of the option that the text picks: in its first line, or in the last sentence that picks one.
+
+    Lines that list several options by their labels pick none.
+    """
     lines = [line for line in text.splitlines() if line.strip()]
     labels = [_label(line, choices) for line in lines]
-    if labels and labels[0] is not None and not {*labels[1:]} - {None, labels[0]}:
-        return LETTERS[labels[0]]
+    listed = {label for label in labels if label is not None}
+    if labels and labels[0] is not None and len(listed) == 1:
+        pick = resolve_answer(lines[0], choices)
+        return None if pick.named > 1 else LETTERS[labels[0]]  # the label of one option, and the text of another
+    if len(listed) > 1:
+        text = "\n".join(line for line, label in zip(lines, labels, strict=True) if label is None)
     for sentence in _sentences_from_the_end(text):
         pick = resolve_answer(sentence, choices)
         if pick.index is not None:
