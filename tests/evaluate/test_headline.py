@@ -48,7 +48,7 @@ def test_the_trained_model_meets_the_best_way_of_asking_the_base() -> None:
     assert found["interval"] == list(paired_difference_interval(3, 6, 1, 0))
     assert "plain question" in found["sentence"]
     assert "90 % against 40 % of 10 tasks, +50 points" in found["sentence"]
-    assert "no change is shown" in found["sentence"], "p is 0.125"
+    assert found["sentence"].startswith("No difference is shown between the trained model and the base"), "p is 0.125"
     assert build_summary("test", stages, BUILTIN)["headline"] == found
     strict_only = {**stages, "trained": answered("++++++++++")}
     assert headline(strict_only, BUILTIN)["trained"] == 0.0, "the trained model must keep the format"  # type: ignore[index]
@@ -68,6 +68,20 @@ def test_the_best_way_is_chosen_once_for_all_domains() -> None:
         "math": (4, 2),
         "logic": (3, 0),
     }
+
+
+def test_the_sentence_claims_only_what_the_test_shows() -> None:
+    def said(before: str, after: str) -> str:
+        found = headline({"base": answered(before), "trained": answered(after, strict=True)}, BUILTIN)
+        assert found is not None
+        return str(found["sentence"])
+
+    assert said("------", "++++++").startswith(
+        "The trained model solves more tasks than the base at its best (same prompt"
+    )
+    assert said("++++++", "------").startswith("The trained model solves fewer tasks")
+    assert said("-----", "+++++").endswith("p = 0.062; fewer than six changed tasks cannot be significant.")
+    assert said("+", "+").endswith("100 % against 100 % of 1 tasks, +0 points [-79, +79], p = 1.000.")
 
 
 def test_without_both_sides_there_is_no_headline() -> None:

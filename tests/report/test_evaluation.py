@@ -159,7 +159,7 @@ def test_the_main_result_is_the_headline_of_the_summary() -> None:
     numbers = {"n": 40, "base": 0.3, "trained": 0.5, "difference": 0.2, "gained": 12, "lost": 4, "p_value": 0.077}
     run.summary["headline"] = {"before": "base_plain", "after": "trained", **numbers, "interval": [0.01, 0.37]}
     assert title(run) == "Tasks solved: 30 % (base at its best) to 50 % (trained)"
-    assert "50 % against 30 % of 40 tasks, +20 points [+1, +37], p = 0.077, so no change is shown." in result(run)
+    assert "50 % against 30 % of 40 tasks, +20 points [+1, +37], p = 0.077." in result(run)
     for key, value in (("p_value", None), ("interval", "wide"), ("before", "<b>")):
         broken = run_of(**run.stages)
         broken.summary["headline"] = {**run.summary["headline"], key: value}

@@ -78,14 +78,16 @@ def sentence(before: str, after: str, found: Mapping[str, Any]) -> str:
     """The result in one sentence, with its interval and p-value."""
     points, (low, high), p = found["difference"], found["interval"], found["p_value"]
     after_rate, before_rate = (f"{100 * found[key]:.0f} %" for key in ("trained", "base"))
-    verb = "solves more than" if points > 0 else "solves less than" if points < 0 else "solves as much as"
-    verdict = "" if p < LEVEL else ", so no change is shown"
-    if p >= LEVEL and 0 < found["gained"] + found["lost"] < FEWEST_CHANGED:
-        verdict += " (fewer than six changed tasks cannot be significant)"
+    base = f"the base at its best ({_asked(before)}, format not required)"
+    if p >= LEVEL:
+        text = f"No difference is shown between the {STAGE_LABELS[after]} model and {base}"
+    else:
+        text = f"The {STAGE_LABELS[after]} model solves {'more' if points > 0 else 'fewer'} tasks than {base}"
+    few = 0 < found["gained"] + found["lost"] < FEWEST_CHANGED
     return (
-        f"The {STAGE_LABELS[after]} model {verb} the base at its best ({_asked(before)}, format not required): "
-        f"{after_rate} against {before_rate} of {found['n']} tasks, {100 * points:+.0f} points "
-        f"[{100 * low:+.0f}, {100 * high:+.0f}], p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}{verdict}."
+        f"{text}: {after_rate} against {before_rate} of {found['n']} tasks, {100 * points:+.0f} points "
+        f"[{100 * low:+.0f}, {100 * high:+.0f}], p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+        f"{'; fewer than six changed tasks cannot be significant' if few else ''}."
     )
 
 

@@ -37,7 +37,8 @@ def title(run: Run) -> str:
     main = lookup(run.summary, "headline")
     base, trained = number(main, "base"), number(main, "trained")
     if base is not None and trained is not None:
-        return f"Tasks solved: {percent(base)} (base at its best) to {percent(trained)} (trained)"
+        after = label(str(lookup(main, "after")))
+        return f"Tasks solved: {percent(base)} (base at its best) to {percent(trained)} ({printable(after, 40)})"
     found = _overall(run, "format_rate")
     if not found:
         return printable(run.name, 80)
@@ -241,7 +242,7 @@ def limits(run: Run) -> tuple[str, ...]:
     """The limits of the results, in sentences."""
     sentences = ["One run with one seed: the intervals cover the choice of tasks, not a second training."]
     if run.stages:
-        others = "" if run.contracts.get("variants") else ", and neither were other prompts or other white space"
+        others = "" if run.contracts.get("variants") else ", and neither were other prompts for the trained model"
         sentences += [
             "The number of held-out tasks is limited: compare intervals, not only rates.",
             f"Decoding was greedy; sampling was not evaluated{others}.",
