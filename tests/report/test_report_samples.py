@@ -107,6 +107,15 @@ def test_the_first_look_is_the_first_task_that_training_won() -> None:
     assert first_look(Run(path=Path("run"), rows={"base": kept}), max_chars=99) is None
 
 
+def test_the_plain_reading_is_not_called_badly_formatted() -> None:
+    own = [row("a", status="bad_format", answer_correct=True), row("b", status="bad_format", answer_correct=False)]
+    found = samples(Run(path=Path("run"), rows={"base": own, "base_plain": own}), per_domain=9, max_chars=50)
+    assert [[answer.status for answer in sample.answers] for sample in found] == [
+        ["bad_format", "correct"],
+        ["bad_format", "wrong"],
+    ]
+
+
 def test_an_answer_read_without_tags_is_named() -> None:
     rows = {
         "base": [

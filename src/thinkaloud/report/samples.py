@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thinkaloud.domains import in_order
-from thinkaloud.evaluate.rows import Row
+from thinkaloud.evaluate.rows import READING_STAGES, Row
+from thinkaloud.records import Status
 from thinkaloud.report.run_data import Run, lookup
 from thinkaloud.report.tables import label
 
@@ -88,7 +89,7 @@ def first_look(run: Run, *, max_chars: int) -> FirstLook | None:
     rows = {row.task_id: row for row in reversed(run.rows[first])}
     pairs = [(rows[row.task_id], row) for row in run.rows[last] if row.task_id in rows]
     tests: tuple[tuple[str, Callable[[Row, Row], bool]], ...] = (
-        ("solves and the base does not", lambda was, now: now.status == "correct" and not was.answer_correct),
+        ("solves and the base does not", lambda was, now: now.status == Status.CORRECT and not was.answer_correct),
         ("answers in the format and the base does not", lambda was, now: now.keeps_format and not was.keeps_format),
     )
     for text, holds in tests:
@@ -118,7 +119,7 @@ def _answer(stage: str, row: Row, max_chars: int) -> Answer:
         stage=stage,
         stage_label=label(stage),
         text=printable(row.text, max_chars),
-        status=row.status,
+        status=_status(stage, row),
         reason=printable(row.reason or "", 80),
         reward=f"{row.reward:.3g}",
         components=_components(row.components),
@@ -128,6 +129,13 @@ def _answer(stage: str, row: Row, max_chars: int) -> Answer:
         answer=_answer_read(row),
         judge=_judge(row),
     )
+
+
+def _status(stage: str, row: Row) -> str:
+    """The status of a completion; where no format was asked for, that of its answer."""
+    if stage != READING_STAGES["plain"] or row.answer_correct is None:
+        return row.status
+    return str(Status.CORRECT if row.answer_correct else Status.WRONG)
 
 
 def _answer_read(row: Row) -> str:
