@@ -52,16 +52,16 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         finally:
             context.judge.take_counts()  # the counts of GRPO's steps start again at zero
 
-    def answer() -> None:
+    def answer() -> list[Row]:
         own = (context.session, context.policy, adapter, _tasks(context), context.score, context.display)
-        evaluate_into(context.run.evaluation, stage, *own, between=interrupt, marking=marking)
+        return evaluate_into(context.run.evaluation, stage, *own, between=interrupt, marking=marking)
 
     try:
-        done = _attempt(context, stage, answer, again)
+        rows = _attempt(context, stage, answer, again)
     finally:
         if planner:
             planner.record("evaluation", session_clock() - began)
-    if done:
+    if rows:
         rates = _summary(context)["stages"][stage]["overall"]
         context.display.note(f"{_label(stage)}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
 
@@ -85,7 +85,7 @@ def run_readings(context: TrainContext) -> None:
             *(context.run.evaluation, reading, context.session, context.policy, _tasks(context), context.score),
             *(context.display, decoding_of(context.session), _interrupt(context, session_clock())),
         )
-        if _attempt(context, stage, answer, again) and _is_done(context, stage):
+        if _attempt(context, stage, answer, again):
             rates = _summary(context)["stages"][stage]["overall"]
             rate = f"answer accuracy {percent(rates['answer_accuracy'])} of {rates['n']} tasks"
             context.display.note(f"{_label(stage)}: {rate}, without regard to the format")
@@ -111,19 +111,19 @@ def _interrupt(context: TrainContext, began: float) -> Callable[[], None]:
     return interrupt
 
 
-def _attempt(context: TrainContext, stage: str, answer: Callable[[], object], again: str) -> bool:
-    """Whether `answer` evaluated the stage; a note says why not."""
+def _attempt(context: TrainContext, stage: str, answer: Callable[[], list[Row]], again: str) -> list[Row]:
+    """The rows of a stage; none, and a note that says why, where it could not be evaluated."""
     try:
         with context.timer.phase(f"evaluate_{stage}"):
-            answer()
+            rows = answer()
             clear(context.run.evaluation)
     except _OutOfTime:
         context.display.note(f"deadline: the evaluation of {_label(stage)} takes too long; run `{again}`")
-        return False
+        return []
     except OSError as error:
         context.recorder.problem(f"eval/{stage}", f"{error}; run `{again}` later to evaluate {_label(stage)}")
-        return False
-    return True
+        return []
+    return rows
 
 
 def _summary(context: TrainContext) -> dict[str, Any]:
