@@ -260,7 +260,7 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
                     style="bold" if name == "overall" else None,
                     end_section=position == len(stages) - 1,
                 )
-    notes = ["strict: accuracy, the format is required; answer: the answer is also read without the tags"]
+    notes = ["accuracy: strict (the format is required); answer (also read without tags)"]
     if any(rates.get("masked") for stage in stages.values() for rates in stage["domains"].values()):
         notes.append("n+k: k more completions could not be scored and are excluded")
     table.caption = "\n".join(notes)
