@@ -213,11 +213,16 @@ class EvaluateConfig(Section):
     """Prompts decoded at once."""
     stages: tuple[Literal["base", "cold_start", "trained"], ...] = ("base", "cold_start", "trained")
     """Which models `train` evaluates."""
+    readings: tuple[Literal["plain", "example"], ...] = ("plain", "example")
+    """How else the base is asked, beside the contract: `plain`, the question alone in the model's chat form; `example`,
+    the contract after one worked example. The trained model is compared with the best of them."""
 
     @model_validator(mode="after")
     def _some_stages(self) -> EvaluateConfig:
         if not self.stages or len(set(self.stages)) != len(self.stages):
             raise ValueError("stages must name at least one model, and each once: base, cold_start, trained")
+        if len(set(self.readings)) != len(self.readings):
+            raise ValueError("readings must name each way once: plain, example")
         return self
 
 
