@@ -25,19 +25,24 @@ BATCHES_A_PART = 4
 """Batches per saved part: a killed evaluation loses at most these."""
 
 
-def held_out(tasks: Mapping[str, Sequence[Task]], *, per_domain: int) -> list[Task]:
+def held_out(
+    tasks: Mapping[str, Sequence[Task]], *, per_domain: int, others: Mapping[str, int] | None = None
+) -> list[Task]:
     """`per_domain` tasks of each domain: its sources take turns, each with its first tasks.
+
+    Args:
+        others: Other numbers for some domains.
 
     Raises:
         UserError: There are no tasks.
     """
     chosen: list[Task] = []
-    for own in tasks.values():
+    for name, own in tasks.items():
         by_source: dict[str, list[Task]] = {}
         for task in own:
             by_source.setdefault(task.source, []).append(task)
         turns = (task for turn in zip_longest(*by_source.values()) for task in turn if task is not None)
-        chosen += islice(turns, per_domain)
+        chosen += islice(turns, (others or {}).get(name, per_domain))
     if not chosen:
         raise UserError("there are no tasks to evaluate on; choose another split (train, validation, test) or --tasks")
     return chosen

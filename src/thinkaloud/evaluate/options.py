@@ -87,7 +87,8 @@ class EvalOptions:
                 tasks = held_out(group_by_domain(tasks), per_domain=self.tasks_per_domain)
             return f"{plain_name(self.data_set or 'tasks')}-{digest(*(task.id for task in tasks))[:8]}", tasks
         split, count = self.split or config.split, self.tasks_per_domain or config.tasks_per_domain
-        tasks = held_out(session.pool.by_domain(split), per_domain=count)
+        others = None if self.tasks_per_domain else config.tasks
+        tasks = held_out(session.pool.by_domain(split), per_domain=count, others=others)
         return f"{split}-{count}", tasks
 
     def decoding(self, session: Session) -> Decoding:
@@ -116,7 +117,7 @@ class EvalOptions:
             and self.checkpoint is None
             and self.model is None
             and (self.split or config.split) == config.split
-            and (self.tasks_per_domain or config.tasks_per_domain) == config.tasks_per_domain
+            and (not self.tasks_per_domain or (self.tasks_per_domain == config.tasks_per_domain and not config.tasks))
             and self.decoding(session) == replace(usual, seed=self.seed)
         )
 

@@ -101,7 +101,8 @@ def _is_done(context: TrainContext, stage: str) -> bool:
 
 def _tasks(context: TrainContext) -> list[Task]:
     config = context.recipe.evaluate
-    return held_out(context.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
+    tasks = context.session.pool.by_domain(config.split)
+    return held_out(tasks, per_domain=config.tasks_per_domain, others=config.tasks)
 
 
 def _interrupt(context: TrainContext, began: float) -> Callable[[], None]:
