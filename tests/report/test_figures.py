@@ -132,6 +132,7 @@ def test_curves_show_length_and_signal_in_place_of_the_loss() -> None:
     }
     assert completion_tokens(row) == 50.0
     assert signal_share(row) == 0.75
+    assert signal_share({**row, "signal_share": 0.9}) == 0.9
     assert (completion_tokens({"tokens": {"completion": 3}}), signal_share({})) == (None, None)
     titles = [chart.title for chart in training_curves(Run(path=Path("run"), grpo=(row,)))]
-    assert titles == ["Sampled reward", "Tokens per completion", "Groups with signal"]
+    assert titles == ["Sampled reward", "Tokens per completion", "Trained groups with signal"]

@@ -27,7 +27,7 @@ _CURVES: tuple[tuple[_Read, str, str], ...] = (
     (lambda row: number(row, "reward"), "Sampled reward", "share"),
     (lambda row: number(row, "accuracy"), "Accuracy, sampled", "rate"),
     (lambda row: completion_tokens(row), "Tokens per completion", "number"),
-    (lambda row: signal_share(row), "Groups with signal", "rate"),
+    (lambda row: signal_share(row), "Trained groups with signal", "rate"),
     (lambda row: number(row, "format_rate"), "Format rate, sampled", "rate"),
     (lambda row: number(row, "truncated_rate"), "Truncated, sampled", "rate"),
     (lambda row: number(row, "entropy"), "Entropy (nats per token)", "number"),
@@ -88,9 +88,9 @@ def completion_tokens(row: Metrics) -> float | None:
 
 
 def signal_share(row: Metrics) -> float | None:
-    """The share of groups with signal."""
-    without = number(row, "zero_std_fraction")
-    return None if without is None else 1.0 - without
+    """The share of trained groups with signal; of sampled groups in runs that do not record it."""
+    share, without = number(row, "signal_share"), number(row, "zero_std_fraction")
+    return share if share is not None or without is None else 1.0 - without
 
 
 def _reward_of(domain: str) -> _Read:
