@@ -57,9 +57,7 @@ def num_calls(recipe: Recipe, pool: Pool) -> dict[str, int]:
     registry = registry_of(recipe)
     creative = [name for name in pool.counts() if not registry.is_verifiable(name)]
     stages = [stage for stage in recipe.evaluate.stages if stage != "cold_start" or recipe.cold_start.max_steps]
-    held_out = sum(
-        min(recipe.evaluate.tasks_per_domain, pool.counts()[name][recipe.evaluate.split]) for name in creative
-    )
+    held_out = sum(min(recipe.evaluate.wanted(name), pool.counts()[name][recipe.evaluate.split]) for name in creative)
     calls = {"to try it": 1}
     if recipe.judge.reward_share:
         _, rows = mixture_of_run(recipe, pool)

@@ -142,7 +142,7 @@ def time_steps(
 ) -> dict[str, float]:
     """Time GRPO steps on this machine, on the first tasks of the run; the adapter is discarded.
 
-    The rewards are artificial, so that every group has a gradient: an upper bound of a real step.
+    The rewards are artificial, so that every group has a gradient: an upper bound of a real step without refills.
 
     Returns:
         Seconds: `first_step` (including compilation), and the medians of the others: `step`, `rollout`, `update`.
@@ -186,6 +186,8 @@ def check_time(recipe: Recipe, seconds: dict[str, float], deadline_seconds: floa
     total = seconds["first_step"] + seconds["step"] * max(0, steps - 1)
     message = f"a step takes {seconds['step']:.1f} s here; the recipe's {steps} steps take {duration(total)}"
     message += " without evaluation"
+    if rounds := recipe.grpo.refill_rounds:
+        message += f", and up to {rounds} x {seconds['rollout']:.1f} s more a step to replace groups without signal"
     figures: dict[str, Any] = {"seconds": seconds, "grpo_seconds": total}
     if deadline_seconds is None:
         return Finding(name="time", level=Level.OK, message=message, figures=figures)

@@ -45,9 +45,9 @@ def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
 def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
     """Whether every domain has enough training and held-out tasks."""
     counts = pool.counts()
-    split, wanted = recipe.evaluate.split, recipe.evaluate.tasks_per_domain
+    split, wanted = recipe.evaluate.split, recipe.evaluate.wanted
     few = {name: own["train"] for name, own in counts.items() if own["train"] < FEW_TASKS}
-    thin = {name: own[split] for name, own in counts.items() if own[split] < wanted}
+    thin = {name: own[split] for name, own in counts.items() if own[split] < wanted(name)}
     total = sum(own["train"] for own in counts.values())
     found = [
         Finding(
@@ -64,8 +64,8 @@ def check_counts(recipe: Recipe, pool: Pool) -> list[Finding]:
             Finding(
                 name="held-out tasks",
                 level=Level.WARNING,
-                message=f"the {split} split has fewer than evaluate.tasks_per_domain = {wanted} tasks in "
-                f"{_counted(thin)}: intervals will be wide",
+                message=f"the {split} split has fewer tasks than the recipe evaluates in {_counted(thin)}: "
+                "intervals will be wide",
                 remedy=f"raise data.{split}_share, or add a source" if split != "train" else "add a source",
                 figures=thin,
             )

@@ -205,6 +205,8 @@ class EvaluateConfig(Section):
 
     split: Literal["validation", "test", "train"] = "test"
     """The split of the tasks."""
+    tasks: dict[str, Positive] = Field(default_factory=dict)
+    """Other numbers than `tasks_per_domain` for some domains: `{math = 200}`."""
     tasks_per_domain: Positive = 10
     """The most tasks of each domain; its sources take turns, each with its first tasks."""
     max_new_tokens: Positive | None = None
@@ -213,11 +215,20 @@ class EvaluateConfig(Section):
     """Prompts decoded at once."""
     stages: tuple[Literal["base", "cold_start", "trained"], ...] = ("base", "cold_start", "trained")
     """Which models `train` evaluates."""
+    readings: tuple[Literal["plain", "example"], ...] = ("plain", "example")
+    """How else the base is asked, beside the contract: `plain`, the question alone in the model's chat form; `example`,
+    the contract after one worked example. The trained model is compared with the best of them."""
+
+    def wanted(self, domain: str) -> int:
+        """The number of tasks of a domain."""
+        return self.tasks.get(domain, self.tasks_per_domain)
 
     @model_validator(mode="after")
     def _some_stages(self) -> EvaluateConfig:
         if not self.stages or len(set(self.stages)) != len(self.stages):
             raise ValueError("stages must name at least one model, and each once: base, cold_start, trained")
+        if len(set(self.readings)) != len(self.readings):
+            raise ValueError("readings must name each way once: plain, example")
         return self
 
 
@@ -319,6 +330,11 @@ class Recipe(Section):
             raise ValueError(
                 f"rewards.overlong_tokens is {self.rewards.overlong_tokens}, more than rollout.max_new_tokens = "
                 f"{self.rollout.max_new_tokens}; a quarter of it is usual"
+            )
+        if unknown := [name for name in self.evaluate.tasks if name not in self.data.domains]:
+            raise ValueError(
+                f"evaluate.tasks names {', '.join(unknown)}, which data.domains leaves out (it has "
+                f"{', '.join(self.data.domains)})"
             )
         parts = self.mesh.data * self.mesh.fsdp
         if self.rollout.prompts_per_step % parts:

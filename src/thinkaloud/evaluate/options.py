@@ -12,7 +12,7 @@ from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.answer import Decoding, held_out
 from thinkaloud.evaluate.named_set import read_set
 from thinkaloud.evaluate.partial_results import digest
-from thinkaloud.evaluate.rows import STAGES
+from thinkaloud.evaluate.rows import READING_STAGES, STAGES
 from thinkaloud.evaluate.task_file import read_tasks
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.session.session import Session
@@ -35,6 +35,8 @@ class EvalOptions:
     data_set: str | None = None
     data_dir: Path | None = None
     stages: Sequence[str] = ()
+    readings: Sequence[str] = ()
+    """Ways to ask the base; without stages only these are evaluated."""
     checkpoint: Path | None = None
     model: Path | None = None
     samples: int = 1
@@ -52,6 +54,11 @@ class EvalOptions:
         for stage in self.stages:
             if stage not in STAGES:
                 raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
+        for reading in self.readings:
+            if reading not in READING_STAGES:
+                raise UserError(f"unknown reading {reading!r}{nearest(reading, READING_STAGES)}")
+        if self.readings and (self.checkpoint or self.model):
+            raise UserError("--reading asks the run's base; remove --checkpoint and --model")
         if sum(bool(value) for value in (self.tasks_file, self.split, self.data_set)) > 1:
             raise UserError("--tasks, --on and --split each select tasks; give only one of them")
         if self.data_dir and not self.data_set:
@@ -80,7 +87,8 @@ class EvalOptions:
                 tasks = held_out(group_by_domain(tasks), per_domain=self.tasks_per_domain)
             return f"{plain_name(self.data_set or 'tasks')}-{digest(*(task.id for task in tasks))[:8]}", tasks
         split, count = self.split or config.split, self.tasks_per_domain or config.tasks_per_domain
-        tasks = held_out(session.pool.by_domain(split), per_domain=count)
+        others = None if self.tasks_per_domain else config.tasks
+        tasks = held_out(session.pool.by_domain(split), per_domain=count, others=others)
         return f"{split}-{count}", tasks
 
     def decoding(self, session: Session) -> Decoding:
@@ -109,7 +117,7 @@ class EvalOptions:
             and self.checkpoint is None
             and self.model is None
             and (self.split or config.split) == config.split
-            and (self.tasks_per_domain or config.tasks_per_domain) == config.tasks_per_domain
+            and (not self.tasks_per_domain or (self.tasks_per_domain == config.tasks_per_domain and not config.tasks))
             and self.decoding(session) == replace(usual, seed=self.seed)
         )
 

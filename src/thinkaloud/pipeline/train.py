@@ -1,4 +1,4 @@
-"""`thinkaloud train`: base evaluation -> cold start -> GRPO -> evaluation -> report, in one run directory.
+"""`thinkaloud train`: base evaluation and readings -> cold start -> GRPO -> evaluation -> report, in one run directory.
 
 Each stage saves its result in the run directory before the next one starts. `--resume` continues the cold start and
 GRPO from their newest intact checkpoint, and an evaluation from its last saved part.
@@ -10,7 +10,7 @@ from thinkaloud.distributed.team import is_first
 from thinkaloud.errors import UserError
 from thinkaloud.pipeline.cold_start import run_cold_start
 from thinkaloud.pipeline.context import TrainContext
-from thinkaloud.pipeline.evaluation import reuse_base, run_evaluation
+from thinkaloud.pipeline.evaluation import reuse_base, run_evaluation, run_readings
 from thinkaloud.pipeline.grpo import run_grpo
 from thinkaloud.pipeline.opening import TrainOptions, open_training
 from thinkaloud.pipeline.stopping import Stop
@@ -22,6 +22,7 @@ from thinkaloud.tracking.display import Display
 def run_stages(context: TrainContext) -> None:
     """Run every stage of the recipe that the run directory does not contain yet."""
     run_evaluation(context, "base", {})
+    run_readings(context)
     adapter = run_cold_start(context)
     if context.recipe.cold_start.max_steps:
         run_evaluation(context, "cold_start", adapter)

@@ -122,7 +122,7 @@ def estimate_memory(
         phases["cold_start"] = _update(footprint, adapter, lengths, 128, budget)
     config = recipe.evaluate
     limit = config.max_new_tokens or rollout.max_new_tokens
-    tasks = min(config.batch_size, config.tasks_per_domain * len(recipe.data.domains))
+    tasks = min(config.batch_size, sum(map(config.wanted, recipe.data.domains)))
     phases["evaluate"] = _decoding(footprint, longest, tasks, 1, limit)
     return MemoryEstimate(resident=resident, phases=phases)
 
