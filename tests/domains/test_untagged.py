@@ -46,6 +46,8 @@ def solves(task: Task, text: str) -> bool:
         "First 2 + 2. That makes 4 apples.",
         "Therefore, x = 4",
         "The total is $4.00",
+        "First \\boxed{2}, then twice that. The final answer is $4$. I hope it is correct.",
+        "The final answer is 3, no: \\boxed{4}",
         "4 is the answer.",
         "<answer>4",
         "<answer>4</answer> I hope that helps.",
@@ -217,3 +219,23 @@ def test_hostile_text_takes_linear_time(task: Task, piece: str) -> None:
 def test_what_a_task_expects(task: Task, kind: AnswerKind, chance: float | None, constant: str) -> None:
     found = expected_of(task, BUILTIN[task.domain])
     assert (found.kind, found.chance, found.constant) == (kind, chance, constant)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("We solve it. So the pair $(x, y)$ is $(7, 6)$.", True),
+        ("So the pair is \\((7, 6)\\). Good.", True),
+        ("So the pair is $(6, 7)$.", False),
+        ("So the pair is $(7, 6)$ or $(6, 7)$.", False),
+        ("The pair is not $(7, 6)$.", False),
+        ("Is the pair $(7, 6)$?", False),
+    ],
+)
+def test_a_formula_is_found_in_the_last_sentence(text: str, right: bool) -> None:
+    assert solves(task_of("math", "(7, 6)"), text) is right
+
+
+def test_a_part_of_a_malformed_number_is_none() -> None:
+    assert not solves(task_of("math", "1.2"), "We get 1.2.3")
+    assert solves(task_of("math", "1.2"), "We get 1.2. Done.")

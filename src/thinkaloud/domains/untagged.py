@@ -4,10 +4,10 @@ A model that was never trained on the format may solve a task and write the answ
 that the text has is its answer:
 
 1. the last `<answer>` block, closed or not;
-2. the last `\\boxed{...}`;
+2. the last `\\boxed{...}`, unless "the final answer is" follows;
 3. the text after the last "answer is", "Answer:" or `####`;
 4. by the kind of the gold answer: the last code block that defines something, the last option, the last yes or no, the
-   last number; otherwise the words of the last line that the question does not hold, or that line.
+   last number, the last formula; otherwise the words of the last line that the question does not hold, or that line.
 
 The task's verifier then decides, as for an answer in tags. The reader is generous about where an answer stands, but not
 about what it says: of "3 or 4" it returns both numbers or nothing.
@@ -24,7 +24,7 @@ from thinkaloud.domains.choices import LETTERS, label_alone, label_and_rest, lab
 from thinkaloud.domains.polarity import NO, YES, read_polarity
 from thinkaloud.domains.short_text import Token, tokens
 from thinkaloud.domains.text import plain, singular
-from thinkaloud.domains.values.kinds import Number
+from thinkaloud.domains.values.kinds import Number, Text, Unread
 from thinkaloud.domains.values.reader import read
 from thinkaloud.domains.word_classes import FUNCTION_WORDS
 from thinkaloud.prompt.chat_templates import ANSWER_PLACEHOLDER
@@ -38,6 +38,8 @@ MAX_SENTENCES = 40
 
 _NEW_TASK = re.compile(r"^[ \t]*(?:Task|Question|Q|User|Human)\s*:|<\|im_start\|>|<start_of_turn>", re.MULTILINE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_FINAL = re.compile(r"\bfinal answer is\b(?=[^.\n]*[\d$\\])", re.IGNORECASE)
+_FORMULA = re.compile(r"\$([^$\n]+)\$|\\\(([^$\n]+?)\\\)|\\\[([^$\n]+?)\\\]")
 _SAID = re.compile(
     r"\banswer\b(?:[^.,\n:=]{0,40}?\b(?:is|was|would be)\b|[\s*_]{0,4}[:=])[\s*_:]{0,6}"
     r"|\b(?:correct|right|best) (?:option|choice)\b[^.,\n:=]{0,20}?(?:\bis\b|:)[\s*_:]{0,6}"
@@ -53,7 +55,7 @@ _POLAR = re.compile(rf"\b(?:{'|'.join(sorted(YES | NO))})\b", re.IGNORECASE)
 _FIRST_WORD = re.compile(r"[\s*_\"]*(yes|no|true|false)\b[\s*_\"]*(?:[.,!;:–—-]|$|\n)", re.IGNORECASE)
 _NUMBER = re.compile(
     r"(?<![\w.,^])[-−]?[$€£]?(?:\\[dt]?frac\s*\{-?\d+\}\s*\{\d+\}|(?:\d+\s+)?\d+\s*/\s*\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?"
-    r"|\d+(?:\.\d+)?|\.\d+)(?![\d/]|(?:st|nd|rd|th)\b)(?:\s?\\?%)?"
+    r"|\d+(?:\.\d+)?|\.\d+)(?![\d/]|\.\d|(?:st|nd|rd|th)\b)(?:\s?\\?%)?"
 )
 _WORDS = re.compile(r"[^\W\d_][^\W\d_ '’-]*(?:[ '’-][^\W\d_]+){0,5}")
 _BRACKETED = re.compile(r"\([^()]*\)")
@@ -111,7 +113,7 @@ def _last_block(text: str, tags: Tags) -> tuple[str, bool] | None:
 
 
 def _read(text: str, kind: AnswerKind, task: Task) -> str | None:
-    if (boxed := _boxed(text)) is not None:
+    if (boxed := _boxed(text)) is not None and not _FINAL.search(text, text.rfind("\\boxed")):
         return boxed
     if (said := _said(text)) is not None:
         return _short(said, kind, task)
@@ -121,11 +123,22 @@ def _read(text: str, kind: AnswerKind, task: Task) -> str | None:
         return _last_polarity(text)
     if kind is AnswerKind.NUMBER:
         return _last_number(text, task)
+    if not isinstance(read(task.answer), Text | Unread) and (formula := _last_formula(text)):
+        return formula
     lines = [line for line in text.splitlines() if not _MARKS_ALONE.fullmatch(line)]
     if not lines:
         return None
     named = _new_words(lines[-1], task.question) if _WORDS.fullmatch(task.answer.strip()) else None
     return named or lines[-1].strip()
+
+
+def _last_formula(text: str) -> str | None:
+    """The last formula of the last sentence that has one: none where it is denied or offered with another."""
+    for sentence in _sentences_from_the_end(text):
+        if formulas := _FORMULA.findall(sentence):
+            hedges = _OR.search(sentence) or _NEGATION.search(sentence) or sentence.rstrip("*_ ").endswith("?")
+            return None if hedges else "".join(formulas[-1]).strip()
+    return None
 
 
 def _new_words(sentence: str, question: str) -> str | None:
