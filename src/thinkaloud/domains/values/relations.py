@@ -15,7 +15,9 @@ from thinkaloud.domains.values.quantity import scan
 from thinkaloud.domains.values.tree import parse
 
 MAX_SIDES = 12
-_SEGMENTS = re.compile(r"\|?([A-Z]{2})\|?(?:/\|?([A-Z]{2})\|?)?|\\frac([A-Z]{2})([A-Z]{2})")
+_SEGMENTS = re.compile(
+    r"([A-Z]{2})(?:/([A-Z]{2}))?|\|([A-Z]{2})\|(?:/\|([A-Z]{2})\|)?|\\frac\{([A-Z]{2})\}\{([A-Z]{2})\}"
+)
 """Lengths in a drawing, and their quotients: `AB`, `|AB|`, `AB/CD`, `\\frac{AB}{CD}`."""
 
 _OPERATORS = ("=", "<", "<=", ">", ">=", "!=")
@@ -107,7 +109,7 @@ def _name(side: Sequence[Token]) -> str:
         return text
     if len(side) in (3, 5) and side[1].text == "_" and len(side[0].text) == 1:
         return text
-    if segments := _SEGMENTS.fullmatch(text):
+    if segments := _SEGMENTS.fullmatch("".join(token.text for token in side)):
         return "/".join(filter(None, segments.groups()))
     if (
         len(side) == 4
