@@ -70,6 +70,31 @@ def test_the_loss_is_the_mean_negative_log_likelihood_and_falls(
     )
 
 
+def test_rows_split_by_length_give_the_same_update(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short and long rows in two calls, with rows added to fill each, are as good as all in one."""
+    longer = replace(tasks[1], rationale="It is seven, as can be seen when we look twice.")
+    pool, recipe = pool_of([tasks[0], longer, tasks[2]]), make_recipe(cold_start={**COLD, "max_steps": 1})
+    sizes: list[int] = []
+    layout = module._layout
+
+    def counted(prompts: Any, targets: Any) -> Any:
+        sizes.append(len(prompts))
+        return layout(prompts, targets)
+
+    monkeypatch.setattr(module, "_layout", counted)
+    monkeypatch.setattr(module, "SHORT", 1024)
+    (whole,) = cold_start(policy, fresh(policy), recipe, pool)
+    prompts = [len(policy.contract.encode(task.question)) for task in tasks]
+    targets = [len(policy.contract.encode_completion(task.rationale, task.answer)) for task in tasks]
+    monkeypatch.setattr(module, "SHORT", max(*prompts, *targets))
+    (parts,) = cold_start(policy, fresh(policy), recipe, pool)
+    assert sizes == [3, 2, 1]
+    assert parts.metrics["loss"] == pytest.approx(whole.metrics["loss"], rel=1e-5)
+    assert parts.metrics["grad_norm"] == pytest.approx(whole.metrics["grad_norm"], rel=1e-4)
+
+
 def test_probes_are_taken_when_due_and_end_the_stage(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
