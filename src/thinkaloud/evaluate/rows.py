@@ -14,9 +14,21 @@ from thinkaloud.storage.atomic import replacing
 from thinkaloud.storage.unicode import well_formed
 
 STAGES = ("base", "cold_start", "trained")
-"""The policies that are evaluated, in the order of every table and chart."""
+"""The policies that are evaluated."""
 
-STAGE_LABELS = {"base": "base", "cold_start": "cold start", "trained": "trained"}
+READING_STAGES = {"plain": "base_plain", "example": "base_example"}
+"""The readings of the base model (see `evaluate.readings`), and the names of their results."""
+
+EVALUATED = ("base", *READING_STAGES.values(), "cold_start", "trained")
+"""All results of an evaluation, in the order of every table and chart."""
+
+STAGE_LABELS = {
+    "base": "base",
+    "base_plain": "base, plain",
+    "base_example": "base, 1-shot",
+    "cold_start": "cold start",
+    "trained": "trained",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,13 +18,19 @@ from thinkaloud.rollout.sampling import Sampling
 class Policy:
     """A base model, its prompt contract, and the LoRA scale (alpha / rank).
 
-    With `ignore_stop`, completions do not end at a stop token: for benchmarks.
+    With `ignore_stop`, completions do not end at a stop token: for benchmarks. `prompt` replaces the contract's prompt
+    of a task; completions are still read by the contract.
     """
 
     model: Model
     contract: PromptContract
     scale: float
     ignore_stop: bool = False
+    prompt: Callable[[Task], list[int]] | None = None
+
+    def encode(self, task: Task) -> list[int]:
+        """The token ids of a task's prompt."""
+        return self.prompt(task) if self.prompt else self.contract.encode(task.question)
 
     def sample(
         self,
@@ -42,7 +48,7 @@ class Policy:
 
         Several processes divide the tasks among them; each returns all groups.
         """
-        prompts = [tuple(self.contract.encode(task.question)) for task in tasks]
+        prompts = [tuple(self.encode(task)) for task in tasks]
 
         def sample_rows(rows: range) -> list[list[Sampled]]:
             return generate(

@@ -1,0 +1,57 @@
+"""Base readings: the base model asked in other ways than by the contract, which it was never trained on.
+
+    plain      the question alone, in the model's own chat form; no format is demanded
+    example    the contract after one worked example: a training task with its rationale, of the same domain if possible
+
+Only tasks of verifiable domains are asked, because readings are compared by answer accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from thinkaloud.evaluate.rows import READING_STAGES
+from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.readings import contract_with_example, plain_contract
+from thinkaloud.records import Task
+from thinkaloud.rollout.policy import Policy
+
+READINGS = tuple(READING_STAGES)
+"""The names in `evaluate.readings` and of `--reading`."""
+
+_CANDIDATES = 200
+"""The first training tasks of a domain, among which the example is chosen."""
+
+
+def reading_policy(policy: Policy, reading: str, examples: Mapping[str, Sequence[Task]]) -> Policy | None:
+    """The policy that asks in the way of a reading; None where there is no task to make an example of.
+
+    Args:
+        policy: The run's.
+        reading: One of `READINGS`.
+        examples: Training tasks by domain.
+    """
+    if reading == "plain":
+        return replace(policy, prompt=_prompt_of(plain_contract(policy.contract), {}))
+    made = {name: found for name, tasks in examples.items() if (found := _with_example(policy.contract, tasks))}
+    return replace(policy, prompt=_prompt_of(next(iter(made.values())), made)) if made else None
+
+
+def _prompt_of(default: PromptContract, by_domain: Mapping[str, PromptContract]) -> Callable[[Task], list[int]]:
+    return lambda task: by_domain.get(task.domain, default).encode(task.question)
+
+
+def _with_example(contract: PromptContract, tasks: Sequence[Task]) -> PromptContract | None:
+    """The contract after a worked example: a rather short one of the tasks that have a rationale."""
+    usable = sorted((task for task in tasks[:_CANDIDATES] if task.rationale), key=lambda task: (_length(task), task.id))
+    for task in usable[len(usable) // 4 :]:
+        try:
+            return contract_with_example(contract, task.question, task.rationale, task.answer)
+        except ValueError:
+            continue
+    return None
+
+
+def _length(task: Task) -> int:
+    return len(task.question) + len(task.rationale) + len(task.answer)
