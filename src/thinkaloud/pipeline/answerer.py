@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from thinkaloud.config import JudgeConfig, ModelSource, Recipe
 from thinkaloud.distributed.team import from_first, is_first
@@ -38,6 +38,7 @@ CHECK_SECONDS = 0.1
 """How often a wait for replies looks for a signal to stop."""
 
 
+@runtime_checkable
 class Answerer(Protocol):
     """Answers tasks; `name` is the origin of the rows."""
 
