@@ -33,6 +33,7 @@ from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Completion, RolloutGroup, Task
 from thinkaloud.rewards.scoring import score_groups
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.seeding import derive_seed
 from thinkaloud.session.session import Session
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.display import Display
@@ -96,12 +97,14 @@ class Scripted:
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
+        self.seeds: list[int] = []
 
     def can_ask(self, task: Task) -> bool:
         return not task.id.endswith("-4")
 
     def answer(self, tasks: Sequence[Task], seed: int) -> list[RolloutGroup]:
         self.asked.append([task.id for task in tasks])
+        self.seeds.append(seed)
         return [RolloutGroup(task=task, prompt_ids=(), completions=self._of(task, seed)) for task in tasks]
 
     def _of(self, task: Task, seed: int) -> tuple[Completion, ...]:
@@ -153,6 +156,7 @@ def test_rows_are_chosen_and_a_domain_without_enough_keeps_the_pools(
     assert rows is not None
     # two tasks a batch (2 prompts x 4 / 4 samples); the examples and the tasks that cannot be asked are left out
     assert scripted.asked == [["math-1", "logic-0"], ["math-2", "logic-2"], ["logic-3"]]
+    assert scripted.seeds == [derive_seed(0, "cold_start_self", batch) for batch in range(3)]
     by_domain = rows.by_domain("train", with_rationale=True)
     math = sorted(by_domain["math"], key=lambda one: one.id)
     assert [(one.id, one.answer, one.source) for one in math] == [("math-1", "7", "self"), ("math-2", "7", "self")]

@@ -44,6 +44,7 @@ def test_only_right_well_formed_answers_that_fit_are_candidates() -> None:
         "math",
         (GOOD, Status.CORRECT, Finish.STOP),
         (GOOD, Status.WRONG, Finish.STOP),
+        (GOOD, Status.NO_ANSWER, Finish.STOP),
         (GOOD, Status.CORRECT, Finish.LENGTH),
         ("4", Status.BAD_FORMAT, Finish.STOP),
         (LONG, Status.CORRECT, Finish.STOP),
