@@ -106,5 +106,5 @@ def test_train_and_evaluate(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report.html").exists()
     again = api.train(api.load_recipe(tmp_path / "run" / "recipe.toml"), tmp_path / "run", resume=True)
     assert again.generate("Hm?") == run.generate("Hm?")
-    assert list(api.evaluate(run)["stages"]) == ["base", "trained"]
+    assert list(api.evaluate(run)["stages"]) == ["base", "base_plain", "base_example", "trained"]
     assert list(api.evaluate(run.path, stages=["trained"])["stages"])[-1] == "trained"

@@ -45,6 +45,7 @@ OVERRIDES = (
     "checkpoint.validate_tasks=1",
     "evaluate.tasks_per_domain=1",
     "evaluate.stages=['base', 'trained']",
+    "evaluate.readings=[]",
 )
 TEXT = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text(encoding="utf-8")
 

@@ -36,6 +36,7 @@ OVERRIDES = (
     "checkpoint.every_steps=2",
     "evaluate.tasks_per_domain=3",
     "evaluate.stages=['base', 'trained']",
+    "evaluate.readings=[]",
 )
 FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"  # the latter compiles faster
 End = tuple[int, str, str]

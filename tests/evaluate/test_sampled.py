@@ -56,3 +56,23 @@ def test_coding_has_pass_at_k_but_no_vote() -> None:
     )
     assert found["pass_at"]["2"]["rate"] == 1.0
     assert found["majority"] == {}
+
+
+def test_every_number_of_samples_has_its_own_rate() -> None:
+    rows = [said("4", "correct" if i == 0 else "wrong", i) for i in range(6)]
+    found = sampled_rates(rows, BUILTIN)["pass_at"]
+    assert {k: v["rate"] for k, v in found.items()} == pytest.approx({"1": 1 / 6, "2": 1 / 3, "4": 2 / 3, "6": 1.0})
+
+
+def test_answers_without_tags_have_rates_of_their_own() -> None:
+    def read(answer: str, group: int | None, right: bool, sample: int) -> Row:
+        return row("t", status="bad_format", answer=answer, answer_group=group, answer_correct=right, sample=sample)
+
+    rows = [read("1/2", 0, True, 0), read("7", 1, False, 1), read("0.5", 0, True, 2), read("", None, False, 3)]
+    found = sampled_rates(rows, BUILTIN)
+    assert (found["pass_at"]["4"]["rate"], found["majority"]["rate"]) == (0.0, 0.0)
+    assert {k: v["rate"] for k, v in found["answer_pass_at"].items()} == {"1": 0.5, "2": pytest.approx(5 / 6), "4": 1.0}
+    assert found["answer_majority"]["rate"] == 1.0, "equal values in two spellings are one answer"
+    apart = [read("1/2", None, True, 0), read("7", None, False, 1), read("7.0", None, False, 2)]
+    assert vote(apart, strict=False) is False, "compared as text where the verifier did not compare"
+    assert sampled_rates([row("t"), row("t", sample=1)], BUILTIN)["answer_pass_at"] == {}, "older rows"

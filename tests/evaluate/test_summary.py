@@ -222,15 +222,15 @@ def test_unreadable_summary_is_the_users_error(tmp_path: Path) -> None:
 
 def test_table_fits_80_columns_and_shows_every_stage() -> None:
     rows = [*ten_rows(), row("k", "creative_ideation", "unscorable"), row("l", "coding", "wrong")]
-    summary = build_summary("test", {"base": rows, "cold_start": rows, "trained": rows}, BUILTIN)
+    summary = build_summary("test", {"base_example": rows, "cold_start": rows, "trained": rows}, BUILTIN)
     out = io.StringIO()
     Console(file=out, width=80).print(summary_table(summary))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in out.getvalue(), "nothing is cut"
     text = " ".join(out.getvalue().split())
-    assert "math base 6+1 67 % [30, 90] 50 % 0.533 17 %" in text
-    assert "creative_ideation base 0+1 - [0, 100] - - -" in text
+    assert "math base, 1-shot 6+1 67 % [30, 90] 50 % - 0.533 17 %" in text
+    assert "creative_ideation base, 1-shot 0+1 - [0, 100] - - - -" in text
     assert text.count("cold start") == 5
     assert "could not be scored" in text
 

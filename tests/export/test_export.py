@@ -174,6 +174,7 @@ def test_the_card(tiny_run: Path, tmp_path: Path) -> None:
     card = (done.path / "README.md").read_text(encoding="utf-8")
     assert card.startswith('---\nbase_model: "base"\n')
     assert "| overall | trained | 10 | 90 % [60, 98] | 50 % | 0.610 |" in card
+    assert "\nNo difference is shown.\n" in card, "the headline"
     assert "- Training data, starter: Apache-2.0" in card
     assert open_bundle(tiny_run, "trained").contract.fingerprint[:16] in card
     assert str(tiny_run.parent) not in card  # no local path

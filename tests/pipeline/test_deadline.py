@@ -148,3 +148,11 @@ def test_the_cold_start_has_its_share() -> None:
     assert planner.cold_start_seconds() == pytest.approx(0.25 * (3600 - planner.reserve().total))
     clock.now += 4000
     assert planner.cold_start_seconds() == 0
+
+
+def test_readings_of_the_base_are_left_out_where_its_evaluation_was_long() -> None:
+    planner = Planner(1000.0, Clock(), 10)
+    planner.record("evaluation", 50.0)
+    assert planner.may_read()
+    planner.record("evaluation", 50.1)
+    assert not planner.may_read()

@@ -26,6 +26,7 @@ from thinkaloud.checkpoint import arrays
 from thinkaloud.checkpoint.files import list_saved
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.rows import READING_STAGES
 from thinkaloud.pipeline import cold_start as stage_module
 from thinkaloud.pipeline import evaluation as evaluation_module
 from thinkaloud.pipeline import grpo as grpo_module
@@ -59,7 +60,7 @@ OVERRIDES = (
     "data.domains=['math', 'coding', 'creative_writing']",
 )
 RECIPE = parse_recipe_text(TEXT, OVERRIDES)
-STAGES = ("base", "cold_start", "trained")
+STAGES = ("base", "base_plain", "base_example", "cold_start", "trained")
 
 
 class Crash(Exception):
@@ -256,7 +257,7 @@ class TestBroken:
 
     def test_rollouts_and_evaluations_too(self, unbroken: Path, broken: Path) -> None:
         files = sorted(path.relative_to(unbroken) for path in unbroken.rglob("*.parquet"))
-        assert len(files) == 8
+        assert len(files) == 10
         for file in files:
             assert pq.read_table(broken / file).equals(pq.read_table(unbroken / file)), file
         summary = Path("eval/summary.json")
@@ -441,16 +442,32 @@ class TestCommands:
         printed = json.loads(ended.out)
         assert printed["split"] == "test"
         assert tuple(printed["stages"]) == STAGES
-        for stage in printed["stages"].values():
-            assert tuple(stage["domains"]) == RECIPE.data.domains
+        for name, stage in printed["stages"].items():
+            asked = [d for d in RECIPE.data.domains if d != "creative_writing" or name not in READING_STAGES.values()]
+            assert list(stage["domains"]) == asked
             for rates in (stage["overall"], *stage["domains"].values()):
                 assert rates.keys() >= RATES
                 low, high = rates["format_interval"]
                 assert 0 <= low <= rates["format_rate"] <= high <= 1
-            assert stage["overall"]["n"] == 3
-            assert stage["domains"]["creative_writing"]["accuracy"] is None
+            assert stage["overall"]["n"] == len(asked)
+            assert stage["overall"]["answer_accuracy"] >= stage["overall"]["accuracy"]
+            if "creative_writing" in asked:
+                assert stage["domains"]["creative_writing"]["accuracy"] is None
         assert json.loads((copy / "eval" / "summary.json").read_text()) == printed
         assert printed["stages"]["base"]["overall"]["mean_reward"] == 0.0  # real rewards, not hashes
+
+    def test_eval_of_a_reading_asks_the_base_alone(self, run: Run, copy: Path) -> None:
+        trained = (copy / "eval" / "trained.parquet").read_bytes()
+        (copy / "eval" / "base_plain.parquet").unlink()
+        ended = run("eval", str(copy), "--reading", "plain", "--json")
+        assert ended.code == 0
+        printed = json.loads(ended.out)
+        assert tuple(printed["stages"]) == STAGES
+        assert printed["headline"]["bases"].keys() == {"base", "base_plain", "base_example"}
+        assert (copy / "eval" / "trained.parquet").read_bytes() == trained
+        refused = run("eval", str(copy), "--reading", "plan")
+        assert refused.code == 2
+        assert "plain" in refused.err
 
     def test_eval_of_another_split_leaves_the_run_s_own_alone(self, run: Run, copy: Path) -> None:
         before = (copy / "eval" / "summary.json").read_bytes()

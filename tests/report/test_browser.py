@@ -173,7 +173,7 @@ def test_the_live_page_follows_the_run(browser: Page, built: Path, tmp_path: Pat
         row = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1]) | {"step": 99}
         with (run / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-        browser.wait("document.querySelector('.lead').textContent.includes('Over 13 GRPO steps')")
+        browser.wait("document.querySelector('.facts').textContent.includes('Over 13 GRPO steps')")
         assert browser.run("document.querySelectorAll('.task')[3].open"), "what was opened stays open"
         assert browser.run("document.getElementById('samples').mark") == 1, "what did not change is left alone"
         server.shutdown()

@@ -11,6 +11,7 @@ from thinkaloud.report.evaluation import (
     judge,
     judge_note,
     reasons,
+    result,
     results,
     statuses,
     title,
@@ -165,3 +166,35 @@ def test_a_judge_s_marks_stand_apart_with_their_numbers() -> None:
     assert judge_note(run).startswith("Judge: unknown.")
     assert judge_note(run).endswith(": 1 (base), 2 (trained).")
     assert judge(run_of(base={"overall": rates(0.0), "domains": {"math": rates(0.5)}})) == ()
+
+
+def test_the_main_result_is_the_headline_of_the_summary() -> None:
+    run = run_of(base={"overall": rates(0.0), "domains": {}}, trained={"overall": rates(0.9), "domains": {}})
+    assert result(run) == ""
+    numbers = {"n": 40, "base": 0.3, "trained": 0.5, "difference": 0.2, "gained": 12, "lost": 4, "p_value": 0.077}
+    run.summary["headline"] = {"before": "base_plain", "after": "trained", **numbers, "interval": [0.01, 0.37]}
+    assert title(run) == "Tasks solved: 30 % (base at its best) to 50 % (trained)"
+    assert "50 % against 30 % of 40 tasks, +20 points [+1, +37], p = 0.077." in result(run)
+    for key, value in (("p_value", None), ("interval", "wide"), ("before", "<b>")):
+        broken = run_of(**run.stages)
+        broken.summary["headline"] = {**run.summary["headline"], key: value}
+        assert result(broken) == ""
+
+
+def test_answer_accuracy_stands_beside_chance() -> None:
+    asked = {"answer_accuracy": 0.5, "answer_accuracy_interval": [0.3, 0.7], "chance": 0.25, "majority_baseline": 0.4}
+    domains = {"science": rates(0.0, **asked), "creative_writing": rates(0.0)}
+    run = run_of(
+        base_plain={
+            "overall": rates(0.0, answer_accuracy=0.5),
+            "domains": {"science": rates(0.0, answer_accuracy=0.5)},
+        },
+        trained={"overall": rates(0.9, **asked), "domains": domains},
+    )
+    found = results(run)[0]
+    assert found.header == ("domain", "base, plain", "trained", "chance", "most frequent gold")
+    assert found.rows == (
+        ("science", "50 %", "50 % [30, 70]", "25 %", "40 %"),
+        ("overall", "50 %", "50 % [30, 70]", "25 %", "40 %"),
+    )
+    assert results(run)[1].header == ("domain", "trained"), "the format is that of the models alone"

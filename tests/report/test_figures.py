@@ -4,11 +4,15 @@ import struct
 import sys
 from pathlib import Path
 
-from thinkaloud.report.charts import Chart, compliance, mixture, training_curves
+from thinkaloud.report.bars import accuracy, compliance, mixture
+from thinkaloud.report.charts import Chart, completion_tokens, signal_share, training_curves
 from thinkaloud.report.figures import inline_svg, save_figures
 from thinkaloud.report.run_data import Run, load_run
 
-NAMES = ["domain_compliance_chart", "domain_reward_curves", "mixture_chart", "prompt_matching_chart", "training_curves"]
+NAMES = [
+    *("accuracy_chart", "domain_compliance_chart", "domain_reward_curves", "mixture_chart", "prompt_matching_chart"),
+    "training_curves",
+]
 
 
 def png_size(path: Path) -> tuple[int, int]:
@@ -42,7 +46,7 @@ def test_what_has_no_numbers_is_not_drawn(tmp_path: Path) -> None:
     )
     assert list(save_figures(only)) == ["training_curves"]
     assert [chart.title for chart in training_curves(only)] == ["Sampled reward"]
-    assert (compliance(only), mixture(only)) == (None, None)
+    assert (accuracy(only), compliance(only), mixture(only)) == (None, None, None)
 
 
 def test_the_same_run_gives_the_same_svg(built: Path) -> None:
@@ -87,3 +91,47 @@ def test_steps_are_whole_numbers_however_few() -> None:
         axes = Figure().add_subplot()
         chart.draw(axes)
         assert all(tick == round(tick) for tick in axes.get_xticks())
+
+
+def test_the_accuracy_chart_shows_both_sides_chance_and_labels_at_the_bars_ends() -> None:
+    from matplotlib.figure import Figure
+
+    counts = {"base": 0.25, "base_interval": [0.1, 0.6], "trained": 0.5, "trained_interval": [0.2, 0.8]}
+    guesses = {"n": 8, "chance": 0.3, "majority_baseline": 0.4}
+    run = Run(
+        path=Path("run"),
+        summary={
+            "stages": {"trained": {"overall": guesses, "domains": {"logic": guesses}}},
+            "headline": {"before": "base_plain", "after": "trained", **counts, "domains": {"logic": counts}},
+        },
+    )
+    chart = accuracy(run)
+    assert chart is not None
+    assert "base, plain (format not required) and trained (format required)" in chart.text
+    assert "logic: 25 % to 50 %, chance 30 %; overall:" in chart.text
+    axes = Figure().add_subplot()
+    chart.draw(axes)
+    labels = [(text.get_position()[0], text.get_text()) for text in axes.texts]
+    assert labels == [(0.25 + 0.012, "25 %")] * 2 + [(0.5 + 0.012, "50 %")] * 2, "not at the interval's end"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "base, plain",
+        "trained",
+        "chance",
+        "most frequent gold",
+    ]
+    marks = sorted({line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1})
+    assert marks == [0.3, 0.4]
+
+
+def test_curves_show_length_and_signal_in_place_of_the_loss() -> None:
+    row = {
+        **{"step": 1, "reward": 0.5, "loss": -1e-9, "zero_std_fraction": 0.25, "tokens": {"completion": 300}},
+        "domains": {"math": {"n": 4}, "logic": {"n": 2}},
+    }
+    assert completion_tokens(row) == 50.0
+    assert signal_share(row) == 0.75
+    assert (completion_tokens({"tokens": {"completion": 3}}), signal_share({})) == (None, None)
+    titles = [chart.title for chart in training_curves(Run(path=Path("run"), grpo=(row,)))]
+    assert titles == ["Sampled reward", "Tokens per completion", "Groups with signal"]

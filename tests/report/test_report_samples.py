@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.synthetic_run import made_row
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.report.run_data import Run
-from thinkaloud.report.samples import printable, samples, statuses_of
+from thinkaloud.report.samples import first_look, printable, samples, statuses_of
 
 
 def row(task_id: str, domain: str = "math", **changes: object) -> Row:
@@ -83,3 +83,50 @@ def test_what_is_shown_can_always_be_encoded(text: str) -> None:
 def test_statuses_that_occur() -> None:
     rows = {"base": [row("a", status="bad_format"), row("b", status="wrong")], "trained": [row("a", status="wrong")]}
     assert statuses_of(samples(Run(path=Path("run"), rows=rows), per_domain=9, max_chars=9)) == ("bad_format", "wrong")
+
+
+def test_the_first_look_is_the_first_task_that_training_won() -> None:
+    def looked(before: list[Row], after: list[Row], reading: str = "base") -> tuple[str, str]:
+        summary = {"headline": {"before": reading}}
+        found = first_look(
+            Run(path=Path("run"), rows={reading: before, "trained": after}, summary=summary), max_chars=99
+        )
+        assert found is not None
+        assert [answer.stage for answer in found.sample.answers] == [reading, "trained"]
+        return found.sample.task_id, found.why
+
+    solved = [row(name, status="correct") for name in "abc"]
+    unformatted = [row(name, status="bad_format", answer_correct=name == "a") for name in "abc"]
+    assert looked(unformatted, solved)[0] == "b", "the base solves a, without the format"
+    assert looked(unformatted, solved, "base_plain")[0] == "b"
+    kept = [row(name, status="wrong") for name in "abc"]
+    task, why = looked(unformatted, kept)
+    assert task == "a"
+    assert "in the format" in why
+    assert looked(kept, kept) == ("a", "The first task.")
+    assert first_look(Run(path=Path("run"), rows={"base": kept}), max_chars=99) is None
+
+
+def test_the_plain_reading_is_not_called_badly_formatted() -> None:
+    own = [row("a", status="bad_format", answer_correct=True), row("b", status="bad_format", answer_correct=False)]
+    found = samples(Run(path=Path("run"), rows={"base": own, "base_plain": own}), per_domain=9, max_chars=50)
+    assert [[answer.status for answer in sample.answers] for sample in found] == [
+        ["bad_format", "correct"],
+        ["bad_format", "wrong"],
+    ]
+
+
+def test_an_answer_read_without_tags_is_named() -> None:
+    rows = {
+        "base": [
+            row("a", status="bad_format", answer="12", answer_correct=True),
+            row("b", status="bad_format", answer="", answer_correct=False),
+            row("c", status="correct", answer="12", answer_correct=True),
+        ]
+    }
+    found = samples(Run(path=Path("run"), rows=rows), per_domain=9, max_chars=50)
+    assert [sample.answers[0].answer for sample in found] == [
+        "answer without tags: 12 (correct)",
+        "answer without tags: none found",
+        "",
+    ]

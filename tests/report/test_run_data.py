@@ -19,7 +19,8 @@ def test_a_whole_run_misses_nothing(tmp_path: Path) -> None:
     run = load_run(make_run(tmp_path / "run", steps=7, tasks=2))
     assert run.missing == ()
     assert (len(run.cold_start), len(run.grpo), len(run.rows["base"])) == (24, 7, 14)
-    assert list(run.stages) == ["base", "cold_start", "trained"]
+    assert list(run.stages) == ["base", "base_plain", "base_example", "cold_start", "trained"]
+    assert list(run.models) == ["base", "cold_start", "trained"]
     assert run.name == "made-up"
 
 
@@ -73,7 +74,7 @@ def test_rates_are_counted_again_from_the_completions_of_an_interrupted_evaluati
     (whole.path / "eval" / "trained.parquet").unlink()
     run = load_run(whole.path)
     assert run.missing == ("eval/summary.json is missing; its rates were computed from the completions in eval/",)
-    assert run.stages == {name: whole.stages[name] for name in ("base", "cold_start")}
+    assert run.stages == {name: whole.stages[name] for name in whole.stages if name != "trained"}
     assert run.summary["split"] == "test"
 
 
@@ -82,7 +83,7 @@ def test_a_summary_of_another_shape_is_not_half_used(tmp_path: Path) -> None:
     (folder / "eval" / "summary.json").write_text('{"split": "test", "stages": {"base": {"overall": {"n": 3}}}}')
     run = load_run(folder)
     assert "lacks overall or domains" in run.missing[0]
-    assert list(run.stages) == ["base", "cold_start", "trained"], "counted again from the completions"
+    assert list(run.models) == ["base", "cold_start", "trained"], "counted again from the completions"
 
 
 def test_completions_that_are_not_parquet_are_named(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_completions_that_are_not_parquet_are_named(tmp_path: Path) -> None:
     (folder / "eval" / "base.parquet").write_bytes(b"nothing")
     run = load_run(folder)
     assert any(line.startswith("eval/base.parquet cannot be read") for line in run.missing)
-    assert list(run.rows) == ["cold_start", "trained"]
+    assert list(run.rows) == ["base_plain", "base_example", "cold_start", "trained"]
 
 
 def test_what_is_no_run_is_the_users_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support.domains import DOMAINS
+from support.domains import DOMAINS, VERIFIABLE
 from thinkaloud.domains import BUILTIN
 from thinkaloud.evaluate.mismatches import description
 from thinkaloud.evaluate.paired import compare
@@ -40,7 +40,7 @@ HOSTILE = (
 
 def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -> Path:
     """Write a whole run directory, report excluded, and return it."""
-    draw = random.Random(seed)
+    draw, other = random.Random(seed), random.Random(seed + 1)
     folder.mkdir(parents=True)
     (folder / "recipe.toml").write_text(RECIPE)
     resolved = {
@@ -63,6 +63,8 @@ def make_run(folder: Path, *, steps: int = 30, tasks: int = 10, seed: int = 0) -
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metrics))
     stages = {
         "base": [made_row(domain, k, 0.02, draw) for domain in DOMAINS for k in range(tasks)],
+        "base_plain": [made_row(domain, k, 0.0, other) for domain in VERIFIABLE for k in range(tasks)],
+        "base_example": [made_row(domain, k, 0.5, other) for domain in VERIFIABLE for k in range(tasks)],
         "cold_start": [made_row(domain, k, 0.72, draw) for domain in DOMAINS for k in range(tasks)],
         "trained": [made_row(domain, k, 0.95, draw) for domain in DOMAINS for k in range(tasks)],
     }
@@ -232,7 +234,16 @@ def made_row(domain: str, k: int, format_rate: float, draw: random.Random) -> Ro
         components=json.dumps(components),
         explanation=f"compared with {2 * k + 2}",
         **marks,
+        **(guess(domain, k, status) if domain in VERIFIABLE else {}),
     )
+
+
+def guess(domain: str, k: int, status: str) -> dict[str, Any]:
+    """The answer that was read, and what guessing would reach."""
+    right = status == "correct" or (status != "wrong" and (3 * k + len(domain)) % 10 < 3)
+    chance = {"science": 0.25, "logic": 0.5}.get(domain)
+    constant = {"science": "ABCD"[k % 4], "logic": "yes" if k % 3 else "no", "math": str(k)}.get(domain, "")
+    return {"answer": str(2 * k + 2), "answer_correct": right, "chance": chance, "constant": constant}
 
 
 if __name__ == "__main__":

@@ -178,5 +178,12 @@ def write_evaluation(run: RunDir) -> None:
     rates = {"n": 10, "format_rate": 0.9, "format_interval": [0.6, 0.98], "accuracy": 0.5, "mean_reward": 0.61}
     stage = {"overall": rates, "domains": {"math": rates}}
     (run.evaluation / "summary.json").write_text(
-        json.dumps({"split": "test", "stages": {"base": stage, "trained": stage}}), encoding="utf-8"
+        json.dumps(
+            {
+                "split": "test",
+                "stages": {"base": stage, "trained": stage},
+                "headline": {"after": "trained", "sentence": "No difference is shown."},
+            }
+        ),
+        encoding="utf-8",
     )

@@ -53,7 +53,7 @@ def test_a_step_is_one_plain_line() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == "GRPO: 5 steps"
     assert lines[1:] == [
-        "GRPO 1/5 | loss 0.012 | reward 0.456 | format 75% | by domain math 100% logic 50% | 250 tokens/s | 48 s left"
+        "GRPO 1/5 | reward 0.456 | format 75% | by domain math 100% logic 50% | 250 tokens/s | 48 s left"
     ]
 
 
@@ -143,7 +143,7 @@ def test_the_panel_shows_stage_reward_and_domains(monkeypatch: pytest.MonkeyPatc
         assert text in shown
     assert "completions scored 3/8" in shown
     assert "checkpoint [bold]saved" in shown, "what others wrote is no markup"
-    assert "GRPO 1/4 | loss" in stream.getvalue().replace(shown, ""), "the last step stays when the panel goes"
+    assert "GRPO 1/4 | reward" in stream.getvalue().replace(shown, ""), "the last step stays when the panel goes"
 
 
 def test_nothing_goes_to_stdout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

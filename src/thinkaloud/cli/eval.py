@@ -19,6 +19,9 @@ def evaluate(
     run: RunPath,
     split: Annotated[str | None, typer.Option(help="train, validation or test; default: the recipe's.")] = None,
     stage: Annotated[list[str] | None, typer.Option(help="Only these stages: base, cold_start, trained.")] = None,
+    reading: Annotated[
+        list[str] | None, typer.Option(help="Only the base, asked in another way: plain, example.")
+    ] = None,
     tasks_per_domain: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     tasks: Annotated[
         Path | None,
@@ -77,6 +80,7 @@ def evaluate(
         data_set=on,
         data_dir=data_dir,
         stages=stage or (),
+        readings=reading or (),
         checkpoint=checkpoint,
         model=model,
         samples=samples,
@@ -110,7 +114,7 @@ def evaluate(
         _print_sentences(entry.get("against_matched", {}) for entry in summary["variants"])
     else:
         print_table(summary_table(summary))
-        _print_sentences(summary["comparisons"])
+        _print_sentences([summary["headline"] or {}, *summary["comparisons"]])
         _print_samples(summary)
         _print_judge(summary)
 
@@ -127,13 +131,14 @@ def _print_samples(summary: dict[str, Any]) -> None:
     from thinkaloud.evaluate.summary import percent, percent_range
 
     for stage, result in summary["stages"].items():
-        passes, majority = result["overall"].get("pass_at"), result["overall"].get("majority")
-        if not passes:
-            continue
-        parts = [f"pass@{k} {percent(v['rate'])} {percent_range(v['interval'])}" for k, v in passes.items()]
-        if majority:
-            parts.append(f"majority {percent(majority['rate'])} {percent_range(majority['interval'])}")
-        print(f"{STAGE_LABELS.get(stage, stage)}, verifiable domains: {', '.join(parts)}")
+        for prefix, name in (("", "strict accuracy"), ("answer_", "answer accuracy")):
+            passes, majority = (result["overall"].get(f"{prefix}{key}") for key in ("pass_at", "majority"))
+            if not passes:
+                continue
+            parts = [f"pass@{k} {percent(v['rate'])} {percent_range(v['interval'])}" for k, v in passes.items()]
+            if majority:
+                parts.append(f"majority {percent(majority['rate'])} {percent_range(majority['interval'])}")
+            print(f"{STAGE_LABELS.get(stage, stage)}, {name}: {', '.join(parts)}")
 
 
 def _print_judge(summary: dict[str, Any]) -> None:

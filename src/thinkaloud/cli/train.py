@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,10 @@ def train(
     recipe: RecipePath,
     out: Annotated[Path | None, typer.Option(help="The run directory; default: runs/NAME of the recipe.")] = None,
     overrides: Overrides = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Train with so many seeds, one after the other, into OUT/seed-0, OUT/seed-1, ..."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run directory.")] = False,
     allow_change: Annotated[
         list[str] | None,
@@ -89,6 +93,11 @@ def train(
         return
     if allow_change and not resume:
         raise UserError("--allow-change applies to a resumed run; use it with --resume")
+    if seeds and (coordinator, num_processes, process_id) != (None, None, None):
+        raise UserError(
+            "--seeds needs a single process, found several; train each seed by itself with --set seed=N and the same "
+            "--set data.seed, then use `thinkaloud compare`"
+        )
     from thinkaloud.cli.processes import in_team
     from thinkaloud.config.flat import flat
     from thinkaloud.distributed import team
@@ -119,14 +128,25 @@ def train(
                 track=track,
                 profile=profile,
             )
-            run = run_training(options, display)
+            if seeds:
+                from thinkaloud.pipeline.seeds import compare_seeds, train_seeds
+
+                runs = train_seeds(options, seeds, display)
+                found = compare_seeds(runs, target, display)
+            else:
+                run = run_training(options, display)
     except StopRequested as stopped:
         if team.is_first():
             _print_stopped(
-                stopped, target, _again(recipe, target, overrides, allow_change, deadline, ends_at, track), as_json
+                stopped,
+                target,
+                _again(recipe, target, overrides, seeds, allow_change, deadline, ends_at, track),
+                as_json,
             )
         raise typer.Exit(stopped.code) from None
-    if team.is_first():
+    if seeds:
+        _print_series(target, runs, found, as_json)
+    elif team.is_first():
         _print_result(run, as_json)
 
 
@@ -134,6 +154,7 @@ def _again(
     recipe: Path,
     target: Path,
     overrides: list[str],
+    seeds: int | None,
     allow_change: list[str] | None,
     deadline: str | None,
     ends_at: float | None,
@@ -143,6 +164,7 @@ def _again(
     from thinkaloud.durations import as_duration, is_clock, session_clock
 
     options = [("--set", override) for override in overrides]
+    options += [("--seeds", str(seeds))] if seeds else []
     options += [("--allow-change", key) for key in allow_change or []]
     if deadline and ends_at and (left := ends_at - session_clock()) >= 1:
         options.append(("--deadline", deadline.strip() if is_clock(deadline) else as_duration(left)))
@@ -154,10 +176,24 @@ def _again(
 def _print_stopped(stopped: StopRequested, target: Path, again: str, as_json: bool) -> None:
     from thinkaloud.storage.run_directory import RunDir
 
-    begun = RunDir(target).is_begun()
+    begun = RunDir(target).is_begun() or RunDir(target / "seed-0").is_begun()
     print(f"{stopped}; " + (f"continue with: {again}" if begun else "the run was not started"), file=sys.stderr)
     if as_json:
         print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
+
+
+def _print_series(target: Path, runs: list[Path], found: dict[str, Any] | None, as_json: bool) -> None:
+    """Print the comparison of the seeds; None if they could not be compared."""
+    from thinkaloud.cli.compare import print_comparison
+
+    report = str(target / "compare.html") if found else None
+    if as_json:
+        print_json({"run": str(target), "runs": [str(run) for run in runs], "report": report, **(found or {})})
+        return
+    if found:
+        print_comparison(found)
+        print(f"report: {report}")
+    print(f"run directories: {', '.join(map(str, runs))}")
 
 
 def _print_result(run: RunDir, as_json: bool) -> None:

@@ -173,6 +173,9 @@ class GrpoConfig(Section):
     not_finite: Literal["restore", "stop"] = "restore"
     """After three consecutive steps with a non-finite gradient: return to the last good checkpoint with half the
     learning rate (at most three times), or stop."""
+    self_checks: bool = True
+    """Stop after the first step where it cannot lead to learning: no reward at all, gold answers without full marks, an
+    adapter that did not move or is not sampled from."""
     zero_std_step_limit: Positive = 200
     """The run fails after this many consecutive steps without signal."""
 
@@ -190,11 +193,16 @@ class EvaluateConfig(Section):
     """Prompts decoded at once."""
     stages: tuple[Literal["base", "cold_start", "trained"], ...] = ("base", "cold_start", "trained")
     """Which models `train` evaluates."""
+    readings: tuple[Literal["plain", "example"], ...] = ("plain", "example")
+    """How else the base is asked, beside the contract: `plain`, the question alone in the model's chat form; `example`,
+    the contract after one worked example. The trained model is compared with the best of them."""
 
     @model_validator(mode="after")
     def _some_stages(self) -> EvaluateConfig:
         if not self.stages or len(set(self.stages)) != len(self.stages):
             raise ValueError("stages must name at least one model, and each once: base, cold_start, trained")
+        if len(set(self.readings)) != len(self.readings):
+            raise ValueError("readings must name each way once: plain, example")
         return self
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, zip_longest
 
 from thinkaloud.distributed.team import alone, from_first
+from thinkaloud.domains import Registry
+from thinkaloud.domains.answer_kind import expected_of
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.answers import read_answers
 from thinkaloud.evaluate.partial_results import PartialResults
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.model.lora import Adapter
-from thinkaloud.records import Task
+from thinkaloud.records import RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import GREEDY, Sampling
@@ -63,6 +66,7 @@ def evaluate(
     decoding: Decoding,
     *,
     score: GroupScorer,
+    registry: Registry | None = None,
     progress: Callable[[int, int], None] | None = None,
     parts: PartialResults | None = None,
 ) -> list[Row]:
@@ -74,6 +78,7 @@ def evaluate(
         tasks: At least one.
         decoding: How they are decoded.
         score: Scores completions.
+        registry: The domains; if given, answers are also read without the tags.
         progress: Called with (tasks done, all tasks); with several processes at the same points in all of them.
         parts: Where finished parts are saved; parts that process 0 already has are not decoded again.
 
@@ -81,6 +86,11 @@ def evaluate(
         The rows in the order of the tasks, the samples of a task next to each other; the same whether or not the
         evaluation was interrupted.
     """
+
+    def after(done: int) -> Callable[[int, int], None] | None:
+        """The progress of a part; batches differ between processes, so then only whole parts are reported."""
+        return (lambda more, _: progress(done + more, len(tasks))) if progress and alone() else None
+
     prompts = max(1, decoding.batch_size // decoding.samples)
     num_parts = -(-len(tasks) // (BATCHES_A_PART * prompts))
     rows: dict[int, list[Row]] = {}
@@ -90,8 +100,10 @@ def evaluate(
         kept = from_first(partial(parts.read, part)) if parts else None
         known = kept is not None and len(kept) == len(chosen) * decoding.samples
         if kept is None or not known:
-            reported = progress if alone() else None  # batches differ between processes
-            kept = _answer(policy, adapter, chosen, decoding, part, prompts, score, reported, done, len(tasks))
+            groups = score(_sample(policy, adapter, chosen, decoding, part, prompts, after(done)))
+            kept = _rows(groups)
+            if registry:
+                kept = _with_answers(kept, groups, score, policy, registry)
             if parts:
                 parts.write(part, kept)
         if progress and (known or not alone()):
@@ -100,19 +112,16 @@ def evaluate(
     return [row for i in range(len(tasks)) for row in rows[i]]
 
 
-def _answer(
+def _sample(
     policy: Policy,
     adapter: Adapter,
     tasks: Sequence[Task],
     decoding: Decoding,
     part: int,
     batch_prompts: int,
-    score: GroupScorer,
     progress: Callable[[int, int], None] | None,
-    before: int,
-    total: int,
-) -> list[Row]:
-    groups = policy.sample(
+) -> list[RolloutGroup]:
+    return policy.sample(
         adapter,
         tasks,
         group_size=decoding.samples,
@@ -120,10 +129,29 @@ def _answer(
         sampling=decoding.sampling,
         seed=derive_seed(decoding.seed, "evaluate", part),
         batch_prompts=batch_prompts,
-        progress=(lambda done, _: progress(before + done, total)) if progress else None,
+        progress=progress,
     )
+
+
+def _rows(groups: Sequence[RolloutGroup]) -> list[Row]:
     return [
         Row.of(group.task, completion, earned, sample)
-        for group in score(groups)
+        for group in groups
         for sample, (completion, earned) in enumerate(zip(group.completions, group.scores, strict=True))
     ]
+
+
+def _with_answers(
+    rows: Sequence[Row], groups: Sequence[RolloutGroup], score: GroupScorer, policy: Policy, registry: Registry
+) -> list[Row]:
+    """The rows with what `read_answers` found, and with what a guess would earn."""
+    answers = read_answers(groups, score, policy.contract, registry)
+    tasks = [group.task for group in groups for _ in group.completions]
+    found = []
+    for row, task, answer in zip(rows, tasks, [one for group in answers for one in group], strict=True):
+        row = replace(row, answer=answer.text, answer_correct=answer.correct, answer_group=answer.group)
+        if registry.is_verifiable(task.domain):
+            expected = expected_of(task, registry[task.domain])
+            row = replace(row, chance=expected.chance, constant=expected.constant)
+        found.append(row)
+    return found

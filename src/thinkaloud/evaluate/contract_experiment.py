@@ -64,7 +64,7 @@ def contract_experiment(
             raise UserError(f"unknown prompt variant {name!r}{nearest(name, known)}")
     if options.judge:
         raise UserError("--contracts measures the format, not the judge's marks; remove --judge")
-    if len(options.stages) > 1 or options.checkpoint or options.model or options.temperature:
+    if len(options.stages) > 1 or options.readings or options.checkpoint or options.model or options.temperature:
         raise UserError("--contracts takes one --stage and decodes greedily; remove the other options")
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
     stage = options.stages[0] if options.stages else available_stages(run)[-1]

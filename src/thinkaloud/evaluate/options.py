@@ -12,7 +12,7 @@ from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.answer import Decoding, held_out
 from thinkaloud.evaluate.named_set import read_set
 from thinkaloud.evaluate.partial_results import digest
-from thinkaloud.evaluate.rows import STAGES
+from thinkaloud.evaluate.rows import READING_STAGES, STAGES
 from thinkaloud.evaluate.task_file import read_tasks
 from thinkaloud.records import SPLITS, Task
 from thinkaloud.session.session import Session
@@ -35,6 +35,8 @@ class EvalOptions:
     data_set: str | None = None
     data_dir: Path | None = None
     stages: Sequence[str] = ()
+    readings: Sequence[str] = ()
+    """Ways to ask the base; without stages only these are evaluated."""
     checkpoint: Path | None = None
     model: Path | None = None
     samples: int = 1
@@ -52,6 +54,11 @@ class EvalOptions:
         for stage in self.stages:
             if stage not in STAGES:
                 raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
+        for reading in self.readings:
+            if reading not in READING_STAGES:
+                raise UserError(f"unknown reading {reading!r}{nearest(reading, READING_STAGES)}")
+        if self.readings and (self.checkpoint or self.model):
+            raise UserError("--reading asks the run's base; remove --checkpoint and --model")
         if sum(bool(value) for value in (self.tasks_file, self.split, self.data_set)) > 1:
             raise UserError("--tasks, --on and --split each select tasks; give only one of them")
         if self.data_dir and not self.data_set:

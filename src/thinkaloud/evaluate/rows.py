@@ -37,6 +37,10 @@ class Row:
 
     `components` is the reward's breakdown as a JSON object; `sample` counts the completions of one task from 0; `judge`
     is empty or the outcome of asking a judge (`judged`, `failed`, `silent`), whose marks from 1 to 10 follow.
+
+    In verifiable domains, `answer` is the answer from the tags or read without them, `answer_correct` the verifier's
+    verdict on it, and `answer_group` the same for equal answers to a task (see `evaluate.answers`); `chance` and
+    `constant` say how a guess does (see `domains.answer_kind`).
     """
 
     task_id: str
@@ -57,6 +61,11 @@ class Row:
     judge_reasoning: int | None = None
     judge_answer: int | None = None
     judge_overall: int | None = None
+    answer: str = ""
+    answer_correct: bool | None = None
+    answer_group: int | None = None
+    chance: float | None = None
+    constant: str = ""
 
     @classmethod
     def of(cls, task: Task, completion: Completion, score: Score, sample: int = 0) -> Row:
@@ -98,8 +107,9 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    integers = ("num_tokens", "sample", "judge_reasoning", "judge_answer", "judge_overall")
-    kinds = {"reward": pa.float64(), **dict.fromkeys(integers, pa.int64())}
+    integers = ("num_tokens", "sample", "judge_reasoning", "judge_answer", "judge_overall", "answer_group")
+    kinds = {"reward": pa.float64(), "chance": pa.float64(), "answer_correct": pa.bool_()}
+    kinds |= dict.fromkeys(integers, pa.int64())
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
     values = [
         {name: well_formed(value) if isinstance(value, str) else value for name, value in asdict(row).items()}

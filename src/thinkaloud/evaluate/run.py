@@ -23,7 +23,8 @@ from thinkaloud.evaluate.answer import Decoding, evaluate
 from thinkaloud.evaluate.judged import Marking, marked
 from thinkaloud.evaluate.options import EvalOptions, decoding_of, plain_name
 from thinkaloud.evaluate.partial_results import FOLDER, PartialResults, clear, digest
-from thinkaloud.evaluate.rows import Row, read_rows, write_rows
+from thinkaloud.evaluate.readings import reading_policy
+from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row, read_rows, write_rows
 from thinkaloud.evaluate.summary import build_summary, write_summary
 from thinkaloud.fetch.adapters import adapter_base
 from thinkaloud.fetch.known import stock_name
@@ -70,11 +71,12 @@ def evaluate_into(
         "dtype": session.recipe.model.dtype,
         "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(adapter))),
         "scale": policy.scale,
+        "prompts": digest(*(str(policy.encode(task)) for task in tasks)) if policy.prompt else "",
         "rewards": session.recipe.rewards.model_dump(mode="json"),
         **{name: getattr(chosen, name) for name in Decoding.__dataclass_fields__},
     }
     display.stage("evaluate", total_steps=0)
-    label = stage.replace("_", " ")
+    label = STAGE_LABELS.get(stage, stage)
 
     def progress(done: int, total: int) -> None:
         display.progress(done, total, f"{label}: tasks answered")
@@ -86,12 +88,41 @@ def evaluate_into(
         tasks,
         chosen,
         score=score,
+        registry=registry_of(session.recipe),
         progress=progress,
         parts=PartialResults(folder / FOLDER / stage, plan),
     )
     rows = marking(rows)
     write_rows(folder / f"{stage}.parquet", rows)
     return rows
+
+
+def evaluate_reading(
+    folder: Path,
+    reading: str,
+    session: Session,
+    policy: Policy,
+    tasks: Sequence[Task],
+    score: GroupScorer,
+    display: Display,
+    decoding: Decoding,
+    between: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """Ask the base in another way (see `evaluate.readings`), as `evaluate_into` does; a note says what is left out."""
+    stage, registry = READING_STAGES[reading], registry_of(session.recipe)
+    asked = reading_policy(policy, reading, session.pool.by_domain("train", with_rationale=True))
+    if asked is None:
+        display.note(f"{STAGE_LABELS[stage]}: left out, no training task has a rationale to make an example of")
+        return []
+    checked = [task for task in tasks if registry.is_verifiable(task.domain)]
+    room = policy.model.config.max_position - decoding.max_new_tokens
+    kept = [task for task in checked if len(asked.encode(task)) <= room]
+    if len(kept) < len(checked):
+        count = f"{len(checked) - len(kept)} of {len(checked)} tasks left out"
+        display.note(f"{STAGE_LABELS[stage]}: {count}, their prompts have over {room} tokens")
+    if not kept:
+        return []
+    return evaluate_into(folder, stage, session, asked, {}, kept, score, display, decoding, between)
 
 
 def judge_facts(judge: Judge | None) -> dict[str, Any]:
@@ -156,6 +187,8 @@ def evaluate_run(path: Path, options: EvalOptions, *, allow_contract_mismatch: b
                     marked, judge=judge, contract=session.contract, registry=registry, notify=display.note
                 )
             evaluate_into(folder, label, session, policy, adapter, tasks, score, display, decoding, marking=marking)
+        for reading in _readings(session, options, own):
+            evaluate_reading(folder, reading, session, policy, tasks, score, display, decoding)
         clear(folder)
     sampling = {} if own else {"samples": decoding.samples, "temperature": decoding.temperature}
     summary = summarize(folder, options.source(session), registry, **sampling, **judge_facts(judge))
@@ -191,7 +224,7 @@ def fitting(policy: Policy, tasks: Sequence[Task], decoding: Decoding, display: 
         UserError: No task is left.
     """
     room = policy.model.config.max_position - decoding.max_new_tokens
-    kept = [task for task in tasks if len(policy.contract.encode(task.question)) <= room]
+    kept = [task for task in tasks if len(policy.encode(task)) <= room]
     if not kept:
         raise UserError(
             f"no prompt fits: the model attends to {policy.model.config.max_position} tokens and an answer may have "
@@ -208,7 +241,13 @@ def _models(session: Session, run: RunDir, policy: Policy, options: EvalOptions)
         return [(f"model-{plain_name(session.files.name)}", {})]
     if options.checkpoint:
         return [open_checkpoint(session, policy, options.checkpoint)]
-    return [(stage, stage_adapter(session, run, policy, stage)) for stage in options.stages or available_stages(run)]
+    stages = options.stages or (() if options.readings else available_stages(run))
+    return [(stage, stage_adapter(session, run, policy, stage)) for stage in stages]
+
+
+def _readings(session: Session, options: EvalOptions, own: bool) -> Sequence[str]:
+    """The readings that the options name; those of the recipe where the run's own evaluation is done again."""
+    return options.readings or (session.recipe.evaluate.readings if own and not options.stages else ())
 
 
 def open_checkpoint(session: Session, policy: Policy, path: Path) -> tuple[str, Adapter]:

@@ -68,9 +68,13 @@ def measures(registry: Registry) -> tuple[Measure, ...]:
     def correct(row: Row) -> float | None:
         return float(row.status == Status.CORRECT) if registry.is_verifiable(row.domain) else None
 
+    def answered(row: Row) -> float | None:
+        return None if row.answer_correct is None else float(row.answer_correct)
+
     return (
         Measure(key="format_rate", bounds="format_interval", value=lambda row: float(row.keeps_format)),
         Measure(key="accuracy", bounds="accuracy_interval", value=correct),
+        Measure(key="answer_accuracy", bounds="answer_accuracy_interval", value=answered),
         Measure(
             key="accuracy_given_format",
             bounds="accuracy_given_format_interval",

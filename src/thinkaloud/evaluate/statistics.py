@@ -113,6 +113,39 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     return float(binomtest(gained, gained + lost).pvalue)
 
 
+def paired_difference_interval(both: int, gained: int, lost: int, neither: int) -> tuple[float, float]:
+    """95 % interval of the difference of two rates on the same tasks, after minus before.
+
+    Args:
+        both: Tasks that succeed before and after.
+        gained: Tasks that succeed only after.
+        lost: Tasks that succeed only before.
+        neither: Tasks that succeed neither before nor after; at least one task in all.
+
+    Returns:
+        The lower and the upper bound, within [-1, 1]; it has a width even where no task or every task changed.
+
+    Source: R. G. Newcombe (1998), Improved confidence intervals for the difference between binomial proportions based
+    on paired data, Statistics in Medicine 17, method 10: Wilson's intervals, and a continuity-corrected phi.
+    """
+    n = both + gained + lost + neither
+    assert n > 0, "a difference of no tasks"
+    after, before = (both + gained) / n, (both + lost) / n
+    (low, high), (low_before, high_before) = wilson_interval(both + gained, n), wilson_interval(both + lost, n)
+    margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
+    cross = float(both * neither - gained * lost)
+    phi = (max(cross - n / 2, 0.0) if cross > 0 else cross) / math.sqrt(margins) if margins else 0.0
+
+    def width(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
+
+    difference = after - before
+    return (
+        difference - width(after - low, high_before - before),
+        difference + width(high - after, before - low_before),
+    )
+
+
 def pass_at_k(n: int, correct: int, k: int) -> float:
     """Unbiased estimate of the probability that at least one of k samples is right: 1 - C(n - c, k) / C(n, k).
 

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from thinkaloud.domains import Registry, in_order
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.headline import headline
 from thinkaloud.evaluate.paired import compare_stages
-from thinkaloud.evaluate.rows import STAGE_LABELS, STAGES, Row, replace_file
+from thinkaloud.evaluate.rows import EVALUATED, READING_STAGES, STAGE_LABELS, Row, replace_file
 from thinkaloud.evaluate.sampled import by_task, sampled_rates
 from thinkaloud.evaluate.statistics import bootstrap_interval, rate_interval, wilson_interval
 from thinkaloud.prompt.parse import OutsideText, Parsed, Tags, parse_completion
@@ -48,6 +49,10 @@ def summarize(rows: Sequence[Row], registry: Registry, *, tags: Tags | None = No
 
         - `n` scored and `masked` other completions; `samples`, the most of any task;
         - `format_rate`, `truncated_rate`, and `accuracy` of verifiable domains, each with its interval;
+        - `answer_accuracy`: of the answers read without the tags (see `evaluate.answers`); null in older rows;
+        - `chance`: the accuracy of uniform guesses among options, or between yes and no, over the tasks of verifiable
+          domains; other tasks count as 0. `majority_baseline`: the accuracy of giving every task of a domain the same
+          answer, the most frequent gold answer of these tasks;
         - `accuracy_given_format`: of the completions that keep the format;
         - `consistent_rate`: completions whose reasoning comes to the answer that is given, of those with both parts
           where it can be told;
@@ -91,6 +96,7 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
     scored = [row for row in rows if not row.masked]
     checked = [row for row in scored if registry.is_verifiable(row.domain)]
     kept = [row for row in checked if row.keeps_format]
+    read = [row for row in checked if row.answer_correct is not None]
     strict, lenient = (
         [
             parse_completion(row.text, truncated=row.finish == Finish.LENGTH, outside_text=rule, tags=tags)
@@ -112,6 +118,8 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
         "samples": samples,
         **_rate("format", scored, lambda row: row.keeps_format),
         **_rate("accuracy", checked, lambda row: row.status == Status.CORRECT),
+        **_rate("answer_accuracy", read, lambda row: bool(row.answer_correct)),
+        **_guesses(checked),
         **_rate("accuracy_given_format", kept, lambda row: row.status == Status.CORRECT),
         **_rate("consistent", [row for row in parted if id(row) in consistent], lambda row: consistent[id(row)]),
         **_mean("mean_reward", "reward", scored, lambda row: row.reward),
@@ -127,6 +135,20 @@ def _rates(rows: Sequence[Row], registry: Registry, tags: Tags | None) -> dict[s
         "reasons": dict(Counter(row.reason for row in rows if row.reason).most_common()),
         **(sampled_rates(scored, registry, tags) if samples > 1 else {}),
         **_judge(rows),
+    }
+
+
+def _guesses(rows: Sequence[Row]) -> dict[str, float | None]:
+    """What answers without any knowledge of the question would reach; null where guessing is not possible."""
+    tasks = list({row.task_id: row for row in rows}.values())
+    constants: dict[str, Counter[str]] = {}
+    for task in tasks:
+        if task.constant:
+            constants.setdefault(task.domain, Counter())[task.constant] += 1
+    hits = sum(counts.most_common(1)[0][1] for counts in constants.values())
+    return {
+        "chance": fmean(task.chance or 0.0 for task in tasks) if any(task.chance for task in tasks) else None,
+        "majority_baseline": hits / len(tasks) if constants else None,
     }
 
 
@@ -155,7 +177,7 @@ def _judge(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _rate(name: str, rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, Any]:
     """A rate and its interval; for `format` the interval is [0, 1] where nothing was scored."""
-    key = name if name.startswith("accuracy") else f"{name}_rate"
+    key = name if "accuracy" in name else f"{name}_rate"
     if not rows:
         return {key: None, f"{name}_interval": [0.0, 1.0] if name == "format" else None}
     hits, groups = sum(map(holds, rows)), by_task(rows)
@@ -173,12 +195,19 @@ def _mean(key: str, name: str, rows: Sequence[Row], value: Callable[[Row], float
     return {key: sum(map(value, rows)) / len(rows), f"{name}_interval": list(bootstrap_interval(by_tasks))}
 
 
+def in_stage_order(names: Collection[str]) -> list[str]:
+    """The names of results in the order of every table; checkpoints and other models come last."""
+    return [name for name in EVALUATED if name in names] + [name for name in names if name not in EVALUATED]
+
+
 def build_summary(
     split: str, stages: Mapping[str, Sequence[Row]], registry: Registry, *, tags: Tags | None = None
 ) -> dict[str, Any]:
-    """The object of `eval/summary.json`: a summary of each stage, and a comparison of each pair of stages."""
-    names = [name for name in STAGES if name in stages] + [name for name in stages if name not in STAGES]
-    pairs = [(first, second) for i, first in enumerate(names) for second in names[i + 1 :]]
+    """The object of `eval/summary.json`: a summary of each stage, a comparison of each pair of models, and
+    the main result (`headline`)."""
+    names = in_stage_order(stages)
+    models = [name for name in names if name not in READING_STAGES.values()]
+    pairs = [(first, second) for i, first in enumerate(models) for second in models[i + 1 :]]
     return {
         "split": split,
         "stages": {name: summarize(stages[name], registry, tags=tags) for name in names},
@@ -187,6 +216,7 @@ def build_summary(
             for first, second in pairs
             for comparison in compare_stages(first, stages[first], second, stages[second], registry)
         ],
+        "headline": headline(stages, registry),
     }
 
 
@@ -226,13 +256,13 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
     table = Table(
         title=f"{'Held-out tasks' if split in SPLITS[1:] else 'Tasks'} ({split}), {_decoding(summary)}",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         show_edge=False,
         pad_edge=False,
     )
     for heading in ("domain", "stage"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("n", "format [95 %]", "accuracy", "reward", "cut"):
+    for heading in ("n", "format [95 %]", "strict", "answer", "reward", "cut"):
         table.add_column(heading, justify="right", no_wrap=True)
     stages = summary["stages"]
     domains = list(dict.fromkeys(key for stage in stages.values() for key in stage["domains"]))
@@ -247,8 +277,10 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
                     style="bold" if name == "overall" else None,
                     end_section=position == len(stages) - 1,
                 )
+    notes = ["accuracy: strict (the format is required); answer (also read without tags)"]
     if any(rates.get("masked") for stage in stages.values() for rates in stage["domains"].values()):
-        table.caption = "n+k: k more completions could not be scored and are excluded"
+        notes.append("n+k: k more completions could not be scored and are excluded")
+    table.caption = "\n".join(notes)
     return table
 
 
@@ -265,6 +297,7 @@ def _cells(rates: Mapping[str, Any]) -> list[str]:
         f"{n}+{masked}" if masked else str(n),
         f"{percent(rates.get('format_rate'))} {percent_range(rates.get('format_interval'))}".strip(),
         percent(rates.get("accuracy")),
+        percent(rates.get("answer_accuracy")),
         "-" if reward is None else f"{reward:.3f}",
         percent(rates.get("truncated_rate")),
     ]

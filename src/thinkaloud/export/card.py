@@ -95,7 +95,7 @@ def _template() -> jinja2.Template:
 
 
 def _results(bundle: Bundle) -> dict[str, Any] | None:
-    """The evaluation's rows of the base and of this stage; None where the run has none."""
+    """The evaluation's rows of the base and of this stage, and its headline; None where the run has none."""
     try:
         summary = read_summary(bundle.run.evaluation / "summary.json")
     except UserError:
@@ -118,4 +118,6 @@ def _results(bundle: Bundle) -> dict[str, Any] | None:
                         "reward": "-" if reward is None else f"{reward:.3f}",
                     }
                 )
-    return {"split": summary.get("split", "?"), "rows": rows} if rows else None
+    main = summary.get("headline") or {}
+    sentence = main.get("sentence") if main.get("after") == bundle.stage else None
+    return {"split": summary.get("split", "?"), "rows": rows, "headline": sentence} if rows else None

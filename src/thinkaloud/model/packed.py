@@ -109,6 +109,7 @@ def pack(
     groups: Sequence[Sequence[Sequence[int]]],
     *,
     token_bucket: int | None = None,
+    target_bucket: int | None = None,
     prompt_bucket: int = 128,
     completion_bucket: int = 128,
     prefix_length: int | None = None,
@@ -118,7 +119,8 @@ def pack(
     Args:
         prompts: Token ids, each prompt at least one.
         groups: The same number of completions for each prompt (0 for a prefill); empty ones are ignored.
-        token_bucket: The number of tokens is rounded up to a multiple of this; by `bucketed` when None, like targets.
+        token_bucket: The number of tokens is rounded up to a multiple of this; by `bucketed` when None.
+        target_bucket: The same for targets.
         prompt_bucket, completion_bucket: Prompts and completions are padded to multiples of these in attention.
         prefix_length: Length of the common prefix; computed by `common_prefix` when None.
 
@@ -140,7 +142,7 @@ def pack(
     )
     num_targets = sum(len(c) for members in groups for c in members)
     size = round_up(num_tokens, token_bucket) if token_bucket else bucketed(num_tokens)
-    target_size = bucketed(num_targets) if group else 0
+    target_size = (round_up(num_targets, target_bucket) if target_bucket else bucketed(num_targets)) if group else 0
     num_slots = prefix + len(prompts) * (tail_length + group * input_length)
 
     tokens, positions = np.zeros(size, np.int32), np.zeros(size, np.int32)

@@ -18,6 +18,8 @@ RECENT_STEPS = 20
 """The plan uses the times of so many recent steps, or of all if there are fewer."""
 EVALUATION_SHARE = 0.2
 """An evaluation before training is abandoned after this share of the whole time."""
+READING_SHARE = 0.05
+"""Readings of the base are left out if its evaluation took more than this share of the whole time."""
 HEADROOM = 1.3
 """Factor on measured times, when time is reserved for what follows the steps."""
 LEAST_DRIFT = 0.03
@@ -104,6 +106,10 @@ class Planner:
         """Whether an evaluation that starts now ends in time for the report. True if none was measured yet."""
         return self.seconds_left > self._measured.get("evaluation", 0.0) + self._after_evaluation()
 
+    def may_read(self) -> bool:
+        """Whether the base's evaluation was short enough to ask the base again in another way."""
+        return self._measured.get("evaluation", 0.0) <= READING_SHARE * self._budget
+
     def must_end_evaluation(self, seconds: float | int) -> bool:
         """Whether to abandon an evaluation that has run for `seconds`.
 
@@ -179,6 +185,9 @@ class TeamPlanner(Planner):
 
     def must_end_evaluation(self, seconds: float | int) -> bool:
         return from_first(partial(super().must_end_evaluation, seconds))
+
+    def may_read(self) -> bool:
+        return from_first(super().may_read)
 
     def cold_start_seconds(self) -> float:
         return from_first(super().cold_start_seconds)

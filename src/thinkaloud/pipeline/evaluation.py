@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,10 +16,14 @@ from thinkaloud.evaluate.answer import evaluate, held_out
 from thinkaloud.evaluate.judged import marked
 from thinkaloud.evaluate.options import decoding_of
 from thinkaloud.evaluate.partial_results import clear
-from thinkaloud.evaluate.rows import Row
-from thinkaloud.evaluate.run import evaluate_into, judge_facts, summarize
+from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row, read_rows, replace_file
+from thinkaloud.evaluate.run import evaluate_into, evaluate_reading, judge_facts, summarize
+from thinkaloud.evaluate.summary import percent
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
+from thinkaloud.pipeline.resume import BASE, changed_software
+from thinkaloud.records import Task
+from thinkaloud.storage.run_directory import RunDir
 
 
 class _OutOfTime(Exception):
@@ -26,20 +32,17 @@ class _OutOfTime(Exception):
 
 def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
     """Evaluate one stage, unless the recipe excludes it or the run directory already has it."""
-    path, config = context.run.evaluation / f"{stage}.parquet", context.recipe.evaluate
-    if stage not in config.stages or from_first(path.exists):
+    if stage not in context.recipe.evaluate.stages:
         return
-    again = f"thinkaloud eval {context.run.path}"
-    if context.planner and not context.planner.may_evaluate():
+    again, registry = f"thinkaloud eval {context.run.path}", registry_of(context.recipe)
+    planner = context.planner
+    if _is_done(context, stage):
+        return
+    if planner and not planner.may_evaluate():
         context.display.note(f"deadline: no time to evaluate {stage}; run `{again}` later")
         return
-    tasks = held_out(context.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
-    began, registry = session_clock(), registry_of(context.recipe)
-
-    def interrupt() -> None:
-        context.stop.check()
-        if context.planner and context.planner.must_end_evaluation(session_clock() - began):
-            raise _OutOfTime
+    began = session_clock()
+    interrupt = _interrupt(context, began)
 
     def marking(rows: Sequence[Row]) -> list[Row]:
         if context.judge is None:
@@ -53,24 +56,112 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         finally:
             context.judge.take_counts()  # the counts of GRPO's steps start again at zero
 
+    def answer() -> list[Row]:
+        own = (context.session, context.policy, adapter, _tasks(context), context.score, context.display)
+        return evaluate_into(context.run.evaluation, stage, *own, between=interrupt, marking=marking)
+
+    try:
+        rows = _attempt(context, stage, answer, again)
+    finally:
+        if planner:
+            planner.record("evaluation", session_clock() - began)
+    if rows:
+        rates = _summary(context)["stages"][stage]["overall"]
+        context.display.note(f"{_label(stage)}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
+
+
+def run_readings(context: TrainContext) -> None:
+    """Ask the base in the other ways that the recipe names, where it evaluates the base (see `evaluate.readings`).
+
+    With a deadline they are left out if the base's evaluation took much of the time.
+    """
+    config = context.recipe.evaluate
+    for reading in config.readings if "base" in config.stages else ():
+        stage = READING_STAGES[reading]
+        again = f"thinkaloud eval {context.run.path} --reading {reading}"
+        if _is_done(context, stage):
+            continue
+        if context.planner and not (context.planner.may_evaluate() and context.planner.may_read()):
+            context.display.note(f"deadline: no time for the reading {reading}; run `{again}` later")
+            continue
+        answer = partial(
+            evaluate_reading,
+            *(context.run.evaluation, reading, context.session, context.policy, _tasks(context), context.score),
+            *(context.display, decoding_of(context.session), _interrupt(context, session_clock())),
+        )
+        if _attempt(context, stage, answer, again):
+            rates = _summary(context)["stages"][stage]["overall"]
+            rate = f"answer accuracy {percent(rates['answer_accuracy'])} of {rates['n']} tasks"
+            context.display.note(f"{_label(stage)}: {rate}, without regard to the format")
+
+
+def _is_done(context: TrainContext, stage: str) -> bool:
+    return from_first((context.run.evaluation / f"{stage}.parquet").exists)
+
+
+def _tasks(context: TrainContext) -> list[Task]:
+    config = context.recipe.evaluate
+    return held_out(context.session.pool.by_domain(config.split), per_domain=config.tasks_per_domain)
+
+
+def _interrupt(context: TrainContext, began: float) -> Callable[[], None]:
+    """What is called between batches: it ends the evaluation where a signal or the deadline asks for it."""
+
+    def interrupt() -> None:
+        context.stop.check()
+        if context.planner and context.planner.must_end_evaluation(session_clock() - began):
+            raise _OutOfTime
+
+    return interrupt
+
+
+def _attempt(context: TrainContext, stage: str, answer: Callable[[], list[Row]], again: str) -> list[Row]:
+    """The rows of a stage; none, and a note that says why, where it could not be evaluated."""
     try:
         with context.timer.phase(f"evaluate_{stage}"):
-            own = (context.session, context.policy, adapter, tasks, context.score, context.display)
-            evaluate_into(path.parent, stage, *own, between=interrupt, marking=marking)
-            clear(path.parent)
+            rows = answer()
+            clear(context.run.evaluation)
     except _OutOfTime:
-        context.display.note(f"deadline: the evaluation of {stage} takes too long; run `{again}`")
-        return
+        context.display.note(f"deadline: the evaluation of {_label(stage)} takes too long; run `{again}`")
+        return []
     except OSError as error:
-        context.recorder.problem(f"eval/{stage}", f"{error}; run `{again}` later to evaluate {stage}")
+        context.recorder.problem(f"eval/{stage}", f"{error}; run `{again}` later to evaluate {_label(stage)}")
+        return []
+    return rows
+
+
+def _summary(context: TrainContext) -> dict[str, Any]:
+    config = context.recipe.evaluate
+    facts = judge_facts(context.judge)
+    return summarize(context.run.evaluation, config.split, registry_of(context.recipe), **facts)
+
+
+def _label(stage: str) -> str:
+    return STAGE_LABELS.get(stage, stage)
+
+
+def reuse_base(context: TrainContext, other: Path) -> None:
+    """Copy another run's evaluations of the base, if model, prompts, tasks, machine and versions are the same."""
+    source, own, theirs = other / "eval", context.run, RunDir(other)
+    base = source / "base.parquet"
+    if _is_done(context, "base") or not base.exists():
         return
-    finally:
-        if context.planner:
-            context.planner.record("evaluation", session_clock() - began)
-    rates = summarize(context.run.evaluation, config.split, registry, **judge_facts(context.judge))["stages"][stage][
-        "overall"
-    ]
-    context.display.note(f"{stage.replace('_', ' ')}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
+    software = theirs.read_json("environment.json")
+    if (
+        theirs.read_json(BASE) != own.read_json(BASE)
+        or theirs.read_json(own.contract.name) != own.read_json(own.contract.name)
+        or changed_software(software, own.read_json("environment.json"))
+        or {row.task_id for row in read_rows(base)} != {task.id for task in _tasks(context)}
+    ):
+        return
+    for stage in ("base", *(READING_STAGES[reading] for reading in context.recipe.evaluate.readings)):
+        if (rows := source / f"{stage}.parquet").exists():
+            replace_file(own.evaluation / rows.name, partial(shutil.copyfile, rows))
+    _summary(context)
+    seconds = software.get("seconds", {}).get("evaluate_base")
+    if context.planner and seconds:
+        context.planner.record("evaluation", seconds)
+    context.display.note(f"base: its evaluation is that of {other}")
 
 
 def validate(context: TrainContext, adapter: Adapter) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.evaluation import validate
 from thinkaloud.pipeline.probe import probe
+from thinkaloud.pipeline.self_checks import check_first_step
 from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.seeding import derive_seed
 from thinkaloud.tracking.health import Event, Health
@@ -217,6 +218,15 @@ class _GrpoStage:
                 self.state, tasks, lambda replaced, round, seen: curriculum.replacements(replaced, step, round, seen)
             )
         self.state = result.state
+        if step == 0 and self.config.self_checks:
+            check_first_step(
+                context.policy,
+                self.trainer.registry,
+                context.reward,
+                result.groups,
+                self.state.adapter,
+                updated=bool(result.metrics["grad_norm"]),
+            )
         curriculum.update(result.groups, self.done)
         row = {**result.metrics, "curriculum": curriculum.metrics()}
         if context.judge and context.recipe.judge.reward_share:

@@ -59,6 +59,7 @@ class TrainOptions:
         ends_at: The deadline, in seconds of `durations.session_clock`.
         track: `wandb` or `trackio`: also send the metrics there.
         profile: Trace some steps of GRPO into `profile/`, in the primary process.
+        base_from: Another run of the recipe, with other seeds: its evaluation of the base is reused.
     """
 
     recipe: Recipe
@@ -70,19 +71,27 @@ class TrainOptions:
     ends_at: float | None = None
     track: str | None = None
     profile: bool = False
+    base_from: Path | None = None
 
 
 @contextmanager
-def open_training(options: TrainOptions, display: Display) -> Iterator[TrainContext]:
+def open_training(options: TrainOptions, display: Display, stop: Stop | None = None) -> Iterator[TrainContext]:
     """A run that is ready for its stages. On exit, whatever is still pending is written.
+
+    Args:
+        options: The options of the run.
+        display: Where progress is shown.
+        stop: Signals that are listened for already; by default only while the run is open.
 
     Raises:
         UserError: See `pipeline.train`.
     """
     check_engine(options.recipe, warn=display.note)
     check_teacher(options.recipe)
+    if (control := options.recipe.rewards.control) != "none":
+        display.note(f"control run: GRPO learns from rewards.control = {control}, not from the reward")
     with ExitStack() as resources:
-        stop = resources.enter_context(Stop(notify=display.note, agree=_first_signal))
+        stop = stop or resources.enter_context(Stop(notify=display.note, agree=_first_signal))
         directory = _Directory(options, resources)
         timer = PhaseTimer(directory.environment.get("seconds"))
         with ExitStack() as building:

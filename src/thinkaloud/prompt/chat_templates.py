@@ -26,6 +26,9 @@ Format:
 Task: {question}"""
 """The rest of the user message after the system text; the slot takes the question."""
 
+ANSWER_PLACEHOLDER = "your final answer"
+"""What stands between the answer tags of the template: a model that copies it has given no answer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTemplate:

@@ -7,7 +7,8 @@
     run_details.py          settings, data, health, prompt, machine, wall time
     tables.py               tables of texts, and the formats of numbers in them
     samples.py              completions of the same tasks by each stage, made safe to display
-    charts.py               one function per chart
+    charts.py               what a chart is; curves of metrics by step
+    bars.py                 bar charts: accuracy and format rate by domain, prompts, mixture
     mixture_chart.py        the chart of `thinkaloud data`
     figures.py              charts -> figures/*.png and *.svg, and inline SVG for the page
     sections.py             the variables that both templates use

@@ -1,4 +1,4 @@
-"""The charts of the report: each has a title, a text alternative, and a function that draws on given axes.
+"""What a chart of the report is (a title, a text alternative, a function that draws on given axes), and the curves.
 
 The palette is Okabe and Ito's, which is distinct for colour-blind readers; the order of bars and the printed values
 carry the same information as the colours. Each colour is a custom property of the page (`COLORS`), so that charts
@@ -11,37 +11,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from thinkaloud.domains import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.run_data import Metrics, Run, lookup, number
-from thinkaloud.report.samples import printable
-from thinkaloud.report.tables import interval, label, plain_text
-from thinkaloud.report.training import WINDOW_NOTE, samples_of, trained_domains, windows
+from thinkaloud.report.tables import plain_text
+from thinkaloud.report.training import WINDOW_NOTE, trained_domains, windows
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
 GRAY, ORANGE, BLUE = "#87919d", "#d55e00", "#0072b2"
 COLORS = {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "gray": GRAY, "orange": ORANGE, "blue": BLUE}
 """Custom properties of the page by name, with the colours that they replace."""
 
-STAGE_COLORS = {"base": GRAY, "cold_start": ORANGE, "trained": BLUE}
-_OTHER_STAGES = (MUTED, INK)
+_Read = Callable[[Metrics], float | None]
 
-_CURVES: tuple[tuple[str, str, str], ...] = (
-    ("reward", "Sampled reward", "share"),
-    ("format_rate", "Format rate, sampled", "rate"),
-    ("accuracy", "Accuracy, sampled", "rate"),
-    ("truncated_rate", "Truncated, sampled", "rate"),
-    ("loss", "Loss", "number"),
-    ("kl", "KL from the reference", "number"),
-    ("entropy", "Entropy (nats per token)", "number"),
-    ("grad_norm", "Gradient norm", "number"),
-    ("learning_rate", "Learning rate", "number"),
-    ("zero_std_fraction", "Groups without signal", "rate"),
+_CURVES: tuple[tuple[_Read, str, str], ...] = (
+    (lambda row: number(row, "reward"), "Sampled reward", "share"),
+    (lambda row: number(row, "accuracy"), "Accuracy, sampled", "rate"),
+    (lambda row: completion_tokens(row), "Tokens per completion", "number"),
+    (lambda row: signal_share(row), "Groups with signal", "rate"),
+    (lambda row: number(row, "format_rate"), "Format rate, sampled", "rate"),
+    (lambda row: number(row, "truncated_rate"), "Truncated, sampled", "rate"),
+    (lambda row: number(row, "entropy"), "Entropy (nats per token)", "number"),
+    (lambda row: number(row, "kl"), "KL from the reference", "number"),
+    (lambda row: number(row, "grad_norm"), "Gradient norm", "number"),
+    (lambda row: number(row, "learning_rate"), "Learning rate", "number"),
 )
-_COLD_CURVES: tuple[tuple[str, str, str], ...] = (
-    ("loss", "Cold start: loss", "number"),
-    ("format_rate", "Cold start: format rate of probes", "rate"),
-    ("learning_rate", "Cold start: learning rate", "number"),
+_COLD_CURVES: tuple[tuple[_Read, str, str], ...] = (
+    (lambda row: number(row, "loss"), "Cold start: loss", "number"),
+    (lambda row: number(row, "format_rate"), "Cold start: format rate of probes", "rate"),
+    (lambda row: number(row, "learning_rate"), "Cold start: learning rate", "number"),
 )
 
 
@@ -63,97 +60,6 @@ class Chart:
     note: str = ""
 
 
-def compliance(run: Run) -> Chart | None:
-    """Format rate by domain and stage, with intervals."""
-    stages = run.stages
-    groups = [*in_order({name for stage in stages.values() for name in stage["domains"]}), "overall"]
-
-    def rates(stage: str, group: str) -> Any:
-        return stages[stage]["overall"] if group == "overall" else stages[stage]["domains"].get(group)
-
-    spoken = [
-        f"{group}: "
-        + ", ".join(f"{label(stage)} {percent(number(rates(stage, group), 'format_rate'))}" for stage in stages)
-        for group in groups
-    ]
-    if all(number(rates(stage, group), "format_rate") is None for stage in stages for group in groups):
-        return None
-
-    counts = [int(number(rates(stage, group), "n") or 0) for stage in stages for group in groups[:-1]]
-    span = " to ".join(str(n) for n in sorted({min(counts, default=0), max(counts, default=0)}))
-    split = run.summary.get("split", "unknown")
-
-    def draw(ax: Any) -> None:
-        thick = 0.8 / len(stages)
-        for position, stage in enumerate(stages):
-            color = STAGE_COLORS.get(stage, _OTHER_STAGES[position % 2])
-            ax.barh([0], [0], color=color, label=label(stage))
-            for row, group in enumerate(groups):
-                rate = number(rates(stage, group), "format_rate")
-                if rate is None:
-                    continue
-                y = row + (position - (len(stages) - 1) / 2) * thick
-                low, high = interval(rates(stage, group), "format_interval") or (rate, rate)
-                ax.barh(y, rate, height=0.88 * thick, color=color, zorder=2)
-                ax.plot([low, high], [y, y], color=PAPER, linewidth=3.2, solid_capstyle="butt", zorder=3)
-                ax.plot([low, high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt", zorder=3)
-                ax.text(max(high, rate) + 0.012, y, percent(rate), va="center", color=INK)
-        ax.set_yticks(range(len(groups)), [group.replace("_", " ") for group in groups])
-        ax.get_yticklabels()[-1].set_fontweight("bold")
-        ax.set_ylim(len(groups) - 0.5, -0.5)
-        ax.axhline(len(groups) - 1.5, color=MUTED, linewidth=0.8)
-        ax.set_xlim(0, 1.14)
-        ax.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-        ax.tick_params(axis="y", length=0, labelsize=10)
-        ax.grid(axis="x", color=GRID, linewidth=0.8)
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(stages), frameon=False, borderpad=0)
-
-    return Chart(
-        title="Format compliance, held-out tasks",
-        text="Bar chart of the format rate by domain and stage, with 95 % intervals. " + "; ".join(spoken) + ".",
-        draw=draw,
-        note=f"Lines: 95 % intervals (Wilson); {split} split; tasks scored in each domain: {span}.",
-        size=(4.4, 0.8 + 0.19 * len(groups) * max(2, len(stages))),
-    )
-
-
-def prompt_matching(run: Run) -> Chart | None:
-    """Format rate of the trained model with its own prompt and with mismatched ones, with intervals."""
-    entries = [entry for entry in run.contracts.get("variants", []) if number(entry, "format_rate") is not None]
-    if not entries:
-        return None
-    names = [printable(str(lookup(entry, "description") or entry["name"]), 60) for entry in entries]
-    rates = [number(entry, "format_rate") or 0.0 for entry in entries]
-
-    def draw(ax: Any) -> None:
-        for row, (entry, rate) in enumerate(zip(entries, rates, strict=True)):
-            low, high = interval(entry, "format_interval") or (rate, rate)
-            matched = entry["name"] == "matched"
-            ax.barh(row, rate, height=0.42, color=BLUE if matched else ORANGE, zorder=2)
-            ax.plot([low, high], [row, row], color=PAPER, linewidth=3.2, solid_capstyle="butt", zorder=3)
-            ax.plot([low, high], [row, row], color=INK, linewidth=1.1, solid_capstyle="butt", zorder=3)
-            text = ax.text(max(high, rate) + 0.015, row, percent(rate), va="center", color=INK, zorder=4)
-            text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})
-            name = ax.text(0, row - 0.27, names[row], va="bottom", color=INK, zorder=4)
-            name.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.5})
-            name.set_fontweight("bold" if matched else "normal")
-        ax.axvline(rates[0], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        ax.set_yticks([])
-        ax.set_ylim(len(entries) - 0.7, -0.8)
-        ax.set_xlim(0, 1.14)
-        ax.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-        ax.grid(axis="x", color=GRID, linewidth=0.8)
-
-    spoken = "; ".join(f"{name}: {percent(rate)}" for name, rate in zip(names, rates, strict=True))
-    return Chart(
-        title="Prompt matching impact",
-        text=f"Bar chart of the format rate with the prompt of training and with others. {spoken}.",
-        draw=draw,
-        note=f"Format rate of the same {number(run.contracts, 'n') or 0:.0f} tasks; lines: 95 % intervals (Wilson).",
-        size=(4.4, 0.5 + 0.38 * len(entries)),
-    )
-
-
 def training_curves(run: Run) -> list[Chart]:
     """GRPO's metrics by step; the means of the first and the last steps are marked (`windows`)."""
     return [chart for curve in _CURVES if (chart := _curve(run.grpo, *curve, color=BLUE, marks=True)) is not None]
@@ -167,58 +73,41 @@ def cold_start_curves(run: Run) -> list[Chart]:
 def domain_curves(run: Run) -> list[Chart]:
     """GRPO's sampled reward by step, one chart per domain."""
     found = [
-        _curve(run.grpo, "reward", f"{name.replace('_', ' ')}: reward", "share", color=BLUE, marks=True, domain=name)
+        _curve(run.grpo, _reward_of(name), f"{name.replace('_', ' ')}: reward", "share", color=BLUE, marks=True)
         for name in trained_domains(run)
     ]
     return [chart for chart in found if chart is not None]
 
 
-def mixture(run: Run) -> Chart | None:
-    """The number of completions that GRPO scored in each domain."""
-    counts = {name: samples_of(run, name) for name in trained_domains(run)}
-    total = sum(counts.values())
-    if not total:
-        return None
+def completion_tokens(row: Metrics) -> float | None:
+    """The mean number of tokens of a step's completions; None if the row lacks their number."""
+    domains = lookup(row, "domains")
+    count = sum(number(own, "n") or 0 for own in domains.values()) if isinstance(domains, dict) else 0
+    tokens = number(row, "tokens", "completion")
+    return tokens / count if tokens is not None and count else None
 
-    def draw(ax: Any) -> None:
-        ax.barh(range(len(counts)), list(counts.values()), height=0.66, color=BLUE, zorder=2)
-        for row, count in enumerate(counts.values()):
-            ax.text(
-                count + 0.01 * max(counts.values()),
-                row,
-                f"{count:,} ({percent(count / total)})",
-                va="center",
-                color=INK,
-            )
-        ax.set_yticks(range(len(counts)), [name.replace("_", " ") for name in counts])
-        ax.set_ylim(len(counts) - 0.5, -0.5)
-        ax.set_xlim(0, 1.32 * max(counts.values()))
-        ax.tick_params(axis="y", length=0)
-        ax.grid(axis="x", color=GRID, linewidth=0.8)
 
-    spoken = ", ".join(f"{name} {count}" for name, count in counts.items())
-    return Chart(
-        title="Mixture: GRPO completions by domain",
-        text=f"Bar chart of {total} completions by domain: {spoken}.",
-        draw=draw,
-        size=(4.4, 0.5 + 0.3 * len(counts)),
-    )
+def signal_share(row: Metrics) -> float | None:
+    """The share of groups with signal."""
+    without = number(row, "zero_std_fraction")
+    return None if without is None else 1.0 - without
+
+
+def _reward_of(domain: str) -> _Read:
+    return lambda row: number(row, "domains", domain, "reward")
 
 
 def _curve(
-    rows: tuple[Metrics, ...], key: str, title: str, kind: str, *, color: str, marks: bool = False, domain: str = ""
+    rows: tuple[Metrics, ...], read: _Read, title: str, kind: str, *, color: str, marks: bool = False
 ) -> Chart | None:
     """One metric by step. The axis of `share` and `rate` is 0 to 1; `rate` is shown in per cent."""
-    path = ("domains", domain, key) if domain else (key,)
     points = [
-        (step, value)
-        for row in rows
-        if (value := number(row, *path)) is not None and (step := number(row, "step")) is not None
+        (step, value) for row in rows if (value := read(row)) is not None and (step := number(row, "step")) is not None
     ]
     if not points:
         return None
     show = percent if kind == "rate" else plain_text
-    change = windows(rows, lambda row: number(row, *path)) if marks else None
+    change = windows(rows, read) if marks else None
 
     def draw(ax: Any) -> None:
         xs, ys = [x for x, _ in points], [y for _, y in points]

@@ -16,7 +16,12 @@ from thinkaloud.evaluate.seeds import Measure, by_domain, difference_over_seeds,
 from thinkaloud.report.groups import CONTROL, Group
 from thinkaloud.report.run_data import Run, lookup, number
 
-DIFFERENCES = {"format_rate": "Format rate", "accuracy": "Accuracy", "mean_reward": "Mean reward"}
+DIFFERENCES = {
+    "format_rate": "Format rate",
+    "accuracy": "Accuracy",
+    "answer_accuracy": "Answer accuracy",
+    "mean_reward": "Mean reward",
+}
 """The measures whose differences are reported, with their displayed names."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.seeds import measures
-from thinkaloud.report.charts import BLUE, GRID, INK, ORANGE, Chart
+from thinkaloud.report.charts import BLUE, GRID, INK, ORANGE, PAPER, Chart
 from thinkaloud.report.comparison_page import MEASURES, comparison_page, difference_tables
 from thinkaloud.report.figures import save_charts
 from thinkaloud.report.groups import Group
@@ -142,15 +142,14 @@ def _curve(groups: dict[str, Group], key: str, title: str) -> Chart | None:
         ax.grid(axis="y", color=GRID, linewidth=0.8)
         ax.locator_params(axis="x", nbins=6, integer=True, min_n_ticks=1)
         ax.set_xlabel("step", loc="right", labelpad=1)
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), frameon=False, borderpad=0)
+        ax.legend(loc="best", facecolor=PAPER, edgecolor="none", framealpha=0.8)
 
     spoken = "; ".join(
         f"{name}: from {plain_text(next(iter(mean.values())))} to {plain_text(list(mean.values())[-1])}"
         for name, mean in means.items()
         if mean
     )
-    height = 2.5 + 0.2 * len(lines)
-    return Chart(title=title, text=f"Line chart by step. {spoken}.", draw=draw, size=(4.2, height))
+    return Chart(title=title, text=f"Line chart by step. {spoken}.", draw=draw, size=(4.2, 3.0))
 
 
 def _lines(group: Group, key: str) -> list[dict[int, float]]:

@@ -29,6 +29,7 @@ from thinkaloud.report.tables import (
 MEASURES: tuple[tuple[str, Callable[[object], str]], ...] = (
     ("Format rate", partial(rate_text, name="format")),
     ("Accuracy", partial(rate_text, name="accuracy")),
+    ("Answer accuracy", partial(mean_text, key="answer_accuracy", bounds="answer_accuracy_interval", rate=True)),
     ("Accuracy given format", given_format_text),
     ("Mean reward", reward_text),
     ("Tokens per completion", partial(mean_text, key="mean_tokens", bounds="tokens_interval")),

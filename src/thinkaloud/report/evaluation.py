@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from thinkaloud.evaluate.headline import sentence as main_sentence
 from thinkaloud.evaluate.paired import compare_stages, sentence
+from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.run_data import Run, lookup, number
@@ -19,6 +22,7 @@ from thinkaloud.report.tables import (
     count_text,
     given_format_text,
     has_values,
+    interval,
     label,
     marks_text,
     mean_text,
@@ -30,6 +34,11 @@ from thinkaloud.report.training import windows
 
 def title(run: Run) -> str:
     """The result in one line, or the run's name if there is none."""
+    main = lookup(run.summary, "headline")
+    base, trained = number(main, "base"), number(main, "trained")
+    if base is not None and trained is not None:
+        after = label(str(lookup(main, "after")))
+        return f"Tasks solved: {percent(base)} (base at its best) to {percent(trained)} ({printable(after, 40)})"
     found = _overall(run, "format_rate")
     if not found:
         return printable(run.name, 80)
@@ -39,6 +48,18 @@ def title(run: Run) -> str:
         return f"Format rate on held-out tasks: {percent(number(rates, 'format_rate'))} ({stage} model)"
     before, after = (percent(number(own, "format_rate")) for own in (first_rates, rates))
     return f"Format rate on held-out tasks: {before} ({first}) to {after} ({stage})"
+
+
+def result(run: Run) -> str:
+    """The main result in one sentence, with its interval and p-value; empty if there is none."""
+    found = lookup(run.summary, "headline")
+    stages = [lookup(found, key) for key in ("before", "after")]
+    numbers = {key: number(found, key) for key in ("n", "base", "trained", "difference", "gained", "lost", "p_value")}
+    bounds = interval(found, "interval")
+    if None in numbers.values() or bounds is None or not all(stage in STAGE_LABELS for stage in stages):
+        return ""
+    whole = {key: int(numbers[key] or 0) for key in ("n", "gained", "lost")}
+    return main_sentence(str(stages[0]), str(stages[1]), {**numbers, **whole, "interval": bounds})
 
 
 def about(run: Run) -> str:
@@ -55,7 +76,7 @@ def about(run: Run) -> str:
 
 def _overall(run: Run, key: str) -> list[tuple[str, object]]:
     """The overall rates of the stages that have a value for `key`, with the stages' labels."""
-    found = {name: stage["overall"] for name, stage in _labelled(run).items()}
+    found = {name: stage["overall"] for name, stage in _labelled(run.models).items()}
     return [(name, overall) for name, overall in found.items() if number(overall, key) is not None]
 
 
@@ -72,7 +93,7 @@ def headline(run: Run) -> tuple[str, ...]:
         exact = [(name, overall) for name, overall in rates if number(overall, "accuracy") is not None]
         if exact:
             parts = ", ".join(f"{name} {rate_text(overall, 'accuracy')}" for name, overall in exact)
-            sentences.append(f"Accuracy in the verifiable domains: {parts}.")
+            sentences.append(f"Strict accuracy in the verifiable domains (format required): {parts}.")
     else:
         sentences.append("No evaluation was found in this run directory.")
     change = windows(run.grpo, lambda row: number(row, "reward"))
@@ -95,10 +116,13 @@ def results(run: Run) -> tuple[Table, ...]:
     """Format rate, accuracy, mean reward and counts: domain x stage."""
     if not run.stages:
         return ()
-    stages = _labelled(run)
+    stages = _labelled(run.models)
     return (
+        *filter(has_values, [_answer_accuracy(run)]),
         by_domain(stages, "Format rate [95 % interval, Wilson]", partial(rate_text, name="format")),
-        by_domain(stages, "Accuracy, verifiable domains [95 % interval, Wilson]", partial(rate_text, name="accuracy")),
+        by_domain(
+            stages, "Strict accuracy, verifiable domains [95 % interval, Wilson]", partial(rate_text, name="accuracy")
+        ),
         by_domain(stages, "Accuracy given format [95 % interval, Wilson]", given_format_text),
         *filter(
             has_values,
@@ -117,7 +141,7 @@ def results(run: Run) -> tuple[Table, ...]:
             rows=tuple(
                 (
                     name,
-                    *(percent(number(stage["overall"], "format_rate_by_rule", rule)) for stage in run.stages.values()),
+                    *(percent(number(stage["overall"], "format_rate_by_rule", rule)) for stage in run.models.values()),
                 )
                 for rule, name in (("reject", "rejected"), ("allow", "allowed"))
             ),
@@ -129,7 +153,7 @@ def results(run: Run) -> tuple[Table, ...]:
 
 def by_source(run: Run) -> tuple[Table, ...]:
     """Accuracy where a domain has tasks of several sources: source x stage; empty if none has."""
-    stages = _labelled(run)
+    stages = _labelled(run.stages)
     found = [lookup(stage, "sources") for stage in stages.values()]
     by_name = [pair for sources in found if isinstance(sources, dict) for pair in sources.items()]
     names = dict.fromkeys((domain, source) for domain, own in by_name if isinstance(own, dict) for source in own)
@@ -150,9 +174,27 @@ def _accuracy_of(rates: object) -> str:
     return text if text == "-" else f"{text}, {count_text(rates)}"
 
 
-def _labelled(run: Run) -> dict[str, dict[str, Any]]:
-    """The evaluated stages by their displayed names."""
-    return {label(name): stage for name, stage in run.stages.items()}
+def _answer_accuracy(run: Run) -> Table:
+    """Answer accuracy of every stage and reading, beside what guessing would reach."""
+    show = partial(mean_text, key="answer_accuracy", bounds="answer_accuracy_interval", rate=True)
+    caption = "Answer accuracy: format not required [95 % interval, Wilson]"
+    table = by_domain(_labelled(run.stages), caption, show)
+    tasks = list(run.models.values())[-1] if run.models else {"overall": {}, "domains": {}}
+    guesses = [
+        by_domain({name: tasks}, "", lambda rates, key=key: percent(number(rates, key)))  # type: ignore[misc]
+        for name, key in (("chance", "chance"), ("most frequent gold", "majority_baseline"))
+    ]
+    known = [{row[0]: row[1] for row in guess.rows} for guess in guesses]
+    return replace(
+        table,
+        header=(*table.header, *(guess.header[1] for guess in guesses)),
+        rows=tuple((*row, *(own.get(row[0], "-") for own in known)) for row in table.rows if set(row[1:]) != {"-"}),
+    )
+
+
+def _labelled(stages: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Stages by their displayed names."""
+    return {label(name): stage for name, stage in stages.items()}
 
 
 def judge(run: Run) -> tuple[Table, ...]:
@@ -162,7 +204,7 @@ def judge(run: Run) -> tuple[Table, ...]:
     }
     tables = [
         by_domain(
-            _labelled(run),
+            _labelled(run.models),
             f"Judge, {part}: mean mark from 1 to 10 [95 % interval], number of completions",
             partial(marks_text, part=part),
             domains,
@@ -181,7 +223,7 @@ def judge_note(run: Run) -> str:
 
 
 def lengths(run: Run) -> tuple[Table, ...]:
-    """Lengths of completions and the share of truncated ones: domain x stage."""
+    """Lengths of completions, and the share of truncated ones, that of the base's readings too: domain x stage."""
     measures = (
         ("Truncated completions [95 % interval, Wilson]", "truncated_rate", "truncated_interval", True),
         ("Tokens per completion [95 % interval, bootstrap]", "mean_tokens", "tokens_interval", False),
@@ -189,7 +231,11 @@ def lengths(run: Run) -> tuple[Table, ...]:
         ("Words of the answer [95 % interval, bootstrap]", "answer_words", "answer_words_interval", False),
     )
     tables = [
-        by_domain(_labelled(run), caption, partial(mean_text, key=mean, bounds=bounds, rate=rate))
+        by_domain(
+            _labelled(run.stages if rate else run.models),
+            caption,
+            partial(mean_text, key=mean, bounds=bounds, rate=rate),
+        )
         for caption, mean, bounds, rate in measures
     ]
     return tuple(filter(has_values, tables))
@@ -199,7 +245,7 @@ def changes(run: Run) -> tuple[str, ...]:
     """Paired comparisons of the stages, in sentences; computed from the rows if the summary has none."""
     found = run.summary.get("comparisons")
     if not isinstance(found, list):
-        names = list(run.rows)
+        names = [name for name in run.rows if name in run.models]
         found = [
             comparison
             for first, second in itertools.combinations(names, 2)
@@ -220,7 +266,7 @@ def limits(run: Run) -> tuple[str, ...]:
     """The limits of the results, in sentences."""
     sentences = ["One run with one seed: the intervals cover the choice of tasks, not a second training."]
     if run.stages:
-        others = "" if run.contracts.get("variants") else ", and neither were other prompts or other white space"
+        others = "" if run.contracts.get("variants") else ", and neither were other prompts for the trained model"
         sentences += [
             "The number of held-out tasks is limited: compare intervals, not only rates.",
             f"Decoding was greedy; sampling was not evaluated{others}.",
@@ -234,7 +280,7 @@ def limits(run: Run) -> tuple[str, ...]:
 
 def statuses(run: Run) -> Table | None:
     """The evaluated completions by status: status x stage."""
-    counts = {name: _counts(stage, "statuses") for name, stage in run.stages.items()}
+    counts = {name: _counts(stage, "statuses") for name, stage in run.models.items()}
     rows = _count_rows(counts, [status.value for status in Status])
     header = ("status", *map(label, counts))
     return Table(caption="Completions by status", header=header, rows=rows) if rows else None
@@ -242,7 +288,7 @@ def statuses(run: Run) -> Table | None:
 
 def reasons(run: Run) -> Table | None:
     """Invalid formats: first broken rule x stage."""
-    counts = {name: _counts(stage, "reasons") for name, stage in run.stages.items()}
+    counts = {name: _counts(stage, "reasons") for name, stage in run.models.items()}
     total = sum(counts.values(), Counter())
     rows = _count_rows(counts, [name for name, _ in total.most_common()])
     header = ("first broken rule", *map(label, counts))
@@ -251,9 +297,9 @@ def reasons(run: Run) -> Table | None:
 
 def reasons_by_domain(run: Run) -> Table | None:
     """Invalid formats of the last stage: first broken rule x domain."""
-    if not run.stages:
+    if not run.models:
         return None
-    last, stage = list(run.stages.items())[-1]
+    last, stage = list(run.models.items())[-1]
     counts = {name: _counts({"overall": rates}, "reasons") for name, rates in stage["domains"].items()}
     counts = {name: found for name, found in counts.items() if found}
     total = sum(counts.values(), Counter())

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.report import charts
+from thinkaloud.report import bars, charts
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.run_data import Run
 from thinkaloud.storage.atomic import replacing
@@ -29,8 +29,10 @@ def save_figures(run: Run) -> dict[str, Path]:
     Returns:
         The PNG of each figure by name; an SVG is beside it.
     """
-    compliance, matching, mixture = charts.compliance(run), charts.prompt_matching(run), charts.mixture(run)
+    accuracy, compliance = bars.accuracy(run), bars.compliance(run)
+    matching, mixture = bars.prompt_matching(run), bars.mixture(run)
     sheets: dict[str, tuple[list[Chart], int]] = {
+        "accuracy_chart": ([accuracy] if accuracy else [], 1),
         "domain_compliance_chart": ([compliance] if compliance else [], 1),
         "prompt_matching_chart": ([matching] if matching else [], 1),
         "training_curves": (charts.training_curves(run) + charts.cold_start_curves(run), 3),

@@ -11,11 +11,11 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from thinkaloud.report import charts, training
+from thinkaloud.report import bars, charts, training
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
 from thinkaloud.report.run_data import Run
-from thinkaloud.report.samples import printable, samples, statuses_of
+from thinkaloud.report.samples import first_look, printable, samples, statuses_of
 from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import label
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PER_DOMAIN = 12
 _MAX_CHARS = 4_000
+_FIRST_LOOK_CHARS = 700
 
 
 def environment() -> Environment:
@@ -65,12 +66,14 @@ def page(run: Run, *, live_seconds: int = 0) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup(templates.get_template("page.css.j2").render()),
         name=printable(run.name, 80),
-        compliance=charts.compliance(run),
-        matching_chart=charts.prompt_matching(run),
+        accuracy=bars.accuracy(run),
+        compliance=bars.compliance(run),
+        first_look=first_look(run, max_chars=_FIRST_LOOK_CHARS),
+        matching_chart=bars.prompt_matching(run),
         every_step=training.steps(run),
         curves=charts.training_curves(run),
         domain_curves=charts.domain_curves(run),
-        mixture=charts.mixture(run),
+        mixture=bars.mixture(run),
         cold_curves=charts.cold_start_curves(run),
         samples=shown,
         per_domain=_PER_DOMAIN,

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.domains import BUILTIN, Registry, registry_of
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.rows import STAGES, Row, read_rows
-from thinkaloud.evaluate.summary import build_summary, read_summary
+from thinkaloud.evaluate.rows import EVALUATED, READING_STAGES, Row, read_rows
+from thinkaloud.evaluate.summary import build_summary, in_stage_order, read_summary
 from thinkaloud.prompt.contract import is_unaltered
 from thinkaloud.storage.json_lines import InvalidLine, parse_object
 
@@ -61,6 +61,11 @@ class Run:
         stages: dict[str, dict[str, Any]] = self.summary.get("stages", {})
         return stages
 
+    @property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The evaluated stages without the readings of the base, which do not ask for the format alike."""
+        return {name: stage for name, stage in self.stages.items() if name not in READING_STAGES.values()}
+
 
 def load_run(path: Path) -> Run:
     """Read a run directory.
@@ -97,7 +102,7 @@ def load_run(path: Path) -> Run:
     if damaged:
         missing.append(_damage("metrics.jsonl", damaged))
     environment = optional("environment.json", _object) or {}
-    evaluated = [name for name in STAGES if (path / "eval" / f"{name}.parquet").exists()]
+    evaluated = [name for name in EVALUATED if (path / "eval" / f"{name}.parquet").exists()]
     rows = {name: optional(f"eval/{name}.parquet", read_rows) or [] for name in evaluated}
     rows = {name: found for name, found in rows.items() if found}
     summary = optional("eval/summary.json", _summary) or {}
@@ -191,9 +196,7 @@ def _summary(path: Path) -> dict[str, Any]:
             isinstance(r, dict) for r in (stage.get("overall"), *domains.values())
         ):
             raise ValueError(f"stage {name!r} lacks overall or domains")
-    ordered = [name for name in STAGES if name in summary["stages"]]
-    ordered += [name for name in summary["stages"] if name not in STAGES]
-    return {**summary, "stages": {name: summary["stages"][name] for name in ordered}}
+    return {**summary, "stages": {name: summary["stages"][name] for name in in_stage_order(summary["stages"])}}
 
 
 def _contracts(path: Path) -> dict[str, Any]:

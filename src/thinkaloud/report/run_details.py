@@ -20,7 +20,9 @@ def settings(run: Run) -> Table | None:
     names = (
         ("model", "model", "source"),
         ("seed", "seed"),
+        ("seed of the tasks", "data", "seed"),
         ("engine", "engine"),
+        ("control", "rewards", "control"),
         ("mixture exponent", "mixture", "exponent"),
         ("LoRA rank", "lora", "rank"),
         ("LoRA alpha", "lora", "alpha"),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thinkaloud.domains import in_order
-from thinkaloud.evaluate.rows import Row
-from thinkaloud.report.run_data import Run
+from thinkaloud.evaluate.rows import READING_STAGES, Row
+from thinkaloud.records import Status
+from thinkaloud.report.run_data import Run, lookup
 from thinkaloud.report.tables import label
 
 _MAX_COMPONENTS = 12
@@ -32,6 +33,8 @@ class Answer:
     explanation: str
     num_tokens: int
     cut: bool
+    answer: str
+    """Where the format is invalid: the verdict on the answer that was read without the tags."""
     judge: str
     """A judge's marks as text; empty without a judge."""
 
@@ -67,6 +70,38 @@ def samples(run: Run, *, per_domain: int, max_chars: int) -> tuple[Sample, ...]:
     return tuple(chosen)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLook:
+    """One task before and after training, for the top of the page; `why` says how it was chosen."""
+
+    sample: Sample
+    why: str
+
+
+def first_look(run: Run, *, max_chars: int) -> FirstLook | None:
+    """The first task that the last model solves and the base does not, by the sides of the headline; else the first
+    that gains the format; else the first. None without a base and a later model."""
+    before = lookup(run.summary, "headline", "before")
+    first = before if isinstance(before, str) and before in run.rows else "base"
+    last = next((stage for stage in ("trained", "cold_start") if stage in run.rows), None)
+    if last is None or first not in run.rows:
+        return None
+    rows = {row.task_id: row for row in reversed(run.rows[first])}
+    pairs = [(rows[row.task_id], row) for row in run.rows[last] if row.task_id in rows]
+    tests: tuple[tuple[str, Callable[[Row, Row], bool]], ...] = (
+        ("solves and the base does not", lambda was, now: now.status == Status.CORRECT and not was.answer_correct),
+        ("answers in the format and the base does not", lambda was, now: now.keeps_format and not was.keeps_format),
+    )
+    for text, holds in tests:
+        for was, now in pairs:
+            if holds(was, now):
+                why = f"The first task, in evaluation order, that the {label(last)} model {text}."
+                return FirstLook(sample=_sample({first: was, last: now}, max_chars), why=why)
+    if not pairs:
+        return None
+    return FirstLook(sample=_sample({first: pairs[0][0], last: pairs[0][1]}, max_chars), why="The first task.")
+
+
 def _sample(found: dict[str, Row], max_chars: int) -> Sample:
     task = next(iter(found.values()))
     return Sample(
@@ -84,15 +119,32 @@ def _answer(stage: str, row: Row, max_chars: int) -> Answer:
         stage=stage,
         stage_label=label(stage),
         text=printable(row.text, max_chars),
-        status=row.status,
+        status=_status(stage, row),
         reason=printable(row.reason or "", 80),
         reward=f"{row.reward:.3g}",
         components=_components(row.components),
         explanation=printable(row.explanation, 400),
         num_tokens=row.num_tokens,
         cut=row.finish == "length",
+        answer=_answer_read(row),
         judge=_judge(row),
     )
+
+
+def _status(stage: str, row: Row) -> str:
+    """The status of a completion; where no format was asked for, that of its answer."""
+    if stage != READING_STAGES["plain"] or row.answer_correct is None:
+        return row.status
+    return str(Status.CORRECT if row.answer_correct else Status.WRONG)
+
+
+def _answer_read(row: Row) -> str:
+    if row.keeps_format or row.answer_correct is None:
+        return ""
+    if not row.answer:
+        return "answer without tags: none found"
+    shown = printable(" ".join(row.answer[:200].split()), 60)
+    return f"answer without tags: {shown} ({'correct' if row.answer_correct else 'wrong'})"
 
 
 def _judge(row: Row) -> str:

@@ -14,6 +14,7 @@ def sections(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "title": evaluation.title(run),
+        "result": evaluation.result(run),
         "about": evaluation.about(run),
         "headline": evaluation.headline(run),
         "results": evaluation.results(run),

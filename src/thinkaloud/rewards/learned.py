@@ -8,16 +8,16 @@
 A run with the real reward is compared with a control (`rewards.control`) that is the same in all else; the difference
 is due to the reward.
 
-- `random`: the rewards of a step, shuffled over all its completions. So the rewards of a step keep their exact mean and
-  distribution, every completion has the same expected reward, and the expected advantage of each is zero. A coin with
-  the mean of the rewards so far would keep only their mean, and its state would have to be saved; the shuffle depends
-  on the seed and the step alone, so a resumed run has the same numbers. A shuffle within each group would keep equal
-  groups without signal, and so still tell solved and unsolved tasks apart.
+- `random`: the rewards of a step, shuffled over all its completions (those of a refill among themselves). So the
+  rewards keep their exact mean and distribution, every completion has the same expected reward, and the expected
+  advantage of each is zero. A coin with the mean of the rewards so far would keep only their mean, and its state would
+  have to be saved; the shuffle depends on the seed and the step alone, so a resumed run has the same numbers. A shuffle
+  within each group would keep equal groups without signal, and so still tell solved and unsolved tasks apart.
 - `format`: 1 for a valid format, 0 otherwise. It shows what the format alone teaches.
 
 Masked completions stay masked: they take no part in the shuffle, and truncated ones take none if they are masked.
-The scores are not changed: metrics, rollout files, validation (hence the best checkpoint) and evaluation show the real
-reward. The share of groups without signal is counted on what is learned from.
+The scores are not changed: metrics, rollout files, the curriculum's pass rates, validation (hence the best checkpoint)
+and evaluation are of the real reward. The share of groups without signal is counted on what is learned from.
 """
 
 from __future__ import annotations

@@ -253,7 +253,9 @@ def _number(metrics: Mapping[str, object], key: str) -> float | None:
 
 
 def _headline(metrics: Mapping[str, object]) -> list[str]:
-    numbers = ((label, form, _number(metrics, key)) for key, label, form in _NUMBERS)
+    """The main numbers of a step; the loss only where there is no reward, as GRPO's is near 0 whatever happens."""
+    shown = [own for own in _NUMBERS if own[0] != "loss" or _number(metrics, "reward") is None]
+    numbers = ((label, form, _number(metrics, key)) for key, label, form in shown)
     return [f"{label} {value:{form}}" for label, form, value in numbers if value is not None]
 
 

@@ -25,7 +25,7 @@ from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.errors import UserError
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import pack
+from thinkaloud.model.packed import Packed, pack, round_up
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
@@ -39,6 +39,10 @@ from thinkaloud.train.schedule import make_optimizer
 
 WEIGHT_DECAY = 0.0
 MAX_GRAD_NORM = 1.0
+TOKEN_BUCKET, ROW_BUCKET = 512, 8
+"""Tokens, targets and rows are padded to multiples of these: every size costs a compilation, as long as a step."""
+SHORT = 128
+"""Prompts and targets of at most so many tokens are short; longer ones are padded to a multiple of twice this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,32 @@ def probe_policy(
     return Probe(sum(valid) / len(valid), -sum(logprobs) / len(logprobs))
 
 
+def _by_length(
+    rows: Sequence[int], prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> list[list[int]]:
+    """Rows whose prompt and target are short, and the others; empty lists are left out.
+
+    Attention pads all rows of a call to the longest, so that one long row would make sixteen as slow as itself.
+    """
+    short = [i for i in rows if max(len(prompts[i]), len(targets[i]) - 1) <= SHORT]
+    return [part for part in (short, [i for i in rows if i not in set(short)]) if part]
+
+
+def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]]) -> Packed:
+    """Rows in one of few shapes; rows without a target make their number a multiple of ROW_BUCKET."""
+    added = round_up(len(prompts), ROW_BUCKET) - len(prompts)
+    is_short = max(map(len, prompts)) <= SHORT and max(map(len, targets)) - 1 <= SHORT
+    length = SHORT if is_short else 2 * SHORT
+    return pack(
+        prompts + [min(prompts, key=len)] * added,
+        [[target] for target in targets] + [[()]] * added,
+        token_bucket=TOKEN_BUCKET,
+        target_bucket=TOKEN_BUCKET,
+        prompt_bucket=length,
+        completion_bucket=length,
+    )
+
+
 def _imitate(
     policy: Policy,
     adapter: Adapter,
@@ -177,14 +207,14 @@ def _imitate(
     gradients, losses, mesh = None, [], mesh_of(policy.model.params)
     own = own_rows(len(batch))
     lengths = [len(prompts[i]) + len(targets[i]) for i in own]
-    for chosen in split_rows(lengths, footprint) if own else []:
-        rows = [own[i] for i in chosen]
-        packed = place_rows(pack([prompts[i] for i in rows], [[targets[i]] for i in rows]), mesh)
+    chunks = [[own[i] for i in chosen] for chosen in split_rows(lengths, footprint)] if own else []
+    for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
+        packed = place_rows(_layout([prompts[i] for i in rows], [targets[i] for i in rows]), mesh)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,
             packed,
-            place_rows(rows_to_targets(np.full(len(rows), weight), packed), mesh),
+            place_rows(rows_to_targets(np.full(packed.input_lengths.size, weight), packed), mesh),
             config=config,
             scale=policy.scale,
         )

@@ -1,0 +1,132 @@
+"""The main result: the trained model's strict accuracy against the best answer accuracy that the base reaches.
+
+The base is asked by the contract and in the other ways of `evaluate.readings`, and its answers count without the
+format. The way with the highest answer accuracy over all verifiable domains is chosen, once for all domains. Choosing
+the maximum favours the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thinkaloud.domains import Registry, in_order
+from thinkaloud.evaluate.paired import FEWEST_CHANGED, LEVEL
+from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row
+from thinkaloud.evaluate.statistics import mcnemar_exact, paired_difference_interval, wilson_interval
+from thinkaloud.records import Status
+
+BASES = ("base", *READING_STAGES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Tasks by outcome: right before and after, gained, lost, and wrong before and after."""
+
+    both: int
+    gained: int
+    lost: int
+    neither: int
+
+
+def best_base(stages: Mapping[str, Sequence[Row]], registry: Registry) -> str | None:
+    """The way of asking the base with the highest answer accuracy, the first of equals; None where there is none."""
+    rates = {name: _mean(_answers(stages[name], registry)) for name in BASES if name in stages}
+    known = {name: rate for name, rate in rates.items() if rate is not None}
+    return max(known, key=known.__getitem__) if known else None
+
+
+def headline(stages: Mapping[str, Sequence[Row]], registry: Registry) -> dict[str, Any] | None:
+    """The last stage against the best way of asking the base, on the tasks that both answered.
+
+    Where tasks have several samples, the first of each counts.
+
+    Args:
+        stages: The rows of each stage.
+        registry: The domains.
+
+    Returns:
+        `before` and `after` (stages), `bases` (answer accuracy of every way of asking the base), `domains` (the counts
+        of each domain), `sentence`, and the counts: `n` tasks, the rates `base` and `trained`, their `difference` with
+        its 95 % `interval` (Newcombe), `gained`, `lost` and McNemar's exact `p_value`. None where a side is missing.
+    """
+    before, after = best_base(stages, registry), next((s for s in ("trained", "cold_start") if s in stages), None)
+    if before is None or after is None:
+        return None
+    was = _answers(stages[before], registry)
+    now = {row.task_id: (row.domain, row.status == Status.CORRECT) for row in _checked(stages[after], registry)}
+    shared = {task: (domain, was[task], right) for task, (domain, right) in now.items() if task in was}
+    if not shared:
+        return None
+    found = _counts(_pairs([pair[1:] for pair in shared.values()]))
+    domains = {
+        name: _counts(_pairs([pair[1:] for pair in shared.values() if pair[0] == name]))
+        for name in in_order({pair[0] for pair in shared.values()})
+    }
+    return {
+        "before": before,
+        "after": after,
+        "bases": {name: _mean(_answers(stages[name], registry)) for name in BASES if name in stages},
+        **found,
+        "sentence": sentence(before, after, found),
+        "domains": domains,
+    }
+
+
+def sentence(before: str, after: str, found: Mapping[str, Any]) -> str:
+    """The result in one sentence, with its interval and p-value."""
+    points, (low, high), p = found["difference"], found["interval"], found["p_value"]
+    after_rate, before_rate = (f"{100 * found[key]:.0f} %" for key in ("trained", "base"))
+    base = f"the base at its best ({_asked(before)}, format not required)"
+    if p >= LEVEL:
+        text = f"No difference is shown between the {STAGE_LABELS[after]} model and {base}"
+    else:
+        text = f"The {STAGE_LABELS[after]} model solves {'more' if points > 0 else 'fewer'} tasks than {base}"
+    few = 0 < found["gained"] + found["lost"] < FEWEST_CHANGED
+    return (
+        f"{text}: {after_rate} against {before_rate} of {found['n']} tasks, {100 * points:+.0f} points "
+        f"[{100 * low:+.0f}, {100 * high:+.0f}], p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+        f"{'; fewer than six changed tasks cannot be significant' if few else ''}."
+    )
+
+
+def _asked(stage: str) -> str:
+    return {"base_plain": "plain question", "base_example": "one worked example"}.get(stage, "same prompt")
+
+
+def _checked(rows: Sequence[Row], registry: Registry) -> list[Row]:
+    return [row for row in rows if not row.masked and row.sample == 0 and registry.is_verifiable(row.domain)]
+
+
+def _answers(rows: Sequence[Row], registry: Registry) -> dict[str, bool]:
+    """By task, whether the answer is right, read without the tags."""
+    return {row.task_id: row.answer_correct for row in _checked(rows, registry) if row.answer_correct is not None}
+
+
+def _mean(answers: Mapping[str, bool]) -> float | None:
+    return sum(answers.values()) / len(answers) if answers else None
+
+
+def _pairs(outcomes: Sequence[tuple[bool, bool]]) -> _Pairs:
+    def count(was: bool, now: bool) -> int:
+        return sum(pair == (was, now) for pair in outcomes)
+
+    return _Pairs(count(True, True), count(False, True), count(True, False), count(False, False))
+
+
+def _counts(pairs: _Pairs) -> dict[str, Any]:
+    n = pairs.both + pairs.gained + pairs.lost + pairs.neither
+    base, trained = pairs.both + pairs.lost, pairs.both + pairs.gained
+    return {
+        "n": n,
+        "base": base / n,
+        "base_interval": list(wilson_interval(base, n)),
+        "trained": trained / n,
+        "trained_interval": list(wilson_interval(trained, n)),
+        "difference": (trained - base) / n,
+        "interval": list(paired_difference_interval(pairs.both, pairs.gained, pairs.lost, pairs.neither)),
+        "gained": pairs.gained,
+        "lost": pairs.lost,
+        "p_value": mcnemar_exact(pairs.gained, pairs.lost),
+    }
