@@ -377,6 +377,7 @@ def train(out: Path, *, resume: bool) -> None:
         "checkpoint.every_steps=1",
         "grpo.max_steps=0",
         "evaluate.stages=['trained']",
+        "evaluate.readings=[]",
         "evaluate.tasks_per_domain=1",
     )
     with Display(io.StringIO()) as display:
