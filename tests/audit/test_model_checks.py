@@ -54,6 +54,10 @@ def test_only_zeros_is_a_stop_that_names_the_cold_start() -> None:
     assert check_format(recipe(cold_start=8), groups((0, 0), (0, 0))).level is Level.OK
     some = check_format(recipe(), groups((1, 0), (0, 0)))
     assert (some.level, some.figures["by_domain"]) == (Level.OK, {"math": 0.5, "logic": 0.0})
+    few = [scored(TASKS[0], *[1] * right, *[0] * (20 - right)) for right in (1, 3, 4)]
+    assert [check_format(recipe(), [one]).level for one in few] == [Level.WARNING, Level.WARNING, Level.OK]
+    assert "max_steps" in check_format(recipe(), few[:1]).remedy
+    assert check_format(recipe(cold_start=8), few[:1]).level is Level.OK
 
 
 def test_truncation_at_every_limit_that_is_known() -> None:

@@ -23,7 +23,7 @@ def test_off_by_default_and_on_with_an_address() -> None:
         (["judge.base_url=http://host/v1"], "model is empty"),
         (["judge.reward_share=0.5"], "there is no judge"),
         (["judge.base_url=ftp://host"], "expected http:// or https://"),
-        (["judge.base_url=http://host:99999/v1", "judge.model=m"], "base_url is not a URL"),
+        (["judge.base_url=http://host:99999/v1", "judge.model=m"], "base_url: expected a URL"),
         (["judge.base_url=http://sk-SECRET" + "@host/v1"], "no user name"),
         (["judge.base_url=http://host/v1?key=sk-SECRET"], "no user name, key or query"),
         (["judge.api_key_env=sk-SECRET"], "never the key itself"),

@@ -56,7 +56,8 @@ def test_every_step_is_listed_with_what_it_has() -> None:
 
 def test_the_cold_start_in_words() -> None:
     rows = tuple(
-        {"stage": "cold_start", "step": k, "loss": 3.0 - k, "format_rate": 0.71 if k == 2 else None} for k in (1, 2)
+        {"stage": "cold_start", "step": k, "loss": 3.0 - k, "format_rate": 0.71 if k == 2 else None, "entropy": 1.25}
+        for k in (1, 2)
     )
     run = run_of([], cold_start=rows, resolved={"cold_start": {"max_steps": 40, "stop_at_format_rate": 0.7}})
     sentences, probes = cold_start(run)
@@ -66,7 +67,7 @@ def test_the_cold_start_in_words() -> None:
     assert "after step 2" in sentences[2]
     assert "71 %" in sentences[2]
     assert probes is not None
-    assert probes.rows == (("2", "71 %"),)
+    assert probes.rows == (("2", "71 %", "1.25"),)
 
 
 @pytest.mark.parametrize("rows", [(), ({"stage": "cold_start", "step": 1},)])

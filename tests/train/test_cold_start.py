@@ -21,7 +21,7 @@ from thinkaloud.model.packed import forward, pack
 from thinkaloud.records import Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train import cold_start as module
-from thinkaloud.train.cold_start import cold_start
+from thinkaloud.train.cold_start import Probe, cold_start, probe_policy
 from thinkaloud.train.microbatch import Footprint
 
 MakeRecipe = Callable[..., Recipe]
@@ -70,11 +70,36 @@ def test_the_loss_is_the_mean_negative_log_likelihood_and_falls(
     )
 
 
+def test_rows_split_by_length_give_the_same_update(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short and long rows in two calls, with rows added to fill each, are as good as all in one."""
+    longer = replace(tasks[1], rationale="It is seven, as can be seen when we look twice.")
+    pool, recipe = pool_of([tasks[0], longer, tasks[2]]), make_recipe(cold_start={**COLD, "max_steps": 1})
+    sizes: list[int] = []
+    layout = module._layout
+
+    def counted(prompts: Any, targets: Any) -> Any:
+        sizes.append(len(prompts))
+        return layout(prompts, targets)
+
+    monkeypatch.setattr(module, "_layout", counted)
+    monkeypatch.setattr(module, "SHORT", 1024)
+    (whole,) = cold_start(policy, fresh(policy), recipe, pool)
+    prompts = [len(policy.contract.encode(task.question)) for task in tasks]
+    targets = [len(policy.contract.encode_completion(task.rationale, task.answer)) for task in tasks]
+    monkeypatch.setattr(module, "SHORT", max(*prompts, *targets))
+    (parts,) = cold_start(policy, fresh(policy), recipe, pool)
+    assert sizes == [3, 2, 1]
+    assert parts.metrics["loss"] == pytest.approx(whole.metrics["loss"], rel=1e-5)
+    assert parts.metrics["grad_norm"] == pytest.approx(whole.metrics["grad_norm"], rel=1e-4)
+
+
 def test_probes_are_taken_when_due_and_end_the_stage(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = iter([0.2, 0.4, 0.9])
-    monkeypatch.setattr(module, "probe_format_rate", lambda *_: next(rates))
+    monkeypatch.setattr(module, "probe_policy", lambda *_: Probe(next(rates), 1.0))
     recipe = make_recipe(cold_start={**COLD, "max_steps": 20, "stop_at_format_rate": 0.4})
     found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, pool_of(tasks))]
     assert found == [None, 0.2, None, 0.4]
@@ -83,7 +108,7 @@ def test_probes_are_taken_when_due_and_end_the_stage(
 def test_the_last_step_is_probed_whatever_the_interval(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "probe_format_rate", lambda *_: 0.1)
+    monkeypatch.setattr(module, "probe_policy", lambda *_: Probe(0.1, 1.0))
     recipe = make_recipe(cold_start={**COLD, "max_steps": 3, "probe_from": 2, "probe_every": 5})
     found = [step.metrics["format_rate"] for step in cold_start(policy, fresh(policy), recipe, pool_of(tasks))]
     assert found == [None, 0.1, 0.1]
@@ -99,7 +124,69 @@ def test_without_rationales_there_is_nothing_to_learn_from(
 
 def test_a_random_model_keeps_no_format(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(cold_start=COLD)
-    assert module.probe_format_rate(policy, {}, recipe, {"math": tasks}, 0) == 0.0
+    assert probe_policy(policy, {}, recipe, {"math": tasks}, 0).format_rate == 0.0
+
+
+@pytest.mark.parametrize(
+    ("limit", "ended"), [(0.0, [1.5, 0.3, 0.1]), (0.3, [1.5, 0.3]), (0.29, [1.5, 0.3, 0.1]), (2.0, [1.5])]
+)
+def test_a_low_entropy_ends_the_stage(
+    policy: Policy,
+    tasks: list[Task],
+    make_recipe: MakeRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: float,
+    ended: list[float],
+) -> None:
+    entropies = iter([1.5, 0.3, 0.1])
+    monkeypatch.setattr(module, "probe_policy", lambda *_: Probe(0.1, next(entropies)))
+    recipe = make_recipe(
+        cold_start={**COLD, "probe_from": 1, "probe_every": 1, "max_steps": 3, "stop_at_entropy": limit}
+    )
+    steps = list(cold_start(policy, fresh(policy), recipe, pool_of(tasks)))
+    assert [step.metrics["entropy"] for step in steps] == ended
+    assert [step.finished for step in steps] == [False] * (len(ended) - 1) + [True]
+
+
+def test_the_entropy_of_a_probe_estimates_the_exact_one(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
+) -> None:
+    """Only first tokens are sampled: their exact entropy is that of one distribution per prompt."""
+    recipe = make_recipe(
+        cold_start={**COLD, "probe_tasks": 400},
+        rollout={"max_new_tokens": 1, "temperature": 0.25, "max_prompt_tokens": 256},
+    )
+    exact, spread = [], []
+    for task in tasks:
+        prompt = policy.contract.encode(task.question)
+        hidden, _ = run(policy.model.params, {}, pack([prompt], [[]]), policy.model.config, policy.scale)
+        logprobs = np.asarray(jax.nn.log_softmax(hidden[len(prompt) - 1] @ head_weight(policy.model.params).T / 0.25))
+        exact.append(float(-(np.exp(logprobs) * logprobs).sum()))
+        spread.append(float((np.exp(logprobs) * logprobs**2).sum()) - exact[-1] ** 2)
+    found = probe_policy(policy, {}, recipe, {"math": tasks}, 0).entropy
+    error = (np.mean(spread) / 400) ** 0.5
+    assert 0.5 < np.mean(exact) < 0.98 * np.log(policy.model.config.vocab_size), "neither certain nor uniform"
+    assert abs(found - np.mean(exact)) < 4 * error
+
+
+def test_other_rows_are_trained_on_with_the_shares_of_the_pool(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three math tasks and one logic task in the pool; the rows are one of each."""
+    logic = replace(tasks[0], id="logic", domain="logic")
+    rows = [replace(tasks[0], rationale="Mine."), replace(logic, rationale="Mine too.")]
+    seen: list[str] = []
+    imitate = module._imitate
+
+    def watch(policy: Policy, adapter: Any, state: Any, optimizer: Any, batch: Any, *rest: Any) -> Any:
+        seen.extend(f"{task.domain}: {task.rationale}" for task in batch)
+        return imitate(policy, adapter, state, optimizer, batch, *rest)
+
+    monkeypatch.setattr(module, "_imitate", watch)
+    monkeypatch.setattr(module, "probe_policy", lambda *_: Probe(0.1, 1.0))
+    recipe = make_recipe(cold_start={**COLD, "max_steps": 2, "batch_size": 4}, mixture={"exponent": 1.0})
+    list(cold_start(policy, fresh(policy), recipe, pool_of([*tasks, logic]), None, 0, pool_of(rows)))
+    assert (seen.count("math: Mine."), seen.count("logic: Mine too.")) == (6, 2)
 
 
 def test_micro_batches_add_up_to_the_whole(

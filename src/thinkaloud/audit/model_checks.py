@@ -29,7 +29,9 @@ Progress = Callable[[int, int, str], None]
 LIMITS = (128, 256, 512, 1024)
 """Token limits at which truncation is reported, up to the recipe's limit."""
 LOW_FORMAT = 0.05
-"""Below this sampled format rate, most groups have only rewards of 0."""
+"""Below this sampled format rate, almost all groups have only rewards of 0."""
+WEAK_FORMAT = 0.2
+"""Below this sampled format rate, many groups have only rewards of 0."""
 HIGH_TRUNCATION = 0.25
 TIMED_STEPS = 2
 """Timed steps after the first, which includes compilation."""
@@ -60,7 +62,7 @@ def sample_completions(
         tasks,
         group_size=rollout.group_size,
         max_new_tokens=rollout.max_new_tokens,
-        sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
+        sampling=Sampling.of(rollout),
         seed=derive_seed(recipe.seed, "audit"),
         batch_prompts=max(1, recipe.evaluate.batch_size // rollout.group_size),
         progress=lambda done, total: progress(done, total, "base model: groups sampled"),
@@ -79,15 +81,16 @@ def check_format(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
     rate = sum(map(sum, valid.values())) / count
     message = f"the base model writes the format in {rate:.0%} of {count} samples"
     figures = {"format_rate": rate, "samples": count, "by_domain": rates}
-    if rate >= LOW_FORMAT:
+    if rate >= WEAK_FORMAT:
         return Finding(name="format", level=Level.OK, message=message, figures=figures)
     if recipe.cold_start.max_steps:
         message += f"; the cold start (up to {recipe.cold_start.max_steps} steps) teaches it"
         return Finding(name="format", level=Level.OK, message=message, figures=figures)
+    stop = rate < LOW_FORMAT
     return Finding(
         name="format",
-        level=Level.STOP,
-        message=f"{message}: almost all rewards of GRPO would be 0",
+        level=Level.STOP if stop else Level.WARNING,
+        message=f"{message}: {'almost all' if stop else 'most'} rewards of GRPO would be 0",
         remedy="use a cold start: cold_start.max_steps = 24",
         figures=figures,
     )

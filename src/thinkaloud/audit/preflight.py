@@ -170,16 +170,23 @@ def check_rationales(recipe: Recipe, pool: Pool, lines: list[dict[str, Any]]) ->
     message = f"{sum(usable.values())} training tasks have a rationale within the token limit"
     message += f"; {set_aside} rationales exceed it" if set_aside else ""
     message += f"; none in {', '.join(without)}" if without else ""
-    level = Level.OK
-    if wanted and not any(usable.values()):
-        level = Level.STOP
+    level, remedy = Level.OK, ""
+    if wanted and recipe.cold_start.source != "data":
+        message += f'; the rows are sampled (cold_start.source = "{recipe.cold_start.source}")'
+        if not any(usable.values()):
+            level, message = Level.WARNING, message + ": without a worked example, few will have the format"
+            remedy = "add `starter = {}` to data.sources: one rationale is enough for an example"
     elif wanted and without:
-        level = Level.WARNING
+        level = Level.WARNING if any(usable.values()) else Level.STOP
+        remedy = (
+            'set cold_start.source = "self": the base writes its own, or add `starter = {}` to data.sources: it has '
+            "rationales in every domain"
+        )
     return Finding(
         name="cold start",
         level=level,
         message=message if wanted else message + "; the recipe has no cold start",
-        remedy="add `starter = {}` to data.sources: it has rationales in every domain" if level != Level.OK else "",
+        remedy=remedy,
         figures={"usable": usable, "set_aside": set_aside},
     )
 

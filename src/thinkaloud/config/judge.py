@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from urllib.parse import urlsplit
+from pydantic import model_validator
 
-from pydantic import Field, model_validator
-
-from thinkaloud.config.section import Budget, NotNegative, Positive, PositiveFloat, Section, Share
+from thinkaloud.config.section import Budget, EnvironmentName, NotNegative, Positive, PositiveFloat, Section, Share, Url
 
 
 class JudgeConfig(Section):
@@ -16,11 +13,11 @@ class JudgeConfig(Section):
     The key is never written here: `api_key_env` names the environment variable that holds it.
     """
 
-    base_url: Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9._:\[\]-]+(/[!-\"$->A-~]*)?)?$")] = ""
+    base_url: Url = ""
     """The part of the URL before /chat/completions, such as https://api.example.com/v1 or http://127.0.0.1:8000/v1."""
     model: str = ""
     """The model's name at the endpoint."""
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")] | None = None
+    api_key_env: EnvironmentName | None = None
     """The environment variable (in capitals) that holds the key; no key is sent when absent."""
     reward_share: Share = 0.0
     """Weight of the judge's mark in the domain score of GRPO's rewards; the heuristics have the rest. With 0 the judge
@@ -47,10 +44,6 @@ class JudgeConfig(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> JudgeConfig:
-        try:
-            _ = urlsplit(self.base_url).port
-        except ValueError:
-            raise ValueError("base_url is not a URL: write it as http://127.0.0.1:8000/v1") from None
         if self.base_url and not self.model:
             raise ValueError("base_url is set, but model is empty: set the model's name at the endpoint")
         if self.reward_share and not self.base_url:

@@ -3,7 +3,7 @@
 `recipes/original.toml` has the settings of the original write-up.
 
 Every section is frozen and rejects unknown keys. Rules across fields are validators that name the conflict, the reason
-and the alternative. The larger sections have their own modules: `data.py` and `judge.py`.
+and the alternative. The larger sections have their own modules, such as `data.py` and `judge.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from thinkaloud.config.cold_start import ColdStartConfig
 from thinkaloud.config.curriculum import CurriculumConfig
 from thinkaloud.config.data import DataConfig
 from thinkaloud.config.domains import DomainConfig
@@ -76,27 +77,6 @@ class LoraConfig(Section):
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise ValueError("targets must name at least one projection, and each once: q, k, v, o, gate, up, down")
         return self
-
-
-class ColdStartConfig(Section):
-    """A short supervised stage on rationales in the contract's format; `max_steps = 0` skips it."""
-
-    max_steps: NotNegative = 0
-    """Maximum number of optimizer updates; a probe may end the stage earlier."""
-    batch_size: Positive = 8
-    """Rationales per update."""
-    learning_rate: PositiveFloat | Literal["auto"] = "auto"
-    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1); `auto` as in `grpo`."""
-    warmup_steps: NotNegative = 2
-    """Updates over which the learning rate rises to its value."""
-    stop_at_format_rate: Rate = 0.7
-    """Stop when the sampled format rate of a probe reaches this. If it is too high, groups have no signal left."""
-    probe_every: Positive = 4
-    """Steps between probes."""
-    probe_from: Positive = 4
-    """The first step after which a probe is taken."""
-    probe_tasks: Positive = 28
-    """Training tasks per probe, with one sampled completion each."""
 
 
 class RolloutConfig(Section):

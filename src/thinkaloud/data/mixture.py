@@ -89,12 +89,22 @@ class Mixture:
         tasks: Training tasks by domain; lazy sequences are fine, only drawn tasks are read.
         exponent: 1 keeps the natural mix, 0 is uniform over domains.
         seed: Seed of the permutations.
+        counts: By domain, what its share is computed from; the number of its tasks when absent.
     """
 
-    def __init__(self, tasks: Mapping[str, Sequence[Task]], *, exponent: float, seed: int) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Sequence[Task]],
+        *,
+        exponent: float,
+        seed: int,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
         self._tasks = {name: own for name, own in tasks.items() if len(own)}
         assert self._tasks, "there are no tasks to draw"
-        shares = domain_shares({name: len(own) for name, own in self._tasks.items()}, exponent)
+        shares = domain_shares(
+            {name: (counts or {}).get(name, len(own)) for name, own in self._tasks.items()}, exponent
+        )
         self._names = list(shares)
         self._parts = _in_parts(list(shares.values()))
         self.shares = {name: part / PERIOD for name, part in zip(self._names, self._parts, strict=True)}

@@ -10,7 +10,7 @@ judge      many answers: concurrent, retried, within the budget; failures are ha
 paid       marks as part of the reward
 """
 
-from thinkaloud.judge.judge import FILE, Judge, open_judge
+from thinkaloud.judge.judge import FILE, Judge, open_judge, read_key
 from thinkaloud.judge.paid import answer_of, paid
 from thinkaloud.judge.records import Answer, Notice, Outcome, Ruling
 from thinkaloud.judge.rubric import Marks, fingerprint
@@ -27,4 +27,5 @@ __all__ = [
     "fingerprint",
     "open_judge",
     "paid",
+    "read_key",
 ]

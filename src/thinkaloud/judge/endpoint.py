@@ -37,7 +37,7 @@ for models that refuse a temperature, the last for those without a system messag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A judge's reply, and the tokens that it took as the endpoint counts them (0 where it does not)."""
+    """A reply, and the tokens that it took as the endpoint counts them (0 where it does not)."""
 
     content: str
     tokens: int
@@ -66,17 +66,26 @@ class _LimitedBody(httpx2.SyncByteStream):
 
 
 class Endpoint:
-    """The judge's endpoint; several threads may use it.
+    """The endpoint of a judge or a teacher; several threads may use it.
 
     Args:
         config: Address, model, limits.
         key: Sent as a bearer token; it appears in no message.
+        forms: Forms of a request, the best first.
+        setting: What the recipe's keys begin with, for messages.
     """
 
-    def __init__(self, config: JudgeConfig, key: str | None) -> None:
-        self._config, self._key = config, key
+    def __init__(
+        self,
+        config: JudgeConfig,
+        key: str | None,
+        *,
+        forms: tuple[dict[str, Any], ...] = FORMS,
+        setting: str = "judge.",
+    ) -> None:
+        self._config, self._key, self._setting = config, key, setting
         self._url = config.base_url.rstrip("/") + "/chat/completions"
-        self._forms = FORMS
+        self._forms = forms
         client = httpx2.Client(
             follow_redirects=False,
             timeout=config.timeout_seconds,
@@ -127,7 +136,7 @@ class Endpoint:
         except openai.APIStatusError as error:
             raise self._status(error) from None
         except openai.APITimeoutError:
-            what = f"no reply within judge.timeout_seconds = {self._config.timeout_seconds:g}"
+            what = f"no reply within {self._setting}timeout_seconds = {self._config.timeout_seconds:g}"
             raise Failed(f"{self._url}: {what}", again=True, down=True) from None
         except openai.APIConnectionError as error:
             what = self.plain(str(error.__cause__ or error))
@@ -155,12 +164,14 @@ class Endpoint:
         if code in (400, 422):
             return FormRefused(message)
         if code in (401, 403):
-            fix = "judge.api_key_env must name an environment variable that holds a valid key"
+            fix = f"{self._setting}api_key_env must name an environment variable that holds a valid key"
             return Failed(f"{message}; {fix}", final=True)
         if code == 404:
-            return Failed(f"{message}; check judge.model and the end of judge.base_url (often /v1)", final=True)
+            return Failed(
+                f"{message}; check {self._setting}model and the end of {self._setting}base_url (often /v1)", final=True
+            )
         if code < 400 or code in (402, 405):
-            return Failed(f"{message}; check that judge.base_url is an OpenAI-compatible API", final=True)
+            return Failed(f"{message}; check that {self._setting}base_url is an OpenAI-compatible API", final=True)
         if code in (408, 409, 425, 429) or code >= 500:
             wait_seconds = _retry_after(error.response.headers.get("Retry-After"))
             return Failed(message, again=True, down=True, busy=code == 429, wait_seconds=wait_seconds)
@@ -181,7 +192,7 @@ class Endpoint:
         tokens = count if isinstance(count, int) and 0 <= count < 1 << 32 else 0
         if finish == "length":
             limit = self._config.max_reply_tokens
-            raise Failed(f"the reply was cut at judge.max_reply_tokens = {limit}", again=True, tokens=tokens)
+            raise Failed(f"the reply was cut at {self._setting}max_reply_tokens = {limit}", again=True, tokens=tokens)
         if not isinstance(message, str):
             raise Failed("the reply has no text", again=True, tokens=tokens)
         return message, tokens

@@ -294,6 +294,28 @@ def _endpoint(config: JudgeConfig, key: str | None) -> Endpoint:
     return Endpoint(config, key)
 
 
+def read_key(variable: str | None, setting: str) -> str | None:
+    """An endpoint's key from an environment variable; None without one.
+
+    Args:
+        variable: Its name.
+        setting: What the recipe's keys begin with, for the message.
+
+    Raises:
+        UserError: The variable holds no key.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key or not all("!" <= character <= "~" for character in key):
+        found = "one with characters that a key cannot have" if key else "none"
+        raise UserError(
+            f"expected the key of {setting}base_url in the environment variable {variable}, found {found}; set it, or "
+            f"omit {setting}api_key_env for an endpoint without a key"
+        )
+    return key
+
+
 def open_judge(
     config: JudgeConfig,
     path: Path,
@@ -312,15 +334,7 @@ def open_judge(
     Raises:
         UserError: Its key is missing, or it does not answer.
     """
-    key = None
-    if sends_requests and config.api_key_env:
-        key = os.environ.get(config.api_key_env, "").strip()
-        if not key or not all("!" <= character <= "~" for character in key):
-            found = "one with characters that a key cannot have" if key else "none"
-            raise UserError(
-                f"expected the judge's key in the environment variable {config.api_key_env}, found {found}; set it, or "
-                "omit judge.api_key_env for an endpoint without a key"
-            )
+    key = read_key(config.api_key_env, "judge.") if sends_requests else None
     judge = Judge(config, path, key=key, notify=notify, sends_requests=sends_requests)
     judge.check()
     return judge

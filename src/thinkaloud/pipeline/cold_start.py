@@ -9,10 +9,14 @@ from thinkaloud.distributed.team import from_first
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
+from thinkaloud.pipeline.cold_start_rows import cold_start_rows
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.tracking.health import Health
 from thinkaloud.train.cold_start import cold_start, cold_start_optimizer
+
+ROWS_SHARE = 0.5
+"""Before a deadline, sampling the rows gets at most this share of the cold start's time."""
 
 
 def run_cold_start(context: TrainContext) -> Adapter:
@@ -27,13 +31,17 @@ def run_cold_start(context: TrainContext) -> Adapter:
         adapter, state, done = restored.adapter, restored.state, restored.saved.step
         if restored.progress.get("finished"):
             return adapter
+    clock, began = session_clock, session_clock()
+    allowed = context.planner.cold_start_seconds() if context.planner else float("inf")
+    with context.timer.phase("cold_start"):
+        rows = cold_start_rows(context, ROWS_SHARE * allowed)
+    allowed -= from_first(lambda: clock() - began)
     context.display.stage("cold_start", total_steps=config.max_steps, done=done)
     health = Health("cold_start")
     health.replay(context.rows("cold_start"))
-    began, clock = session_clock(), session_clock
-    allowed = context.planner.cold_start_seconds() if context.planner else 0.0
+    began = clock()
     with context.timer.phase("cold_start"):
-        for step in cold_start(context.policy, adapter, recipe, context.session.pool, state, done):
+        for step in cold_start(context.policy, adapter, recipe, context.session.pool, state, done, rows):
             adapter = step.adapter
             row: dict[str, Any] = from_first(partial(dict, step.metrics))
             context.recorder.step(row)
@@ -46,7 +54,7 @@ def run_cold_start(context: TrainContext) -> Adapter:
                     "cold_start.learning_rate and start again with --out"
                 )
             spent = from_first(lambda: clock() - began)
-            cut = context.planner is not None and allowed < spent * (1 + 1 / (row["step"] - done))
+            cut = allowed < spent * (1 + 1 / (row["step"] - done))
             if cut and not step.finished:
                 context.display.note(f"deadline: the cold start ends here, after step {row['step']}")
             finished, asked = step.finished or cut, context.stop.asked()

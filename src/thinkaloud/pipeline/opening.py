@@ -26,6 +26,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.judge import FILE as JUDGE_FILE
 from thinkaloud.judge import open_judge
 from thinkaloud.model.weights import load_config
+from thinkaloud.pipeline.answerer import check_teacher
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.deadline import TeamPlanner
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
@@ -86,6 +87,7 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
         UserError: See `pipeline.train`.
     """
     check_engine(options.recipe, warn=display.note)
+    check_teacher(options.recipe)
     if (control := options.recipe.rewards.control) != "none":
         display.note(f"control run: GRPO learns from rewards.control = {control}, not from the reward")
     with ExitStack() as resources:

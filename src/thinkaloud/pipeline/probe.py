@@ -40,7 +40,7 @@ def probe(context: TrainContext, adapter: Adapter, curriculum: Curriculum) -> di
                 tasks[first : first + batch],
                 group_size=config.probe_samples,
                 max_new_tokens=rollout.max_new_tokens,
-                sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
+                sampling=Sampling.of(rollout),
                 seed=derive_seed(context.recipe.seed, "probe", first),
             )
             curriculum.update(context.score(groups), 0)

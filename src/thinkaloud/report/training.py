@@ -55,8 +55,15 @@ def cold_start(run: Run) -> tuple[tuple[str, ...], Table | None]:
     if not run.cold_start:
         return (("There was no cold start: the recipe has none, or the run ended before it.",), None)
     losses = [loss for row in run.cold_start if (loss := number(row, "loss")) is not None]
-    probes = [(number(row, "step"), rate) for row in run.cold_start if (rate := number(row, "format_rate")) is not None]
-    steps = f"{len(run.cold_start)} supervised steps on the pool's rationales in the contract's format"
+    probes = [
+        (number(row, "step"), rate, number(row, "entropy"))
+        for row in run.cold_start
+        if (rate := number(row, "format_rate")) is not None
+    ]
+    texts = {"self": "the base's own right answers", "teacher": "a teacher's right answers"}.get(
+        str(lookup(run.resolved, "cold_start", "source")), "the pool's rationales"
+    )
+    steps = f"{len(run.cold_start)} supervised steps on {texts} in the contract's format"
     sentences = [
         f"{steps}; loss {losses[0]:.3f} at the first and {losses[-1]:.3f} at the last." if losses else f"{steps}."
     ]
@@ -70,10 +77,14 @@ def cold_start(run: Run) -> tuple[tuple[str, ...], Table | None]:
     if not probes:
         return (tuple(sentences), None)
     sentences.append(f"The last probe, after step {probes[-1][0]:.0f}, measured {percent(probes[-1][1])}.")
-    rows = tuple((f"{step:.0f}", percent(rate)) for step, rate in probes)
+    rows = tuple((f"{step:.0f}", percent(rate), plain_text(entropy)) for step, rate, entropy in probes)
     return (
         tuple(sentences),
-        Table(caption="Cold-start probes (sampled)", header=("after step", "format rate"), rows=rows),
+        Table(
+            caption="Cold-start probes (sampled)",
+            header=("after step", "format rate", "entropy (nats per token)"),
+            rows=rows,
+        ),
     )
 
 

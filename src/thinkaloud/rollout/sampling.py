@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from thinkaloud.config import RolloutConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -21,6 +23,11 @@ class Sampling:
     temperature: float = 0.7
     top_k: int = 50
     top_p: float = 0.95
+
+    @classmethod
+    def of(cls, rollout: RolloutConfig) -> Sampling:
+        """The sampling parameters of a recipe's rollouts."""
+        return cls(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p)
 
 
 BLOCK = 256

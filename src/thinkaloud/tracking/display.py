@@ -26,7 +26,13 @@ _RECENT_STEPS = 20
 """Number of steps whose median time predicts the rest."""
 _PROGRESS_SECONDS = 20.0
 """Time between two plain progress lines."""
-_LABELS = {"cold_start": "cold start", "grpo": "GRPO", "evaluate": "evaluation", "data": "curating tasks"}
+_LABELS = {
+    "cold_start_rows": "sampling answers for the cold start",
+    "cold_start": "cold start",
+    "grpo": "GRPO",
+    "evaluate": "evaluation",
+    "data": "curating tasks",
+}
 _NUMBERS = (("loss", "loss", ".3f"), ("reward", "reward", ".3f"), ("format_rate", "format", ".0%"))
 
 

@@ -1,9 +1,9 @@
-"""The cold start: a short supervised stage on the pool's rationales in the contract's format.
+"""The cold start: a short supervised stage on rationales in the contract's format.
 
 A model that never writes the format earns only rewards of 0, and GRPO has no signal (DeepSeek-R1, arXiv 2501.12948,
 section 2.3.1, has such a stage too). Too many steps also remove the signal: if all completions of a group earn the
 same, its advantages are zero. So the policy is sampled every few steps (a probe), and the stage ends when the sampled
-format rate reaches the recipe's value.
+format rate reaches the recipe's value, or its entropy falls to the recipe's limit.
 """
 
 from __future__ import annotations
@@ -56,19 +56,39 @@ class ColdStep:
     """Whether it was the last step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What completions sampled from the policy show.
+
+    `entropy` is in nats per token: the mean of -log p over the sampled tokens, at the rollout's temperature. It is
+    unbiased where the rollout samples from the whole distribution (`top_k = 0`, `top_p = 1`), else too low.
+    """
+
+    format_rate: float
+    entropy: float
+
+
 def cold_start_optimizer() -> optax.GradientTransformation:
     """The optimizer of the cold start; a checkpoint holds its state and the adapter."""
     return make_optimizer(b1=0.9, b2=0.99, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
 
 
 def cold_start(
-    policy: Policy, adapter: Adapter, recipe: Recipe, pool: Pool, state: Any = None, done: int = 0
+    policy: Policy,
+    adapter: Adapter,
+    recipe: Recipe,
+    pool: Pool,
+    state: Any = None,
+    done: int = 0,
+    rows: Pool | None = None,
 ) -> Iterator[ColdStep]:
-    """Train on rationales, step by step, until a probe reaches the format rate or `max_steps` are done.
+    """Train on rationales, step by step, until a probe ends the stage or `max_steps` are done.
 
     Args:
-        pool: The stage trains on its training tasks with a rationale, and probes on all training tasks.
+        pool: Probes are taken on its training tasks.
         state: The optimizer state of a stage that continues after `done` steps; None at the start.
+        rows: The stage trains on the training tasks of this pool that have a rationale; `pool` when absent. Domains
+            keep the shares that they have in `pool`.
 
     Yields:
         The state after each step; GRPO starts from the last adapter. The next step consumes the buffers of the state.
@@ -81,10 +101,15 @@ def cold_start(
     if state is None:
         state = optimizer.init(adapter)
     seed = derive_seed(recipe.seed, "cold_start")
-    usable = pool.by_domain("train", with_rationale=True)
+    probed = pool.by_domain("train")
+    usable = (rows or pool).by_domain("train", with_rationale=True)
     if not usable:
-        raise UserError("expected training tasks with a rationale, found none; set cold_start.max_steps = 0")
-    mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed)
+        raise UserError(
+            'expected training tasks with a rationale, found none; set cold_start.source = "self" or '
+            "cold_start.max_steps = 0"
+        )
+    counts = {name: len(tasks) for name, tasks in probed.items()} if rows else None
+    mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed, counts=counts)
     footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
     peak = cold_start_learning_rate(recipe, policy.model.config)
     for step in range(done, config.max_steps):
@@ -98,34 +123,46 @@ def cold_start(
             "step": step + 1,
             "learning_rate": rate,
             "format_rate": None,
+            "entropy": None,
             "seconds": {"update": time.perf_counter() - began},
         }
         due = step + 1 >= config.probe_from and (step + 1 - config.probe_from) % config.probe_every == 0
+        satisfied = False
         if due or step + 1 == config.max_steps:
-            row["format_rate"] = probe_format_rate(policy, adapter, recipe, pool.by_domain("train"), step)
+            probe = probe_policy(policy, adapter, recipe, probed, step)
+            row |= {"format_rate": probe.format_rate, "entropy": probe.entropy}
+            satisfied = ends_stage(probe, config)
         row["seconds"]["total"] = time.perf_counter() - began
-        satisfied = row["format_rate"] is not None and row["format_rate"] >= config.stop_at_format_rate
         yield ColdStep(adapter, state, row, satisfied or step + 1 == config.max_steps)
         if satisfied:
             return
 
 
-def probe_format_rate(
+def ends_stage(probe: Probe, config: ColdStartConfig) -> bool:
+    """Whether a probe ends the stage: the format rate is reached, or the entropy is at or below its limit."""
+    low = config.stop_at_entropy > 0 and probe.entropy <= config.stop_at_entropy
+    return low or probe.format_rate >= config.stop_at_format_rate
+
+
+def probe_policy(
     policy: Policy, adapter: Adapter, recipe: Recipe, tasks: Mapping[str, Sequence[Task]], step: int
-) -> float:
-    """The format rate of one completion for each of `probe_tasks` training tasks, equally many per domain."""
+) -> Probe:
+    """Sample one completion for each of `probe_tasks` training tasks, equally many per domain."""
     config: ColdStartConfig = recipe.cold_start
     seed = derive_seed(recipe.seed, "probe", step)
     chosen = Mixture(tasks, exponent=0.0, seed=seed).tasks(0, config.probe_tasks)
-    rollout = recipe.rollout
-    sampling = Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p)
     groups = policy.sample(
-        adapter, chosen, group_size=1, max_new_tokens=rollout.max_new_tokens, sampling=sampling, seed=seed
+        adapter,
+        chosen,
+        group_size=1,
+        max_new_tokens=recipe.rollout.max_new_tokens,
+        sampling=Sampling.of(recipe.rollout),
+        seed=seed,
     )
-    valid = [
-        policy.contract.parse(c.text, truncated=c.finish is Finish.LENGTH).valid for g in groups for c in g.completions
-    ]
-    return sum(valid) / len(valid)
+    completions = [completion for group in groups for completion in group.completions]
+    valid = [policy.contract.parse(c.text, truncated=c.finish is Finish.LENGTH).valid for c in completions]
+    logprobs = [value for completion in completions for value in completion.logprobs]
+    return Probe(sum(valid) / len(valid), -sum(logprobs) / len(logprobs))
 
 
 def _by_length(

@@ -104,7 +104,7 @@ class GrpoTrainer(Trainer):
             tasks,
             group_size=rollout.group_size,
             max_new_tokens=rollout.max_new_tokens,
-            sampling=Sampling(temperature=rollout.temperature, top_k=rollout.top_k, top_p=rollout.top_p),
+            sampling=Sampling.of(rollout),
             seed=self._seed("rollout", state, round),
         )
 
