@@ -74,7 +74,7 @@ def test_rows_split_by_length_give_the_same_update(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Short and long rows in two calls, with rows added to fill each, are as good as all in one."""
-    longer = replace(tasks[1], rationale="It is seven, as can be seen when we look twice.")
+    longer = replace(tasks[1], rationale="It is seven. " * 20)
     pool, recipe = pool_of([tasks[0], longer, tasks[2]]), make_recipe(cold_start={**COLD, "max_steps": 1})
     sizes: list[int] = []
     layout = module._layout
