@@ -83,4 +83,4 @@ def test_a_change_that_comes_too_late_says_so(tmp_path: Path) -> None:
     other = parse_recipe({"name": "r", "model": "tiny", "data": {"test_share": 0.25}, "grpo": {"beta": 0.5}})
     data, beta = check_recipe(RunDir(tmp_path), other, ["data.test_share", "grpo.beta"])
     assert data.startswith("data.test_share: 0.05 -> 0.25 (no effect")
-    assert beta == "grpo.beta: 0.04 -> 0.5"
+    assert beta == "grpo.beta: 0.0 -> 0.5"

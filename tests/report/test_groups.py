@@ -84,7 +84,7 @@ def test_a_group_has_the_mean_over_its_seeds(series: Path) -> None:
 def test_the_gain_above_the_control_is_a_difference_of_means(series: Path) -> None:
     found = compare_groups(group_runs(load_runs(list(reversed(paths(series))))))  # the control first
     entries = {entry["measure"]: entry for entry in found["above_control"]}
-    assert entries.keys() == {"format_rate", "accuracy", "mean_reward"}
+    assert entries.keys() == {"format_rate", "accuracy", "answer_accuracy", "mean_reward"}
     entry = entries["mean_reward"]
     names = ("coin (2 seeds)", "real (3 seeds)")
     assert (entry["first"], entry["second"], entry["control"]) == (*names, "random")
@@ -105,7 +105,7 @@ def test_files_of_a_comparison(series: Path, tmp_path: Path) -> None:
     names = {path.name for path in page.parent.iterdir()}
     assert names == {"compare.html", "rates.csv", "rates.tex", "differences.csv", "differences.tex", "curves.svg"}
     rates = list(csv.DictReader((page.parent / "rates.csv").read_text().splitlines()))
-    assert {row["stage"] for row in rates} == {"base", "cold_start", "trained"}
+    assert {row["stage"] for row in rates} == {"base", "base_plain", "base_example", "cold_start", "trained"}
     (one,) = [
         row
         for row in rates

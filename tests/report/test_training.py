@@ -50,7 +50,7 @@ def test_domains_count_the_steps_that_drew_them() -> None:
 def test_every_step_is_listed_with_what_it_has() -> None:
     table = steps(run_of([{"reward": 0.25, "seconds": {"total": 12.0}}]))
     assert table is not None
-    assert table.rows == (("1", "0.25", *["-"] * 9, "12"),)
+    assert table.rows == (("1", "0.25", *["-"] * 10, "12"),)
     assert steps(run_of([])) is None
 
 

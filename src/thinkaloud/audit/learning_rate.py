@@ -20,7 +20,7 @@ def check_learning_rate(recipe: Recipe, model: ModelConfig) -> Finding:
     return Finding(
         name="learning rate",
         level=Level.OK if moves else Level.WARNING,
-        message=message + ("" if moves else f", less than the {LEAST_TRAVEL:.0e} with which runs here learned"),
+        message=message + ("" if moves else f", less than {LEAST_TRAVEL:.0e}: too little to learn"),
         remedy="" if moves else f'set grpo.learning_rate = "auto" or at least {wanted:.0e}, or raise grpo.max_steps',
         figures={"peak": peak, "updates": updates, "travel": bound},
     )
