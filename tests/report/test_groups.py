@@ -117,8 +117,8 @@ def test_files_of_a_comparison(series: Path, tmp_path: Path) -> None:
     (gap, *_) = list(csv.DictReader((page.parent / "differences.csv").read_text().splitlines()))
     assert float(gap["second_minus_first"]) == found["differences"][0]["domains"]["math"]["difference"]
     tex = (page.parent / "rates.tex").read_text()
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{table}") == 14, (
-        "five measures, three stages; no base has a valid format"
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{table}") == 28, (
+        "six measures, five stages; the base has no valid format by the contract or asked plainly"
     )
     assert not re.search(r"(?<!\\)[%_#]", tex), "escaped"
     svg = (page.parent / "curves.svg").read_text()
