@@ -12,7 +12,7 @@ def check_learning_rate(recipe: Recipe, model: ModelConfig) -> Finding:
     """Whether the recipe's rate and updates can move the adapter enough to learn."""
     peak = peak_learning_rate(recipe, model)
     bound = travel(recipe, peak)
-    updates = recipe.grpo.max_steps * recipe.grpo.inner_iterations * recipe.grpo.minibatches
+    updates = recipe.grpo.max_steps * recipe.grpo.updates_per_step
     moves = bound >= LEAST_TRAVEL or not updates
     auto = " (auto)" if recipe.grpo.learning_rate == "auto" else ""
     message = f"{updates} updates at a peak of {peak:.1e}{auto} move an entry of LoRA's B by at most {bound:.1e}"

@@ -179,6 +179,11 @@ class GrpoConfig(Section):
     zero_std_step_limit: Positive = 200
     """The run fails after this many consecutive steps without signal."""
 
+    @property
+    def updates_per_step(self) -> int:
+        """Optimizer updates in a step."""
+        return self.inner_iterations * self.minibatches
+
 
 class EvaluateConfig(Section):
     """Greedy decoding on held-out tasks."""

@@ -8,7 +8,7 @@ Only tasks of verifiable domains are asked, because readings are compared by ans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from thinkaloud.evaluate.rows import READING_STAGES
@@ -44,14 +44,21 @@ def _prompt_of(default: PromptContract, by_domain: Mapping[str, PromptContract])
 
 def _with_example(contract: PromptContract, tasks: Sequence[Task]) -> PromptContract | None:
     """The contract after a worked example: a rather short one of the tasks that have a rationale."""
-    usable = sorted((task for task in tasks[:_CANDIDATES] if task.rationale), key=lambda task: (_length(task), task.id))
-    for task in usable[len(usable) // 4 :]:
+    usable = sorted((task for task in tasks[:_CANDIDATES] if task.rationale), key=lambda task: (length(task), task.id))
+    found = first_example(contract, usable[len(usable) // 4 :])
+    return found[1] if found else None
+
+
+def first_example(contract: PromptContract, tasks: Iterable[Task]) -> tuple[Task, PromptContract] | None:
+    """The first task whose rationale makes a well-formed reply, and the contract after it; None without one."""
+    for task in tasks:
         try:
-            return contract_with_example(contract, task.question, task.rationale, task.answer)
+            return task, contract_with_example(contract, task.question, task.rationale, task.answer)
         except ValueError:
             continue
     return None
 
 
-def _length(task: Task) -> int:
+def length(task: Task) -> int:
+    """Characters of a worked example."""
     return len(task.question) + len(task.rationale) + len(task.answer)

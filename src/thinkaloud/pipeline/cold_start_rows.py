@@ -18,11 +18,11 @@ from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
 from thinkaloud.distributed.team import from_first, is_first
 from thinkaloud.domains import Registry, registry_of
 from thinkaloud.durations import session_clock
+from thinkaloud.evaluate.readings import first_example, length
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.pipeline.answerer import Answerer, open_answerer
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.prompt.readings import contract_with_example
 from thinkaloud.records import Task
 from thinkaloud.seeding import derive_seed
 from thinkaloud.session.session import copy_from_first
@@ -109,13 +109,8 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
 
 def worked_example(contract: PromptContract, tasks: Sequence[Task]) -> Task | None:
     """The shortest task whose rationale makes a well-formed reply; None without one."""
-    for task in sorted(tasks, key=lambda task: len(task.question) + len(task.rationale) + len(task.answer)):
-        try:
-            contract_with_example(contract, task.question, task.rationale, task.answer)
-        except ValueError:
-            continue
-        return task
-    return None
+    found = first_example(contract, sorted(tasks, key=length))
+    return found[0] if found else None
 
 
 def next_tasks(

@@ -172,15 +172,19 @@ def _by_length(
 
     Attention pads all rows of a call to the longest, so that one long row would make sixteen as slow as itself.
     """
-    short = [i for i in rows if max(len(prompts[i]), len(targets[i]) - 1) <= SHORT]
-    return [part for part in (short, [i for i in rows if i not in set(short)]) if part]
+    short = [i for i in rows if _is_short(prompts[i], targets[i])]
+    long = [i for i in rows if not _is_short(prompts[i], targets[i])]
+    return [part for part in (short, long) if part]
+
+
+def _is_short(prompt: Sequence[int], target: Sequence[int]) -> bool:
+    return max(len(prompt), len(target) - 1) <= SHORT
 
 
 def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]]) -> Packed:
     """Rows in one of few shapes; rows without a target make their number a multiple of ROW_BUCKET."""
     added = round_up(len(prompts), ROW_BUCKET) - len(prompts)
-    is_short = max(map(len, prompts)) <= SHORT and max(map(len, targets)) - 1 <= SHORT
-    length = SHORT if is_short else 2 * SHORT
+    length = SHORT if all(map(_is_short, prompts, targets)) else 2 * SHORT
     return pack(
         prompts + [min(prompts, key=len)] * added,
         [[target] for target in targets] + [[()]] * added,

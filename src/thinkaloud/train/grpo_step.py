@@ -55,10 +55,10 @@ class GrpoTrainer(Trainer):
         clock = Stopwatch()
         groups = self.rollout(state, tasks, 0, clock)
         sampled = list(groups)
-        for round in range(1, self.recipe.grpo.refill_rounds + 1 if replacements else 1):
-            if not (replaced := tasks_to_replace(groups, self.recipe.grpo)):
+        for round in range(1, self.recipe.grpo.refill_rounds + 1):
+            if replacements is None or not (replaced := tasks_to_replace(groups, self.recipe.grpo)):
                 break
-            drawn = replacements(replaced, round, {group.task.id for group in sampled}) if replacements else []
+            drawn = replacements(replaced, round, {group.task.id for group in sampled})
             extra = self.rollout(state, drawn, round, clock)
             sampled += extra
             groups = with_replacements(groups, extra)

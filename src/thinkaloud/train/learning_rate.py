@@ -11,6 +11,7 @@ scale * sqrt(r) * T. Both the rule and the bound keep that product.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from thinkaloud.config import Recipe
 from thinkaloud.config.recipe import LoraConfig
@@ -36,20 +37,22 @@ def auto_learning_rate(parameters: int, lora: LoraConfig) -> float:
 
 def peak_learning_rate(recipe: Recipe, model: ModelConfig) -> float:
     """The peak learning rate of GRPO: the recipe's, or the rule's."""
-    rate = recipe.grpo.learning_rate
-    return auto_learning_rate(num_parameters(model), recipe.lora) if rate == "auto" else rate
+    return _resolved(recipe.grpo.learning_rate, recipe, model)
 
 
 def cold_start_learning_rate(recipe: Recipe, model: ModelConfig) -> float:
     """The learning rate of the cold start: the recipe's, or the rule's."""
-    rate = recipe.cold_start.learning_rate
+    return _resolved(recipe.cold_start.learning_rate, recipe, model)
+
+
+def _resolved(rate: float | Literal["auto"], recipe: Recipe, model: ModelConfig) -> float:
     return auto_learning_rate(num_parameters(model), recipe.lora) if rate == "auto" else rate
 
 
 def travel(recipe: Recipe, peak: float) -> float:
     """An upper bound on what GRPO adds to an entry of B, in units of the rule's own LoRA: the sum of all rates."""
     config = recipe.grpo
-    updates = config.max_steps * config.inner_iterations * config.minibatches
+    updates = config.max_steps * config.updates_per_step
     decay = 0.5 if config.schedule == "cosine" else 1.0
     mean = 0.5 * config.warmup_fraction + decay * (1 - config.warmup_fraction)
     return updates * peak * mean * _strength(recipe.lora)

@@ -83,7 +83,7 @@ class Trainer(ABC):
         self.policy, self.reference, self.recipe = policy, reference, recipe
         self.score, self.interrupt = score, interrupt
         self.registry = registry_of(recipe)
-        self.updates_per_step = recipe.grpo.inner_iterations * recipe.grpo.minibatches
+        self.updates_per_step = recipe.grpo.updates_per_step
         self.peak = peak_learning_rate(recipe, policy.model.config)
         self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
         self.objective = objective_of(recipe.grpo)
