@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.config import RolloutConfig
+from thinkaloud.rollout.most_likely import MOST_SORTED, leading, top_k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +94,34 @@ def sample(
     if sampling.temperature == 0:
         chosen = _first(scaled == scaled.max(axis=-1, keepdims=True))
     else:
-        kept = min(sampling.top_k, logits.shape[-1]) if sampling.top_k else logits.shape[-1]
-        if kept == logits.shape[-1] and sampling.top_p >= 1:
-            values, tokens = scaled, None
-        else:
-            values, tokens = jax.lax.top_k(scaled, kept)
-        if sampling.top_p < 1:
-            probabilities = jax.nn.softmax(values, axis=-1)
-            before = jnp.cumsum(probabilities, axis=-1) - probabilities
-            values = jnp.where(before < np.float32(sampling.top_p), values, -jnp.inf)
+        values, tokens = _kept(scaled, sampling)
         chosen = _draw(values, keys)
         if tokens is not None:
             chosen = jnp.take_along_axis(tokens, chosen[:, None], axis=-1)[:, 0]
     total = jax.nn.logsumexp(scaled, axis=-1)
     logprobs = jnp.take_along_axis(scaled, chosen[:, None], axis=-1)[:, 0] - total
     return chosen.astype(jnp.int32), logprobs
+
+
+def _kept(
+    scaled: Float[Array, "rows vocab"], sampling: Sampling
+) -> tuple[Float[Array, "rows choices"], Int[Array, "rows choices"] | None]:
+    """The values that top-k and top-p leave (-inf: dropped), and their tokens; None: every token, in order."""
+    rows, vocab = scaled.shape
+    k, p = min(sampling.top_k, vocab) or vocab, np.float32(sampling.top_p)
+    if k == vocab and p >= 1:
+        return scaled, None
+    if k <= MOST_SORTED:
+        values, tokens = top_k(scaled, k)
+        if p < 1:
+            probabilities = jax.nn.softmax(values, axis=-1)
+            before = jnp.cumsum(probabilities, axis=-1) - probabilities
+            values = jnp.where(before < p, values, -jnp.inf)
+        return values, tokens
+    values = scaled
+    if k < vocab:
+        values = jnp.where(leading(values, jnp.ones_like(values), jnp.full(rows, np.float32(k))), values, -jnp.inf)
+    if p < 1:
+        probabilities = jax.nn.softmax(values, axis=-1)
+        values = jnp.where(leading(values, probabilities, jnp.full(rows, p)), values, -jnp.inf)
+    return values, None
