@@ -69,11 +69,13 @@ class Completion:
         text: The decoded tokens without the end-of-turn token.
         token_ids: The sampled tokens; the last one is the end-of-turn token if `finish` is `stop`.
         logprobs: Log-probability (nats) of each token under the sampling policy at the sampling temperature.
+        sampled_logprobs: The same under the distribution that was sampled from, after top-k and top-p.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    sampled_logprobs: tuple[float, ...] = ()
     finish: Finish = Finish.STOP
 
 

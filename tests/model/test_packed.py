@@ -17,7 +17,7 @@ from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.head import chunk_size, token_logprobs
 from thinkaloud.model.load import Model, load_model
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.packed import bucketed, common_prefix, pack
+from thinkaloud.model.packed import Buckets, bucketed, common_prefix, pack
 
 PROMPTS = [[3, 9, 4, 4, 7, 2, 8, 11, 5, 6], [1, 12, 13], [20, 21, 22, 23, 24, 25]]
 GROUPS = [
@@ -144,7 +144,48 @@ def test_logits_are_never_held_whole() -> None:
     assert targets % chunk_size(vocab, targets) == 0
 
 
-@pytest.mark.parametrize(("count", "size"), [(0, 64), (1, 64), (65, 128), (1024, 1024), (1175, 1216), (2049, 2176)])
+@pytest.mark.parametrize(("count", "size"), [(0, 64), (1, 64), (65, 128), (1024, 1024), (1175, 1280), (2049, 2304)])
 def test_sizes_are_few_and_padding_is_small(count: int, size: int) -> None:
     assert bucketed(count) == size
-    assert len({bucketed(n) for n in range(2**13 + 1, 2**14 + 1)}) == 16
+    assert len({bucketed(n) for n in range(2**13 + 1, 2**14 + 1)}) == 8
+    assert {bucketed(n, 2) for n in range(2**13 + 1, 2**14 + 1)} == {3 * 2**12, 2**14}
+
+
+def test_chunks_without_a_valid_target_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log-probabilities and gradients are those of the valid targets alone; the others are 0."""
+    monkeypatch.setattr(head_module, "CHUNK_BYTES", 2 * 4 * 11)  # two targets a chunk
+    rng = np.random.default_rng(2)
+    weight, hidden = (jnp.asarray(rng.standard_normal(shape).astype(np.float32)) for shape in ((11, 4), (8, 4)))
+    targets, valid = jnp.arange(8), jnp.arange(8) < 3
+
+    def total(hidden: Any, valid: Any) -> Any:
+        logprobs, _ = token_logprobs(weight, hidden, targets, 1.0, valid=valid)
+        return jnp.sum(jnp.where(jnp.arange(8) < 3, logprobs, 0.0)), logprobs
+
+    (_, logprobs), gradient = jax.value_and_grad(total, has_aux=True)(hidden, valid)
+    (_, expected), all_gradient = jax.value_and_grad(total, has_aux=True)(hidden, jnp.ones(8, bool))
+    np.testing.assert_allclose(logprobs, np.where(np.arange(8) < 4, expected, 0.0), rtol=1e-6)
+    np.testing.assert_allclose(gradient, all_gradient, rtol=1e-6)
+
+
+def test_the_number_of_targets_adds_no_shape() -> None:
+    few, many = (
+        pack(PROMPTS, [[[5] * count, [6]] for count in counts], completion_bucket=16)
+        for counts in ((1, 2, 3), (9, 9, 9))
+    )
+    assert few.targets.shape == many.targets.shape == few.tokens.shape
+    wide = pack([[1], [2]], [[[5]] * 40, [[6]] * 40])  # more targets than inputs
+    assert wide.target_valid.sum() == 80
+
+
+@pytest.mark.parametrize(("backend", "longest", "slots"), [("cpu", 300, 384), ("gpu", 300, 512), ("tpu", 513, 1024)])
+def test_accelerators_have_two_sizes_of_prompts(backend: str, longest: int, slots: int) -> None:
+    buckets = Buckets.of(backend, 1024)
+    assert pack([[1] * longest], [[]], prompt_bucket=buckets.prompt).prompt_length == slots
+
+
+def test_the_prefix_is_the_contracts_where_the_prompts_share_it() -> None:
+    buckets = Buckets(prefix=16)
+    assert buckets.prefix_of([[1] * 40 + [2], [1] * 40 + [3]]) == 16
+    assert buckets.prefix_of([[4] * 20, [5] * 20]) == 0
+    assert Buckets().prefix_of([[1] * 40 + [2], [1] * 40 + [3]]) == 32

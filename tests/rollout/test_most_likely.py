@@ -101,7 +101,7 @@ def test_a_wide_vocabulary_is_sampled_from_its_top_p() -> None:
     keys = row_keys(key_of(5), jnp.arange(600), 0)
 
     def counts(top_k: int, top_p: float) -> np.ndarray:
-        tokens, _ = sample(logits, keys, Sampling(temperature=1.0, top_k=top_k, top_p=top_p))
+        tokens, *_ = sample(logits, keys, Sampling(temperature=1.0, top_k=top_k, top_p=top_p))
         return np.bincount(np.asarray(tokens), minlength=20_000) / 600
 
     for found in (counts(0, 0.75), counts(MOST_SORTED + 1, 0.75)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from thinkaloud.rollout.sampling import GREEDY, Sampling, _invert, key_of, row_keys, sample
 from thinkaloud.seeding import derive_seed
@@ -15,7 +16,7 @@ LOGITS = jnp.log(jnp.asarray([[0.5, 0.3, 0.15, 0.05]]))
 def draw(sampling: Sampling, count: int = 4000) -> np.ndarray:
     """How often each of the four tokens comes up."""
     keys = row_keys(key_of(7), jnp.arange(count), 0)
-    tokens, _ = sample(jnp.repeat(LOGITS, count, axis=0), keys, sampling)
+    tokens, *_ = sample(jnp.repeat(LOGITS, count, axis=0), keys, sampling)
     return np.bincount(np.asarray(tokens), minlength=4) / count
 
 
@@ -68,13 +69,28 @@ def test_a_uniform_number_is_never_beyond_the_last_choice() -> None:
 
 def test_log_probabilities_are_those_of_the_whole_distribution_at_the_temperature() -> None:
     keys = row_keys(key_of(0), jnp.arange(1), 0)
-    token, logprob = sample(LOGITS, keys, Sampling(temperature=0.5, top_k=1, top_p=1.0))
+    token, logprob, kept_mass = sample(LOGITS, keys, Sampling(temperature=0.5, top_k=1, top_p=1.0))
     assert int(token[0]) == 0
     np.testing.assert_allclose(logprob, np.log(0.25 / 0.365), rtol=1e-5)
+    np.testing.assert_allclose(kept_mass, logprob, rtol=1e-5)  # the only token left: drawn with probability 1
+
+
+@pytest.mark.parametrize(
+    ("sampling", "mass"),
+    [
+        (Sampling(temperature=1.0, top_k=0, top_p=1.0), 1.0),
+        (Sampling(temperature=1.0, top_k=2, top_p=1.0), 0.8),
+        (Sampling(temperature=1.0, top_k=3, top_p=0.8), 0.8),  # 0.5 and 0.3 of 0.95 reach 0.84
+        (Sampling(temperature=1.0, top_k=0, top_p=0.9), 0.95),
+    ],
+)
+def test_the_kept_mass_is_that_of_the_tokens_that_can_be_drawn(sampling: Sampling, mass: float) -> None:
+    *_, kept_mass = sample(LOGITS, row_keys(key_of(0), jnp.arange(1), 0), sampling)
+    np.testing.assert_allclose(np.exp(kept_mass), mass, rtol=1e-5)
 
 
 def test_greedy_takes_the_likeliest() -> None:
-    token, logprob = sample(LOGITS, row_keys(key_of(0), jnp.arange(1), 0), GREEDY)
+    token, logprob, _ = sample(LOGITS, row_keys(key_of(0), jnp.arange(1), 0), GREEDY)
     assert int(token[0]) == 0
     np.testing.assert_allclose(logprob, np.log(0.5), rtol=1e-5)
 

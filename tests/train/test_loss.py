@@ -114,6 +114,27 @@ def test_cispo_keeps_the_gradient_of_clipped_tokens() -> None:
     assert float(grpo_loss(now, old, *rest)[1].clipped) == 1
 
 
+def test_the_importance_weight_is_capped_and_constant() -> None:
+    """p_old = 0.4 and 0.3, drawn with 0.5 and 0.1: weights 0.8 and min(2, 3); the ratios are 1.1 and 1."""
+    now, old, drawn = (jnp.log(jnp.asarray(p, jnp.float32)) for p in ((0.44, 0.3), (0.4, 0.3), (0.5, 0.1)))
+    objective = PLAIN._replace(importance_cap=2.0, beta=0.5)
+    advantages = jnp.asarray([1.0, -1.0])
+    rest = (jnp.zeros(2), advantages, jnp.ones(2), jnp.ones(2, bool), jnp.zeros(2, jnp.int32), 1, objective)
+
+    def loss(x: Any) -> Any:
+        return grpo_loss(x, old, now, *rest, sampled=drawn)  # the reference is `now`: k3 and its gradient are 0
+
+    total, sums = loss(now)
+    assert float(total) == pytest.approx(-0.8 * 1.1 + 2.0, rel=1e-5)
+    np.testing.assert_allclose(jax.grad(lambda x: loss(x)[0])(now), [-0.8 * 1.1, 2.0], rtol=1e-5)
+    assert float(sums.capped) == 1
+    expected = sum(p / q - np.log(p / q) - 1 for p, q in ((0.4, 0.5), (0.3, 0.1)))
+    assert float(sums.mismatch) == pytest.approx(expected, rel=1e-4)
+    uncorrected, sums = grpo_loss(now, old, now, *rest[:-1], PLAIN, sampled=drawn)
+    assert float(uncorrected) == pytest.approx(-1.1 + 1.0, rel=1e-5)
+    assert float(sums.capped) == 0
+
+
 def test_the_entropy_bonus_is_subtracted_only_where_the_objective_has_one() -> None:
     values = arrays([-1.0], [-1.0], [-1.0], [0.3], [0.0], [1.0])
     rest = (jnp.asarray([True]), jnp.zeros(1, jnp.int32), 1)

@@ -19,9 +19,10 @@ PLAIN = Footprint(config=CONFIG)
 EACH = bytes_per_token(PLAIN, 100)
 
 
-def test_rows_are_split_evenly_under_the_budget() -> None:
+def test_rows_are_split_into_equal_powers_of_two_under_the_budget() -> None:
     assert split_rows([100] * 7, PLAIN, 400 * EACH) == [[0, 1, 2, 3], [4, 5, 6]]
-    assert split_rows([100] * 7, PLAIN, 300 * EACH) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert split_rows([100] * 7, PLAIN, 300 * EACH) == [[0, 1], [2, 3], [4, 5], [6]]
+    assert split_rows([100] * 7, PLAIN, 900 * EACH) == [[0, 1, 2, 3, 4, 5, 6]]
 
 
 def test_the_longest_row_counts() -> None:

@@ -143,6 +143,9 @@ class GrpoConfig(Section):
     clip: Literal["ppo", "cispo"] = "ppo"
     """`ppo` drops the gradient of clipped tokens. `cispo` keeps it: the ratio is a constant weight, clipped above only
     (MiniMax-M1, arXiv 2506.13585)."""
+    importance_cap: NotNegativeFloat = 2.0
+    """Each token's loss is multiplied by its probability before the update over the one it was sampled with, at most
+    this: top-k, top-p and rounding make them differ. 0 for no correction."""
     ratio: Literal["token", "sequence"] = "token"
     """`sequence`: the length-normalised sequence ratio of GSPO (arXiv 2507.18071)."""
     loss: Literal["sequence_mean", "token_mean", "constant_length"] = "sequence_mean"

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 
 from thinkaloud.inference.protocol import ApiError, ChatRequest
-from thinkaloud.model.packed import round_up
-from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder, power_of_two
-from thinkaloud.rollout.generate import PROMPT_BUCKET
+from thinkaloud.model.packed import PROMPT_BUCKET, power_of_two, round_up
+from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder
 from thinkaloud.rollout.sampling import Sampling
 
 

@@ -19,7 +19,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.precision import as_bits, as_numbers, rows_of
 
@@ -44,45 +44,49 @@ def token_logprobs(
     targets: Int[Array, " targets"],
     temperature: float,
     *,
+    valid: Bool[Array, " targets"] | None = None,
     entropy_gradient: bool = False,
 ) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
     """Log-probability of each target and the entropy of its distribution, both at `temperature`, in nats, float32.
 
-    No gradient flows into the head, and through the entropy only if `entropy_gradient`.
+    No gradient flows into the head, and through the entropy only if `entropy_gradient`. Chunks of targets of which none
+    is `valid` are skipped: both are 0 there.
     """
-    return _token_logprobs(head, hidden, targets, temperature, entropy_gradient)
+    if valid is None:
+        valid = jnp.ones(targets.shape, bool)
+    return _token_logprobs(head, hidden, targets, valid, temperature, entropy_gradient)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _token_logprobs(
-    head: Array, hidden: Array, targets: Array, temperature: float, entropy_gradient: bool
+    head: Array, hidden: Array, targets: Array, valid: Array, temperature: float, entropy_gradient: bool
 ) -> tuple[Array, Array]:
-    logprobs, entropies, _ = _chunked(head, hidden, targets, temperature, num_gradients=0)
+    logprobs, entropies, _ = _chunked(head, hidden, targets, valid, temperature, num_gradients=0)
     return logprobs, entropies
 
 
 def _forward(
-    head: Array, hidden: Array, targets: Array, temperature: float, entropy_gradient: bool
+    head: Array, hidden: Array, targets: Array, valid: Array, temperature: float, entropy_gradient: bool
 ) -> tuple[tuple[Array, Array], Array]:
     num_gradients = 2 if entropy_gradient else 1
-    logprobs, entropies, gradients = _chunked(head, hidden, targets, temperature, num_gradients=num_gradients)
+    logprobs, entropies, gradients = _chunked(head, hidden, targets, valid, temperature, num_gradients=num_gradients)
     return (logprobs, entropies), gradients
 
 
 def _backward(
     temperature: float, entropy_gradient: bool, gradients: Array, cotangents: tuple[Array, Array]
-) -> tuple[None, Array, None]:
+) -> tuple[None, Array, None, None]:
     total = gradients[0].astype(jnp.float32) * cotangents[0][:, None]
     if entropy_gradient:
         total = total + gradients[1].astype(jnp.float32) * cotangents[1][:, None]
-    return None, total.astype(gradients.dtype), None
+    return None, total.astype(gradients.dtype), None, None
 
 
 _token_logprobs.defvjp(_forward, _backward)
 
 
 def _chunked(
-    head: Array, hidden: Array, targets: Array, temperature: float, *, num_gradients: int
+    head: Array, hidden: Array, targets: Array, valid: Array, temperature: float, *, num_gradients: int
 ) -> tuple[Array, Array, Array]:
     """Log-probabilities, entropies, and the first of the gradients of both: [num_gradients, targets, width]."""
     size = chunk_size(head.shape[0], hidden.shape[0])
@@ -111,6 +115,12 @@ def _chunked(
             gradients.append(-mean(powers * surprise))
         return logprobs, entropies, (jnp.stack(gradients) * inverse).astype(rows.dtype)
 
+    def skipped(chunk: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+        zero = jnp.zeros(size, jnp.float32)
+        return zero, zero, jnp.zeros((num_gradients, size, hidden.shape[1]), hidden.dtype)
+
     chunks = (hidden.reshape(-1, size, hidden.shape[1]), targets.reshape(-1, size))
-    logprobs, entropies, gradients = jax.lax.map(one, chunks)  # gradients: [chunks, num_gradients, size, width]
+    logprobs, entropies, gradients = jax.lax.map(  # gradients: [chunks, num_gradients, size, width]
+        lambda chunk: jax.lax.cond(chunk[1], one, skipped, chunk[0]), (chunks, valid.reshape(-1, size).any(axis=1))
+    )
     return logprobs.reshape(-1), entropies.reshape(-1), jnp.swapaxes(gradients, 0, 1).reshape(-1, *hidden.shape)

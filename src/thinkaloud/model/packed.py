@@ -77,18 +77,50 @@ class Packed:
 PREFIX_STEP = 16
 """Common prefixes are cut to a multiple of this many tokens, because every length is a compilation."""
 
+PROMPT_BUCKET, PER_OCTAVE = 128, 8
+"""Of `Buckets` on CPUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buckets:
+    """The sizes to which batches are padded. Every combination of sizes compiles its own programs.
+
+    Attributes:
+        prompt: Prompts are padded, within attention alone, to a multiple of this many tokens.
+        per_octave: Numbers of tokens are rounded up to one of this many sizes between powers of two.
+        prefix: Tokens of the common prefix where the prompts share at least so many; what they share if None.
+    """
+
+    prompt: int = PROMPT_BUCKET
+    per_octave: int = PER_OCTAVE
+    prefix: int | None = None
+
+    @classmethod
+    def of(cls, backend: str, max_prompt_tokens: int, prefix: int | None = None) -> Buckets:
+        """Few sizes on accelerators, where compiling takes minutes; more on CPUs, where padding costs more."""
+        if backend == "cpu":
+            return cls(prefix=prefix)
+        return cls(prompt=round_up(-(-max_prompt_tokens // 2), 128), per_octave=2, prefix=prefix)
+
+    def prefix_of(self, prompts: Sequence[Sequence[int]]) -> int:
+        """The length of the prefix that is stored once for these prompts."""
+        shared = common_prefix(prompts)
+        return shared if self.prefix is None else min(self.prefix, shared)
+
 
 def round_up(count: int, multiple: int) -> int:
     """`count` rounded up to a multiple, and at least one."""
     return max(1, -(-count // multiple)) * multiple
 
 
-def bucketed(count: int) -> int:
-    """`count` rounded up to one of sixteen sizes between powers of two, at least 64 apart.
+def power_of_two(count: int) -> int:
+    """The smallest power of two that is at least `count`."""
+    return 1 << max(0, count - 1).bit_length()
 
-    Every size is a compilation, and padding is computed too: this wastes 3 % on average.
-    """
-    return round_up(count, max(64, (1 << max(0, count.bit_length() - 1)) // 16))
+
+def bucketed(count: int, per_octave: int = PER_OCTAVE) -> int:
+    """`count` rounded up to one of `per_octave` sizes between powers of two, at least 64 apart."""
+    return round_up(count, max(64, (1 << max(0, count.bit_length() - 1)) // per_octave))
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -110,9 +142,10 @@ def pack(
     *,
     token_bucket: int | None = None,
     target_bucket: int | None = None,
-    prompt_bucket: int = 128,
+    prompt_bucket: int = PROMPT_BUCKET,
     completion_bucket: int = 128,
     prefix_length: int | None = None,
+    per_octave: int = PER_OCTAVE,
 ) -> Packed:
     """Lay out prompts with their completions.
 
@@ -120,9 +153,11 @@ def pack(
         prompts: Token ids, each prompt at least one.
         groups: The same number of completions for each prompt (0 for a prefill); empty ones are ignored.
         token_bucket: The number of tokens is rounded up to a multiple of this; by `bucketed` when None.
-        target_bucket: The same for targets.
+        target_bucket: The same for targets. When None, there are as many target slots as token slots, so that the
+            number of targets adds no shape; the head skips the empty ones.
         prompt_bucket, completion_bucket: Prompts and completions are padded to multiples of these in attention.
         prefix_length: Length of the common prefix; computed by `common_prefix` when None.
+        per_octave: See `bucketed`.
 
     Returns:
         The layout, in NumPy arrays.
@@ -141,8 +176,9 @@ def pack(
         + sum(max(0, len(c) - 1) for members in groups for c in members)
     )
     num_targets = sum(len(c) for members in groups for c in members)
-    size = round_up(num_tokens, token_bucket) if token_bucket else bucketed(num_tokens)
-    target_size = (round_up(num_targets, target_bucket) if target_bucket else bucketed(num_targets)) if group else 0
+    tied = bucketed(max(num_tokens, 0 if target_bucket else num_targets), per_octave)
+    size = round_up(num_tokens, token_bucket) if token_bucket else tied
+    target_size = (round_up(num_targets, target_bucket) if target_bucket else max(size, tied)) if group else 0
     num_slots = prefix + len(prompts) * (tail_length + group * input_length)
 
     tokens, positions = np.zeros(size, np.int32), np.zeros(size, np.int32)

@@ -51,6 +51,8 @@ class State(NamedTuple):
     step: Int[Array, ""]
     tokens: Int[Array, "prompts group slots"]
     logprobs: Float[Array, "prompts group slots"]
+    kept_mass: Float[Array, "prompts group slots"]
+    """Log of the probability that top-k and top-p kept."""
     done: Bool[Array, "prompts group"]
     rows: Int[Array, "prompts group"]
     """The row's number in the whole rollout; it labels the noise."""
@@ -106,12 +108,14 @@ def start(
 ) -> State:
     """Sample every completion's first token. Prompts that are not `live` are padding and done at once."""
     shape, empty = rows.shape, (*rows.shape, slots)
-    tokens, logprobs = sample(jnp.repeat(logits, rows.shape[1], axis=0), row_keys(key, rows.reshape(-1), 0), sampling)
+    repeated, keys = jnp.repeat(logits, rows.shape[1], axis=0), row_keys(key, rows.reshape(-1), 0)
+    tokens, logprobs, kept_mass = sample(repeated, keys, sampling)
     done = _is_stop(tokens, stop_ids).reshape(shape) | ~live[:, None]
     return State(
         step=jnp.zeros((), jnp.int32),
         tokens=jnp.zeros(empty, jnp.int32).at[:, :, 0].set(tokens.reshape(shape)),
         logprobs=jnp.zeros(empty, jnp.float32).at[:, :, 0].set(logprobs.reshape(shape)),
+        kept_mass=jnp.zeros(empty, jnp.float32).at[:, :, 0].set(kept_mass.reshape(shape)),
         done=done,
         rows=rows,
         prompt_lengths=prompt_lengths,
@@ -178,13 +182,15 @@ def decode(
             x = finish_block(x, attended.reshape(query.shape), layer, pairs, scale, config)
         logits = _logits(base, rms_norm(x, base["final_norm"], config))
         step = now.step + 1
-        tokens, logprobs = sample(logits, row_keys(key, now.rows.reshape(-1), step), sampling)
+        tokens, logprobs, kept_mass = sample(logits, row_keys(key, now.rows.reshape(-1), step), sampling)
         tokens = jnp.where(now.done, 0, tokens.reshape(now.done.shape))
         logprobs = jnp.where(now.done, 0.0, logprobs.reshape(now.done.shape))
+        kept_mass = jnp.where(now.done, 0.0, kept_mass.reshape(now.done.shape))
         return (tuple(keys), tuple(values)), now._replace(
             step=step,
             tokens=jax.lax.dynamic_update_index_in_dim(now.tokens, tokens, step, axis=2),
             logprobs=jax.lax.dynamic_update_index_in_dim(now.logprobs, logprobs, step, axis=2),
+            kept_mass=jax.lax.dynamic_update_index_in_dim(now.kept_mass, kept_mass, step, axis=2),
             done=now.done | _is_stop(tokens, stop_ids),
         )
 
@@ -221,6 +227,7 @@ def pack_rows(
         step=state.step,
         tokens=state.tokens[of_prompt, member][:, None],
         logprobs=state.logprobs[of_prompt, member][:, None],
+        kept_mass=state.kept_mass[of_prompt, member][:, None],
         done=(state.done[of_prompt, member] | ~live)[:, None],
         rows=state.rows[of_prompt, member][:, None],
         prompt_lengths=state.prompt_lengths[of_prompt],

@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import pack
+from thinkaloud.model.packed import PER_OCTAVE, pack, power_of_two
 from thinkaloud.model.precision import weights_dtype
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.rollout.decode import (
@@ -71,7 +71,8 @@ class BatchShape:
         prompt_bucket: The prefill pads prompts, within attention alone, to a multiple of this many tokens.
         prompt_slots: The prompts' cache is padded to this many tokens.
         prefix: Leading tokens that all prompts share; they are prefilled once.
-        token_bucket: All prompt tokens together are padded to a multiple of this; see `pack` when None.
+        token_bucket: All prompt tokens together are padded to a multiple of this; see `bucketed` when None.
+        per_octave: See `bucketed`.
     """
 
     group: int
@@ -80,6 +81,7 @@ class BatchShape:
     prompt_slots: int
     prefix: int = 0
     token_bucket: int | None = None
+    per_octave: int = PER_OCTAVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Snapshot:
     """Int32 [prompts, group, num_tokens]."""
     logprobs: np.ndarray
     """Float32 [prompts, group, num_tokens], in nats."""
+    sampled_logprobs: np.ndarray
+    """The same after top-k and top-p."""
     done: np.ndarray
     """Bool [prompts, group]: the row has sampled a stop token, or is padding."""
     labels: np.ndarray
@@ -124,6 +128,7 @@ class DecodeBatch:
                 token_bucket=shape.token_bucket,
                 prompt_bucket=shape.prompt_bucket,
                 prefix_length=shape.prefix,
+                per_octave=shape.per_octave,
             ),
             mesh,
         )
@@ -163,11 +168,12 @@ class DecodeBatch:
             stop_ids=decoder.stop_ids,
         )
         state = self._state
-        step, tokens, logprobs, done, labels = jax.device_get(
-            (state.step, state.tokens, state.logprobs, state.done, state.rows)
+        step, tokens, logprobs, kept_mass, done, labels = jax.device_get(
+            (state.step, state.tokens, state.logprobs, state.kept_mass, state.done, state.rows)
         )
         reached = int(step) + 1
-        return Snapshot(reached, tokens[:, :, :reached], logprobs[:, :, :reached], done, labels)
+        tokens, logprobs, kept_mass = (x[:, :, :reached] for x in (tokens, logprobs, kept_mass))
+        return Snapshot(reached, tokens, logprobs, logprobs - kept_mass, done, labels)
 
     def keep(self, cells: np.ndarray) -> None:
         """Drop all rows but these, and pad to a power of two; each row becomes a group of its own.
@@ -181,8 +187,3 @@ class DecodeBatch:
             self._cache, self._state, self._prompt_cache, jnp.asarray(np.resize(cells, filled)), jnp.asarray(live)
         )
         self.live = live[:, None]
-
-
-def power_of_two(count: int) -> int:
-    """The smallest power of two that is at least `count`."""
-    return 1 << (count - 1).bit_length()

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import common_prefix, round_up
+from thinkaloud.model.packed import PROMPT_BUCKET, Buckets, round_up
 from thinkaloud.records import Finish
-from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder
+from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder, Snapshot
 from thinkaloud.rollout.sampling import Sampling
 
 FEWEST_ROWS = 8
 """Batches are not repacked below this many rows: every size compiles its own programs."""
 
-PROMPT_BUCKET = 128
-"""Prompts are padded, within attention alone, to a multiple of this many tokens: one size per call."""
-
 FINE_PROMPT_BUCKET = 64
-"""In a call of several batches, sorted by length, each prefill is padded to a multiple of this. Its cache is then
-padded to the size of the whole call, so that decoding compiles for that size alone."""
+"""On a CPU, in a call of several batches, sorted by length, each prefill is padded to a multiple of this. Its cache is
+then padded to the size of the whole call, so that decoding compiles for that size alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class Sampled:
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+    sampled_logprobs: tuple[float, ...]
     finish: Finish
 
 
@@ -47,6 +46,7 @@ def generate(
     seed: int,
     scale: float = 1.0,
     batch_prompts: int | None = None,
+    buckets: Buckets = Buckets(),  # noqa: B008 - frozen
     first_row: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Sampled]]:
@@ -62,6 +62,7 @@ def generate(
             does not depend on how the prompts are batched.
         scale: LoRA's alpha / rank.
         batch_prompts: Prompts decoded at once; all when None. Batches are filled by length; results keep the order.
+        buckets: The sizes that prompts are padded to.
         first_row: The number of the first prompt where these are part of a larger list; it labels the noise.
         progress: Called with (prompts done, all prompts).
 
@@ -72,13 +73,15 @@ def generate(
     batch = min(batch_prompts or count, count)
     order = sorted(range(count), key=lambda i: len(prompts[i])) if batch < count else list(range(count))
     decoder = Decoder.build(model, adapter, scale, sampling=sampling, stop_ids=stop_ids, seed=seed)
-    bucket = PROMPT_BUCKET if batch == count else FINE_PROMPT_BUCKET
+    fine = batch < count and buckets.prompt == PROMPT_BUCKET
+    bucket = FINE_PROMPT_BUCKET if fine else buckets.prompt
     shape = BatchShape(
         group=group_size,
         slots=max_new_tokens,
         prompt_bucket=bucket,
         prompt_slots=round_up(max(map(len, prompts)), bucket),
-        prefix=common_prefix(prompts),
+        prefix=buckets.prefix_of(prompts),
+        per_octave=buckets.per_octave,
     )
     results: dict[int, list[Sampled]] = {}
     for first in range(0, count, batch):
@@ -104,18 +107,19 @@ def _generate_batch(
         now = batch.advance(shape.slots, enough=half if half >= FEWEST_ROWS else 0)
         ended = batch.live & (now.done | (now.num_tokens >= shape.slots))
         for cell in zip(*np.nonzero(ended), strict=True):
-            done = bool(now.done[cell])
-            results[int(now.labels[cell])] = _read(now.tokens[cell], now.logprobs[cell], done, decoder.stop_ids)
+            results[int(now.labels[cell])] = _read(now, cell, decoder.stop_ids)
         left = np.flatnonzero(batch.live & ~ended)
         if not len(left):
             return [[results[row * shape.group + member] for member in range(shape.group)] for row in rows]
         batch.keep(left)
 
 
-def _read(tokens: np.ndarray, logprobs: np.ndarray, done: bool, stop_ids: tuple[int, ...]) -> Sampled:
+def _read(now: Snapshot, cell: tuple[Any, ...], stop_ids: tuple[int, ...]) -> Sampled:
     """Cut a row after its stop token, which belongs to the completion."""
+    tokens, done = now.tokens[cell], bool(now.done[cell])
     end = len(tokens)
     if done:
         end = int(np.flatnonzero(np.isin(tokens, stop_ids))[0]) + 1
     finish = Finish.STOP if done else Finish.LENGTH
-    return Sampled(tuple(tokens[:end].tolist()), tuple(logprobs[:end].tolist()), finish)
+    logprobs, sampled = (tuple(values[cell][:end].tolist()) for values in (now.logprobs, now.sampled_logprobs))
+    return Sampled(tuple(tokens[:end].tolist()), logprobs, sampled, finish)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from thinkaloud.distributed.team import share
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
+from thinkaloud.model.packed import Buckets
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Finish, RolloutGroup, Task
 from thinkaloud.rollout.generate import Sampled, generate
@@ -16,7 +17,7 @@ from thinkaloud.rollout.sampling import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A base model, its prompt contract, and the LoRA scale (alpha / rank).
+    """A base model, its prompt contract, the LoRA scale (alpha / rank), and the sizes that batches are padded to.
 
     With `ignore_stop`, completions do not end at a stop token: for benchmarks. `prompt` replaces the contract's prompt
     of a task; completions are still read by the contract.
@@ -25,6 +26,7 @@ class Policy:
     model: Model
     contract: PromptContract
     scale: float
+    buckets: Buckets = Buckets()  # noqa: RUF009 - frozen
     ignore_stop: bool = False
     prompt: Callable[[Task], list[int]] | None = None
 
@@ -62,6 +64,7 @@ class Policy:
                 seed=seed,
                 scale=self.scale,
                 batch_prompts=batch_prompts,
+                buckets=self.buckets,
                 first_row=rows.start,
                 progress=progress,
             )
@@ -78,5 +81,6 @@ class Policy:
             text=self.contract.tokenizer.decode(ids, keep_special=True),
             token_ids=sampled.token_ids,
             logprobs=sampled.logprobs,
+            sampled_logprobs=sampled.sampled_logprobs,
             finish=sampled.finish,
         )

@@ -79,7 +79,7 @@ def _first(where: Bool[Array, "rows choices"]) -> Int[Array, " rows"]:
 
 def sample(
     logits: Float[Array, "rows vocab"], keys: Array, sampling: Sampling
-) -> tuple[Int[Array, " rows"], Float[Array, " rows"]]:
+) -> tuple[Int[Array, " rows"], Float[Array, " rows"], Float[Array, " rows"]]:
     """Sample one token per row.
 
     Args:
@@ -87,20 +87,23 @@ def sample(
         keys: One key per row, from `row_keys`.
 
     Returns:
-        Tokens, and their log-probabilities (nats) under the full distribution at this temperature (at 1 when greedy),
-        before top-k and top-p, as the trainer computes them.
+        Tokens; their log-probabilities (nats) under the full distribution at this temperature (at 1 when greedy), as
+        the trainer computes them; and the log of the probability that top-k and top-p kept, 0 without them.
     """
     scaled = logits / np.float32(sampling.temperature) if sampling.temperature > 0 else logits
+    total = jax.nn.logsumexp(scaled, axis=-1)
+    kept_mass = jnp.zeros_like(total)
     if sampling.temperature == 0:
         chosen = _first(scaled == scaled.max(axis=-1, keepdims=True))
     else:
         values, tokens = _kept(scaled, sampling)
         chosen = _draw(values, keys)
+        if values is not scaled:
+            kept_mass = jnp.minimum(jax.nn.logsumexp(values, axis=-1) - total, 0.0)
         if tokens is not None:
             chosen = jnp.take_along_axis(tokens, chosen[:, None], axis=-1)[:, 0]
-    total = jax.nn.logsumexp(scaled, axis=-1)
     logprobs = jnp.take_along_axis(scaled, chosen[:, None], axis=-1)[:, 0] - total
-    return chosen.astype(jnp.int32), logprobs
+    return chosen.astype(jnp.int32), logprobs, kept_mass
 
 
 def _kept(

@@ -23,6 +23,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.fetch.models import ModelFiles, models_cache
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
+from thinkaloud.model.packed import Buckets, common_prefix
 from thinkaloud.model.sharding import mesh_of, place
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
@@ -55,7 +56,9 @@ class Session:
                 f"(the positions of {self.files.name!r}), found {rollout.max_prompt_tokens + rollout.max_new_tokens}; "
                 "lower one of them"
             )
-        return Policy(model, self.contract, lora.alpha / lora.rank)
+        prefix = common_prefix([self.contract.encode(question) for question in ("A", "1", "?")])
+        buckets = Buckets.of(jax.default_backend(), rollout.max_prompt_tokens, prefix)
+        return Policy(model, self.contract, lora.alpha / lora.rank, buckets)
 
     def new_adapter(self, policy: Policy) -> Adapter:
         """A fresh adapter of the recipe's shape."""

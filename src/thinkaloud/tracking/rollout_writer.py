@@ -14,8 +14,8 @@ from thinkaloud.storage.unicode import well_formed
 def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -> Path:
     """Write `step-<step>.parquet` atomically, with one row per completion.
 
-    Columns: step, member (place in its group), task_id, domain, question, gold, text, token_ids, logprobs, finish,
-    reward, status, reason, components (JSON), explanation.
+    Columns: step, member (place in its group), task_id, domain, question, gold, text, token_ids, logprobs,
+    sampled_logprobs, finish, reward, status, reason, components (JSON), explanation.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -31,6 +31,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
             "text": well_formed(completion.text),
             "token_ids": list(completion.token_ids),
             "logprobs": list(completion.logprobs),
+            "sampled_logprobs": list(completion.sampled_logprobs),
             "finish": completion.finish.value,
             "reward": score.reward,
             "status": score.status.value,
@@ -48,6 +49,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
             *((name, pa.string()) for name in ("task_id", "domain", "question", "gold", "text")),
             ("token_ids", pa.list_(pa.int32())),
             ("logprobs", pa.list_(pa.float32())),
+            ("sampled_logprobs", pa.list_(pa.float32())),
             ("finish", pa.string()),
             ("reward", pa.float64()),
             *((name, pa.string()) for name in ("status", "reason", "components", "explanation")),

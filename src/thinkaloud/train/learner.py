@@ -27,6 +27,7 @@ class PerToken(NamedTuple):
     """The inputs of the loss for each target of a micro-batch, besides the policy's log-probabilities."""
 
     old: Float[Any, " targets"]
+    sampled: Float[Any, " targets"]
     reference: Float[Any, " targets"]
     advantages: Float[Any, " targets"]
     weights: Float[Any, " targets"]
@@ -46,7 +47,12 @@ def packed_logprobs(
     hidden, _ = forward(params, adapter, packed, config, scale)
     predicting = hidden[packed.predictors]
     return token_logprobs(
-        head_weight(params), predicting, packed.targets, temperature, entropy_gradient=entropy_gradient
+        head_weight(params),
+        predicting,
+        packed.targets,
+        temperature,
+        valid=packed.target_valid,
+        entropy_gradient=entropy_gradient,
     )
 
 
@@ -92,7 +98,7 @@ def grpo_gradients(
         group = packed.input_lengths.size
         arguments = (per_token.reference, entropies, per_token.advantages, per_token.weights)
         shared = (*arguments, packed.target_valid, packed.target_rows, group, objective)
-        total, sums = grpo_loss(logprobs, old, *shared, entropy_weight=entropy_weight)
+        total, sums = grpo_loss(logprobs, old, *shared, entropy_weight=entropy_weight, sampled=per_token.sampled)
         _, against_sampler = grpo_loss(jax.lax.stop_gradient(logprobs), per_token.old, *shared)
         return total, (logprobs, sums._replace(ratio=against_sampler.ratio, ratio_off=against_sampler.ratio_off))
 

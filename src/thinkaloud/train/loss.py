@@ -8,6 +8,11 @@ For token t of completion i, with r = exp(log p - log p_old):
 With `clip = "cispo"` (arXiv 2506.13585, equations 4 and 5), loss_t = -stop_gradient(min(r, 1 + epsilon_high)) A_i
 log p. An entropy bonus subtracts entropy_weight H_t.
 
+The sampler's distribution q differs from p_old where top-k or top-p cut it, or where the sampler rounds differently.
+The policy's term of each token (not k3, not the bonus) is therefore multiplied by the truncated importance weight
+min(importance_cap, p_old / q), a constant (Ionides 2008; per token as in F. Yao et al., "Your efficient RL framework
+secretly brings you off-policy RL training", 2025).
+
 GRPO: arXiv 2402.03300, equations 3 and 4; upper clip: DAPO, arXiv 2503.14476; sequence ratio: GSPO, arXiv 2507.18071,
 equation 7 (the exponential of the mean log-ratio, clipped as a whole); constant length: Dr. GRPO, arXiv 2503.20783.
 """
@@ -36,6 +41,7 @@ class Objective(NamedTuple):
     ratio: Literal["token", "sequence"]
     clip: Literal["ppo", "cispo"] = "ppo"
     entropy_bonus: bool = False
+    importance_cap: float = 0.0
 
 
 def objective_of(config: GrpoConfig) -> Objective:
@@ -48,6 +54,7 @@ def objective_of(config: GrpoConfig) -> Objective:
         ratio=config.ratio,
         clip=config.clip,
         entropy_bonus=config.entropy_floor > 0,
+        importance_cap=config.importance_cap,
     )
 
 
@@ -60,6 +67,8 @@ class Sums(NamedTuple):
     ratio_off: Float[Array, ""]
     clipped: Float[Array, ""]
     entropy: Float[Array, ""]
+    mismatch: Float[Array, ""]
+    capped: Float[Array, ""]
     tokens: Float[Array, ""]
 
 
@@ -114,6 +123,7 @@ def grpo_loss(
     num_rows: int,
     objective: Objective,
     entropy_weight: Float[Any, ""] | float = 0.0,
+    sampled: Float[Array, " tokens"] | None = None,
 ) -> tuple[Float[Array, ""], Sums]:
     """Loss and metrics of one micro-batch.
 
@@ -127,6 +137,7 @@ def grpo_loss(
         valid: False for padding.
         rows: The completion that a token belongs to, below `num_rows`.
         entropy_weight: Of the bonus, if the objective has one.
+        sampled: Log-probabilities of the distribution that the tokens were drawn from; `old` when None.
     """
     log_ratio = jnp.clip(jnp.where(valid, logprobs - old, 0.0), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     if objective.ratio == "sequence":
@@ -140,6 +151,13 @@ def grpo_loss(
         loss = -jax.lax.stop_gradient(jnp.minimum(ratio, high)) * advantages * logprobs
     else:
         loss = -jnp.minimum(ratio * advantages, jnp.clip(ratio, low, high) * advantages)
+    mismatch = capped = jnp.zeros_like(loss)
+    if sampled is not None:
+        mismatch = k3(sampled, old)
+        importance = jax.lax.stop_gradient(jnp.exp(jnp.clip(old - sampled, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)))
+        if objective.importance_cap > 0:
+            cap = np.float32(objective.importance_cap)
+            loss, capped = loss * jnp.minimum(importance, cap), (importance > cap).astype(jnp.float32)
     kl = jnp.zeros_like(loss)
     if objective.beta > 0:
         kl = k3(logprobs, reference)
@@ -163,5 +181,7 @@ def grpo_loss(
         ratio_off=jax.lax.stop_gradient(jnp.max(jnp.where(valid, jnp.abs(ratio - 1), 0.0))),
         clipped=count(clipped.astype(jnp.float32)),
         entropy=count(entropies),
+        mismatch=count(mismatch),
+        capped=count(capped),
         tokens=count(jnp.ones_like(ratio)),
     )

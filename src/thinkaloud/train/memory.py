@@ -19,9 +19,9 @@ from thinkaloud.config import Recipe
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
-from thinkaloud.model.packed import bucketed, round_up
+from thinkaloud.model.packed import Buckets, bucketed, power_of_two, round_up
 from thinkaloud.model.precision import activation_dtype, base_dtype
-from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
+from thinkaloud.rollout.generate import FEWEST_ROWS
 from thinkaloud.train.microbatch import (
     Footprint,
     UpdateShape,
@@ -105,25 +105,26 @@ def estimate_memory(
             + COMPILED_BYTES_PER_LAYER * model_config.num_layers
         )
     budget = update_budget_bytes(footprint, backend, memory_bytes)
+    buckets = Buckets.of(backend, rollout.max_prompt_tokens)
     phases: dict[str, dict[str, int]] = {}
     if grpo.max_steps:
         count, new = rollout.prompts_per_step, rollout.max_new_tokens
-        phases["rollout"] = _decoding(footprint, longest, count, rollout.group_size, new)
+        phases["rollout"] = _decoding(footprint, buckets, longest, count, rollout.group_size, new)
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
-        phases["update"] = _update(footprint, adapter, rows, new, budget)
+        phases["update"] = _update(footprint, buckets, adapter, rows, new, budget)
     if recipe.cold_start.max_steps:
         probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
-        phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)
+        phases["probe"] = _decoding(footprint, buckets, longest, probe, 1, rollout.max_new_tokens)
         # rationales are short: bounded by the length of a completion
         lengths = [
             (longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(recipe.cold_start.batch_size)
         ]
-        phases["cold_start"] = _update(footprint, adapter, lengths, 128, budget)
+        phases["cold_start"] = _update(footprint, buckets, adapter, lengths, 128, budget)
     config = recipe.evaluate
     limit = config.max_new_tokens or rollout.max_new_tokens
     tasks = min(config.batch_size, sum(map(config.wanted, recipe.data.domains)))
-    phases["evaluate"] = _decoding(footprint, longest, tasks, 1, limit)
+    phases["evaluate"] = _decoding(footprint, buckets, longest, tasks, 1, limit)
     return MemoryEstimate(resident=resident, phases=phases)
 
 
@@ -178,15 +179,17 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
     return min(found, default=None)
 
 
-def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group: int, slots: int) -> dict[str, int]:
+def _decoding(
+    footprint: Footprint, buckets: Buckets, longest: Sequence[int], prompts: int, group: int, slots: int
+) -> dict[str, int]:
     """Bytes that sampling adds: merged weights, caches and logits, at the peak of prefill, decoding and repacking."""
     config, itemsize = footprint.config, footprint.itemsize
-    prompts = 1 << (prompts - 1).bit_length()
-    length = round_up(longest[0], PROMPT_BUCKET)
+    prompts = power_of_two(prompts)
+    length = round_up(longest[0], buckets.prompt)
     merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
     token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
     prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
-    tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)))
+    tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), buckets.per_octave)
     prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
     logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
     half = prompts * group // 2  # rows left when the batch is repacked, each with a copy of its prompt
@@ -197,17 +200,21 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
 
 
 def _update(
-    footprint: Footprint, adapter: int, rows: list[tuple[int, list[int]]], completion_bucket: int, budget: int
+    footprint: Footprint,
+    buckets: Buckets,
+    adapter: int,
+    rows: list[tuple[int, list[int]]],
+    completion_bucket: int,
+    budget: int,
 ) -> dict[str, int]:
     """Bytes that the largest micro-batch adds: saved activations, temporaries, gradients."""
-    length = round_up(max(prompt for prompt, _ in rows), PROMPT_BUCKET)
+    length = round_up(max(prompt for prompt, _ in rows), buckets.prompt)
     inputs = round_up(max(max(members) for _, members in rows) - 1, completion_bucket)
     counts = [prompt + sum(members) for prompt, members in rows]
     parts = split_rows(counts, footprint, budget, attended=length + inputs)
     largest = max(parts, key=lambda chosen: sum(counts[i] for i in chosen))
-    tokens = bucketed(sum(counts[i] for i in largest))
-    targets = bucketed(sum(sum(rows[i][1]) for i in largest))
-    shape = UpdateShape(len(largest), len(rows[0][1]), length, inputs, tokens, targets)
+    tokens = bucketed(sum(counts[i] for i in largest), buckets.per_octave)
+    shape = UpdateShape(power_of_two(len(largest)), len(rows[0][1]), length, inputs, tokens, targets=tokens)
     return {
         "activations": tokens
         * saved_bytes_per_token(footprint.config, footprint.activation_itemsize, footprint.lora_width),

@@ -11,6 +11,7 @@ import jax
 
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.head import chunk_size
+from thinkaloud.model.packed import power_of_two
 from thinkaloud.model.remat import SAVED_IN_BACKWARD
 
 CPU_BUDGET_BYTES = 2 * 2**30
@@ -133,12 +134,11 @@ def split_rows(
         attended: Positions that a token attends to (padded prompt and completion); the longest row if None.
 
     Returns:
-        Lists of row indices, equally many in each micro-batch except the last.
+        Lists of row indices, in each micro-batch the same power of two except the last.
     """
     budget = update_budget_bytes(footprint) if budget_bytes is None else budget_bytes
     most = max(1, budget // (bytes_per_token(footprint, attended or max(tokens)) * max(1, max(tokens))))
-    count = -(-len(tokens) // most)
-    size = -(-len(tokens) // count)
+    size = min(1 << (most.bit_length() - 1), power_of_two(len(tokens)))
     return [list(range(first, min(first + size, len(tokens)))) for first in range(0, len(tokens), size)]
 
 

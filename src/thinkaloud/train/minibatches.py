@@ -12,7 +12,7 @@ import numpy as np
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import own_rows
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import Packed, pack
+from thinkaloud.model.packed import Packed, pack, power_of_two
 from thinkaloud.model.sharding import mesh_of, place_rows
 from thinkaloud.records import RolloutGroup
 from thinkaloud.rewards.scoring import is_masked
@@ -66,6 +66,7 @@ class Minibatches:
             for group, own in zip(groups, members, strict=True)
             if any(ids is not None for ids in own) and (self._recipe.grpo.beta > 0 or group.has_signal)
         ]
+        kept.sort(key=lambda chosen: len(chosen[0].prompt_ids))  # attention pads a micro-batch to its longest prompt
         mine = [kept[i] for i in own_rows(len(kept))]
         lengths = [len(group.prompt_ids) + sum(len(c.token_ids) for c in group.completions) for group, _ in mine]
         longest_prompt = max((len(group.prompt_ids) for group, _ in mine), default=0)
@@ -84,16 +85,26 @@ class Minibatches:
     def _micro_batch(
         self, chosen: list[tuple[RolloutGroup, list[tuple[int, ...] | None]]], num_rows: int, num_tokens: int
     ) -> MicroBatch:
-        """Pack some groups.
+        """Pack some groups; empty ones make their number a power of two, so that few shapes are compiled.
 
         Args:
             chosen: Groups with the token ids of their members.
             num_rows, num_tokens: Of the whole minibatch, for the means of the loss.
         """
         rollout, model = self._recipe.rollout, self._policy.model
+        buckets = self._policy.buckets
         members = [[ids or () for ids in own] for _, own in chosen]
         prompts = [group.prompt_ids for group, _ in chosen]
-        packed = pack(prompts, members, completion_bucket=rollout.max_new_tokens)
+        prefix = buckets.prefix_of(prompts)
+        padding = power_of_two(len(chosen)) - len(chosen)
+        packed = pack(
+            [*prompts, *[prompts[0][: prefix + 1]] * padding],
+            [*members, *[[()] * len(members[0])] * padding],
+            prompt_bucket=buckets.prompt,
+            completion_bucket=rollout.max_new_tokens,
+            prefix_length=prefix,
+            per_octave=buckets.per_octave,
+        )
         mesh = mesh_of(model.params)
         weights = token_weights(
             np.asarray([len(ids) for own in members for ids in own]),
@@ -102,15 +113,13 @@ class Minibatches:
             num_tokens=num_tokens,
             max_new_tokens=rollout.max_new_tokens,
         )
-        old = np.zeros(packed.targets.shape, np.float32)
-        logprobs = [
-            value
-            for group, own in chosen
-            for completion, ids in zip(group.completions, own, strict=True)
-            if ids
-            for value in completion.logprobs
+        completions = [
+            completion for group, own in chosen for completion, ids in zip(group.completions, own, strict=True) if ids
         ]
-        old[: len(logprobs)] = logprobs
+        count = int(packed.target_valid.sum())
+        old, sampled = np.zeros((2, *packed.targets.shape), np.float32)
+        old[:count] = [value for c in completions for value in c.logprobs]
+        sampled[:count] = [value for c in completions for value in c.sampled_logprobs or c.logprobs]
         reference = old
         if self._recipe.grpo.beta > 0:
             reference = reference_logprobs(
@@ -122,5 +131,7 @@ class Minibatches:
                 temperature=rollout.temperature,
             )
         advantages = np.asarray([value for group, _ in chosen for value in group.advantages])
-        per_token = PerToken(old, reference, rows_to_targets(advantages, packed), rows_to_targets(weights, packed))
+        per_token = PerToken(
+            old, sampled, reference, rows_to_targets(advantages, packed), rows_to_targets(weights, packed)
+        )
         return MicroBatch(place_rows(packed, mesh), place_rows(per_token, mesh))

@@ -96,6 +96,8 @@ def update_metrics(
         "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),
         "clip_fraction": mean("clipped", parts, tokens),
         "entropy": mean("entropy", first, first_tokens),
+        "mismatch_kl": mean("mismatch", first, first_tokens),
+        "importance_capped": mean("capped", first, first_tokens),
         "grad_norm": float(np.mean(finite or [0.0])) if finite or not norms else None,
         "learning_rate": learning_rate,
         "skipped_updates": len(norms) - len(finite),

@@ -22,10 +22,9 @@ from tunix.sft.metrics_logger import Mode
 from thinkaloud.config import Recipe
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import round_up
+from thinkaloud.model.packed import PROMPT_BUCKET, round_up
 from thinkaloud.records import Completion, Finish, RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer, is_masked
-from thinkaloud.rollout.generate import PROMPT_BUCKET
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import key_of
 from thinkaloud.seeding import derive_seed
