@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from thinkaloud.model.heap import trim_heap
@@ -16,8 +17,14 @@ from thinkaloud.records import Finish
 from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder, Snapshot
 from thinkaloud.rollout.sampling import Sampling
 
-FEWEST_ROWS = 8
-"""Batches are not repacked below this many rows: every size compiles its own programs."""
+
+def smallest_batch(backend: str) -> int:
+    """Batches are not repacked below this many rows: every size compiles its own programs.
+
+    An accelerator reads all weights for each token, whatever the number of rows, so small batches gain little there.
+    """
+    return 8 if backend == "cpu" else 64
+
 
 FINE_PROMPT_BUCKET = 64
 """On a CPU, in a call of several batches, sorted by length, each prefill is padded to a multiple of this. Its cache is
@@ -100,11 +107,11 @@ def _generate_batch(
     decoder: Decoder, prompts: list[Sequence[int]], rows: list[int], shape: BatchShape
 ) -> list[list[Sampled]]:
     """Decode a batch to its end; whenever half of the rows are done, only the other half is kept."""
-    batch = DecodeBatch(decoder, prompts, rows, shape)
+    batch, fewest = DecodeBatch(decoder, prompts, rows, shape), smallest_batch(jax.default_backend())
     results: dict[int, Sampled] = {}
     while True:
         half = batch.live.size // 2
-        now = batch.advance(shape.slots, enough=half if half >= FEWEST_ROWS else 0)
+        now = batch.advance(shape.slots, enough=half if half >= fewest else 0)
         ended = batch.live & (now.done | (now.num_tokens >= shape.slots))
         for cell in zip(*np.nonzero(ended), strict=True):
             results[int(now.labels[cell])] = _read(now, cell, decoder.stop_ids)

@@ -21,7 +21,7 @@ from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
 from thinkaloud.model.packed import Buckets, bucketed, power_of_two, round_up
 from thinkaloud.model.precision import activation_dtype, base_dtype
-from thinkaloud.rollout.generate import FEWEST_ROWS
+from thinkaloud.rollout.generate import smallest_batch
 from thinkaloud.train.microbatch import (
     Footprint,
     UpdateShape,
@@ -109,13 +109,13 @@ def estimate_memory(
     phases: dict[str, dict[str, int]] = {}
     if grpo.max_steps:
         count, new = rollout.prompts_per_step, rollout.max_new_tokens
-        phases["rollout"] = _decoding(footprint, buckets, longest, count, rollout.group_size, new)
+        phases["rollout"] = _decoding(footprint, backend, buckets, longest, count, rollout.group_size, new)
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, buckets, adapter, rows, new, budget)
     if recipe.cold_start.max_steps:
         probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
-        phases["probe"] = _decoding(footprint, buckets, longest, probe, 1, rollout.max_new_tokens)
+        phases["probe"] = _decoding(footprint, backend, buckets, longest, probe, 1, rollout.max_new_tokens)
         # rationales are short: bounded by the length of a completion
         lengths = [
             (longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(recipe.cold_start.batch_size)
@@ -124,7 +124,7 @@ def estimate_memory(
     config = recipe.evaluate
     limit = config.max_new_tokens or rollout.max_new_tokens
     tasks = min(config.batch_size, sum(map(config.wanted, recipe.data.domains)))
-    phases["evaluate"] = _decoding(footprint, buckets, longest, tasks, 1, limit)
+    phases["evaluate"] = _decoding(footprint, backend, buckets, longest, tasks, 1, limit)
     return MemoryEstimate(resident=resident, phases=phases)
 
 
@@ -180,7 +180,7 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
 
 
 def _decoding(
-    footprint: Footprint, buckets: Buckets, longest: Sequence[int], prompts: int, group: int, slots: int
+    footprint: Footprint, backend: str, buckets: Buckets, longest: Sequence[int], prompts: int, group: int, slots: int
 ) -> dict[str, int]:
     """Bytes that sampling adds: merged weights, caches and logits, at the peak of prefill, decoding and repacking."""
     config, itemsize = footprint.config, footprint.itemsize
@@ -193,7 +193,7 @@ def _decoding(
     prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
     logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
     half = prompts * group // 2  # rows left when the batch is repacked, each with a copy of its prompt
-    repacked = half * (length + slots) * token if half >= FEWEST_ROWS else 0
+    repacked = half * (length + slots) * token if half >= smallest_batch(backend) else 0
     at_prefill, at_decode = prompt_cache + prefill, own_cache + max(logits, repacked)
     temporary = max(at_prefill, at_decode)
     return {"decoding weights": merged, "prompt cache": prompt_cache, "completion cache and temporaries": temporary}
