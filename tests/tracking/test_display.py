@@ -10,6 +10,7 @@ import pytest
 
 from thinkaloud.durations import duration
 from thinkaloud.tracking.display import Display
+from thinkaloud.tracking.whole_run import Ahead
 
 GRPO_ROW = {
     "stage": "grpo",
@@ -68,6 +69,23 @@ def test_time_left_is_the_median_of_recent_steps() -> None:
     display.stage("evaluate", 0)
     display.step({})
     assert display.seconds_left is None
+
+
+def test_the_time_left_in_the_run_counts_the_stages_ahead() -> None:
+    display, stream, clock = plain()
+    display.expect([Ahead("evaluate:base", 100), Ahead("grpo", 1000), Ahead("evaluate:trained", 100)])
+    display.stage("evaluate:base", 0)
+    clock.now += 30.0
+    display.progress(50, 100, "tasks answered")  # 50 tokens in 30 s
+    display.stage("grpo", 10)
+    clock.now += 20.0
+    display.step({})
+    assert stream.getvalue().splitlines() == [
+        "evaluation",
+        "  tasks answered 50/100, 11 min 30 s left in the run",
+        "GRPO: 10 steps",
+        "GRPO 1/10 | 3 min 00 s left, 3 min 30 s in the run",  # the base's evaluation took 0.3 s a token
+    ]
 
 
 def test_old_step_times_are_forgotten() -> None:

@@ -259,7 +259,9 @@ def test_the_end_of_turn_token_is_trained(policy: Policy, tasks: list[Task], mak
         for task in tasks
     ]
     groups = with_advantages(groups, mask_truncated=False, scale_by_std=True)
-    trainer = GrpoTrainer(policy, {}, make_recipe(grpo={"learning_rate": 0.02}), by_token_sum)
+    trainer = GrpoTrainer(
+        policy, {}, make_recipe(grpo={"learning_rate": 0.02, "importance_cap": 0}), by_token_sum
+    )  # these completions were not sampled
     state = trainer.start(moved_adapter(policy))
     before = [float(plain_logprobs(policy, state.adapter, tasks[0], c, 1.0)[-1]) for c in completions]
     for _ in range(3):

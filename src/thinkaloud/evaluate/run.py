@@ -75,7 +75,7 @@ def evaluate_into(
         "rewards": session.recipe.rewards.model_dump(mode="json"),
         **{name: getattr(chosen, name) for name in Decoding.__dataclass_fields__},
     }
-    display.stage("evaluate", total_steps=0)
+    display.stage(f"evaluate:{stage}", total_steps=0)
     label = STAGE_LABELS.get(stage, stage)
 
     def progress(done: int, total: int) -> None:

@@ -57,7 +57,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
             context.judge.take_counts()  # the counts of GRPO's steps start again at zero
 
     def answer() -> list[Row]:
-        own = (context.session, context.policy, adapter, _tasks(context), context.score, context.display)
+        own = (context.session, context.policy, adapter, held_out_tasks(context), context.score, context.display)
         return evaluate_into(context.run.evaluation, stage, *own, between=interrupt, marking=marking)
 
     try:
@@ -86,7 +86,7 @@ def run_readings(context: TrainContext) -> None:
             continue
         answer = partial(
             evaluate_reading,
-            *(context.run.evaluation, reading, context.session, context.policy, _tasks(context), context.score),
+            *(context.run.evaluation, reading, context.session, context.policy, held_out_tasks(context), context.score),
             *(context.display, decoding_of(context.session), _interrupt(context, session_clock())),
         )
         if _attempt(context, stage, answer, again):
@@ -99,7 +99,8 @@ def _is_done(context: TrainContext, stage: str) -> bool:
     return from_first((context.run.evaluation / f"{stage}.parquet").exists)
 
 
-def _tasks(context: TrainContext) -> list[Task]:
+def held_out_tasks(context: TrainContext) -> list[Task]:
+    """The tasks that an evaluation of the recipe answers."""
     config = context.recipe.evaluate
     tasks = context.session.pool.by_domain(config.split)
     return held_out(tasks, per_domain=config.tasks_per_domain, others=config.tasks)
@@ -152,7 +153,7 @@ def reuse_base(context: TrainContext, other: Path) -> None:
         theirs.read_json(BASE) != own.read_json(BASE)
         or theirs.read_json(own.contract.name) != own.read_json(own.contract.name)
         or changed_software(software, own.read_json("environment.json"))
-        or {row.task_id for row in read_rows(base)} != {task.id for task in _tasks(context)}
+        or {row.task_id for row in read_rows(base)} != {task.id for task in held_out_tasks(context)}
     ):
         return
     for stage in ("base", *(READING_STAGES[reading] for reading in context.recipe.evaluate.readings)):

@@ -10,9 +10,10 @@ from thinkaloud.distributed.team import is_first
 from thinkaloud.errors import UserError
 from thinkaloud.pipeline.cold_start import run_cold_start
 from thinkaloud.pipeline.context import TrainContext
-from thinkaloud.pipeline.evaluation import reuse_base, run_evaluation, run_readings
+from thinkaloud.pipeline.evaluation import held_out_tasks, reuse_base, run_evaluation, run_readings
 from thinkaloud.pipeline.grpo import run_grpo
 from thinkaloud.pipeline.opening import TrainOptions, open_training
+from thinkaloud.pipeline.run_plan import stages_ahead
 from thinkaloud.pipeline.stopping import Stop
 from thinkaloud.report.build import build_report
 from thinkaloud.storage.run_directory import RunDir
@@ -21,6 +22,7 @@ from thinkaloud.tracking.display import Display
 
 def run_stages(context: TrainContext) -> None:
     """Run every stage of the recipe that the run directory does not contain yet."""
+    context.display.expect(stages_ahead(context.recipe, len(held_out_tasks(context))))
     run_evaluation(context, "base", {})
     run_readings(context)
     adapter = run_cold_start(context)

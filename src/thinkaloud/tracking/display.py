@@ -17,6 +17,7 @@ from statistics import median
 from typing import TYPE_CHECKING, TextIO, cast
 
 from thinkaloud.durations import duration
+from thinkaloud.tracking.whole_run import Ahead, WholeRun
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -66,6 +67,8 @@ class Display:
         self._step_seconds: deque[float] = deque(maxlen=_RECENT_STEPS)
         self._metrics: Mapping[str, object] = {}
         self._progress = ""
+        self._share = 0.0
+        self._run = WholeRun(())
         self._raised: tuple[str, ...] = ()
         self._last_output = self._begun
         if _is_screen(self._stream):
@@ -77,9 +80,18 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def expect(self, stages: Sequence[Ahead]) -> None:
+        """Set the stages of a run, so that the time left is that of the whole run."""
+        self._run = WholeRun(stages)
+
     def stage(self, name: str, total_steps: int, done: int = 0) -> None:
-        """Start a stage of `total_steps` steps (0 if it has no steps), of which `done` were done before a resume."""
+        """Start a stage of `total_steps` steps (0 if it has no steps), of which `done` were done before a resume.
+
+        In `evaluate:base` the part after the colon tells one evaluation from another.
+        """
         self._keep_last_step()
+        self._share = done / total_steps if total_steps else 0.0
+        self._run.enter(name, self._clock(), self._share)
         self._stage, self._total, self._done = name, total_steps, done
         self._metrics, self._progress = {}, ""
         self._step_seconds.clear()
@@ -93,6 +105,7 @@ class Display:
         self._step_seconds.append(now - self._last_step)
         self._last_step = now
         self._done += 1
+        self._share = self._done / self._total if self._total else 0.0
         self._metrics, self._progress = metrics, ""
         if self._live is None:
             self._print(self._line())
@@ -115,6 +128,10 @@ class Display:
         Plain output prints one line per twenty seconds, and the last one in a stage without steps.
         """
         self._progress = f"{label} {done}/{total}" if total else f"{label} {done}"
+        if not self._total and total:
+            self._share = done / total
+            if (left := self.run_seconds_left) is not None:
+                self._progress += f", {duration(left)} left in the run"
         if self._live is not None:
             self._refresh()
             return
@@ -140,6 +157,11 @@ class Display:
             return None
         return median(self._step_seconds) * max(0, self._total - self._done)
 
+    @property
+    def run_seconds_left(self) -> float | None:
+        """An estimate for all stages of a run; None where it has no plan, or nothing was measured yet."""
+        return self._run.seconds_left(self._clock(), self._share, self.seconds_left)
+
     def _line(self) -> str:
         """The plain line of a step."""
         metrics = self._metrics
@@ -151,7 +173,8 @@ class Display:
         if (speed := _tokens_per_second(metrics)) is not None:
             parts.append(f"{speed:,.0f} tokens/s")
         if (left := self.seconds_left) is not None:
-            parts.append(f"{duration(left)} left")
+            whole = self.run_seconds_left
+            parts.append(f"{duration(left)} left" + (f", {duration(whole)} in the run" if whole is not None else ""))
         return " | ".join(parts)
 
     def _keep_last_step(self) -> None:
@@ -199,6 +222,7 @@ class Display:
         foot = [
             f"{duration(self._clock() - self._begun)} so far",
             f"{duration(left)} left in this stage" if left is not None else "",
+            f"{duration(whole)} in the run" if (whole := self.run_seconds_left) is not None else "",
             f"{speed:,.0f} tokens/s" if speed is not None else "",
             self._progress,
             f"warnings: {', '.join(self._raised)}" if self._raised else "",
@@ -237,7 +261,7 @@ def _is_screen(stream: TextIO | io.TextIOBase) -> bool:
 
 
 def _label(stage: str) -> str:
-    return _LABELS.get(stage, stage)
+    return _LABELS.get(stage.partition(":")[0], stage)
 
 
 def _number(metrics: Mapping[str, object], key: str) -> float | None:
