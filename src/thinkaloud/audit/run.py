@@ -10,12 +10,15 @@ from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
 from thinkaloud.audit.preflight import audit_recipe
+from thinkaloud.audit.rate_trials import check_rates, try_rates
 from thinkaloud.config import Recipe
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
+from thinkaloud.session.run import saved_adapter
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, open_session
+from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.display import Display
 from thinkaloud.train.memory import device_memory, estimate_memory
 
@@ -31,6 +34,7 @@ def audit_all(
     deadline_seconds: float | None,
     with_model: bool,
     display: Display,
+    rates_from: Path | None = None,
 ) -> list[Finding]:
     """All findings on a recipe, in the order of the pipeline.
 
@@ -39,6 +43,7 @@ def audit_all(
         samples: Completions of the base model per domain.
         deadline_seconds: Time for the whole run, if there is a deadline.
         with_model: Load the weights, sample the base model and time steps.
+        rates_from: A run of this recipe, whose cold start is the starting point of a trial of learning rates.
 
     Raises:
         UserError: The pool cannot be built, or the model cannot be loaded.
@@ -57,6 +62,10 @@ def audit_all(
                 )
                 seconds = time_steps(recipe, policy, by_domain, display.progress)
                 findings.append(check_time(recipe, seconds, deadline_seconds))
+                if rates_from:
+                    like = session.new_adapter(policy)
+                    adapter = saved_adapter(RunDir(rates_from), "cold_start", like, recipe)
+                    findings.append(check_rates(try_rates(recipe, policy, adapter, by_domain, score, display.progress)))
     return findings
 
 

@@ -37,6 +37,14 @@ def audit(
     deadline: Annotated[
         str | None, typer.Option(help="Time for the whole run, such as 9h or 2h30m; prints how many steps fit.")
     ] = None,
+    rates_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Also try three learning rates for a few GRPO steps each, from the cold start of this run.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -55,11 +63,19 @@ def audit(
     from thinkaloud.config import load_recipe
     from thinkaloud.durations import seconds_until
 
+    if rates_from and not with_model:
+        raise UserError("--rates-from trains the model: leave out --no-model")
     loaded = load_recipe(recipe, with_data_dir(overrides, data_dir))
     seconds = None if deadline is None else seconds_until(deadline, datetime.datetime.now())
     with open_display() as display:
         findings = audit_all(
-            loaded, pool=pool, samples=samples, deadline_seconds=seconds, with_model=with_model, display=display
+            loaded,
+            pool=pool,
+            samples=samples,
+            deadline_seconds=seconds,
+            with_model=with_model,
+            display=display,
+            rates_from=rates_from,
         )
     level = worst(findings)
     if as_json:
