@@ -30,6 +30,7 @@ from thinkaloud.config.section import (
     Share,
     Target,
 )
+from thinkaloud.config.teacher import TeacherConfig
 
 
 class ModelSource(Section):
@@ -286,6 +287,7 @@ class Recipe(Section):
     rewards: RewardConfig = RewardConfig()
     judge: JudgeConfig = JudgeConfig()
     grpo: GrpoConfig = GrpoConfig()
+    teacher: TeacherConfig = TeacherConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     mesh: MeshConfig = MeshConfig()
@@ -314,6 +316,8 @@ class Recipe(Section):
                 f"{', '.join(f'rewards.{name}' for name in shaped)} is set, which the engine tunix does not support; "
                 'set engine = "thinkaloud"'
             )
+        if self.teacher.source and self.engine != "thinkaloud":
+            raise ValueError('[teacher] is set, which the engine tunix does not support; set engine = "thinkaloud"')
         if self.rewards.overlong_tokens > self.rollout.max_new_tokens:
             raise ValueError(
                 f"rewards.overlong_tokens is {self.rewards.overlong_tokens}, more than rollout.max_new_tokens = "

@@ -10,6 +10,7 @@ from thinkaloud.checkpoint.saver import Saver, find
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import from_first
 from thinkaloud.judge import Judge
+from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.deadline import Planner
 from thinkaloud.pipeline.stopping import Stop
@@ -40,6 +41,7 @@ class TrainContext:
     lock: RunLock | None = None
     planner: Planner | None = None
     judge: Judge | None = None
+    teacher: Model | None = None
     profiler: Profiler = field(default_factory=lambda: Profiler(None))
     saver: Saver = field(init=False)
 

@@ -63,7 +63,9 @@ class _GrpoStage:
     def __init__(self, context: TrainContext, adapter: Adapter) -> None:
         self.context, self.config = context, context.recipe.grpo
         reference = jax.tree.map(jnp.copy, adapter)
-        self.trainer: Trainer = open_trainer(context.policy, reference, context.recipe, context.reward, self._interrupt)
+        self.trainer: Trainer = open_trainer(
+            context.policy, reference, context.recipe, context.reward, self._interrupt, context.teacher
+        )
         self.state: TrainState = self.trainer.start(adapter)
         self.health = Health("grpo")
         self.total = self.config.max_steps

@@ -29,6 +29,7 @@ from thinkaloud.model.weights import load_config
 from thinkaloud.pipeline.answerer import check_teacher
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.deadline import TeamPlanner
+from thinkaloud.pipeline.distillation import load_teacher, teacher_files
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.pipeline.stopping import Stop
 from thinkaloud.session.run import open_run
@@ -99,12 +100,14 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
                 session = directory.open_session(building, display)
                 base = directory.check_session(session)
                 learning_rate = check_learning_rate(options.recipe, load_config(session.files))
+                teacher = teacher_files(options.recipe, session.contract, display.note)
                 _warn([*audit_recipe(options.recipe, session.pool), learning_rate], display)
             score, level = resources.enter_context(open_scorer(options.recipe, session.contract))
             judge = _open_judge(options, directory.path)
             with timer.phase("prepare"):
                 policy = session.load_policy()
                 check_engine(options.recipe, policy.model.config)
+                distilled = load_teacher(teacher, options.recipe)
             stop.check()
             tracker = _open_tracker(options)
             directory.fill(session, base, display)
@@ -129,6 +132,7 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
             lock=directory.lock,
             planner=_open_planner(options, tracker),
             judge=judge,
+            teacher=distilled,
             profiler=Profiler(directory.path / "profile" if options.profile and is_first() else None, display.note),
         )
         try:

@@ -99,7 +99,8 @@ class Health:
             self._first.append(row)
         bad = bool(row.get("skipped_updates"))
         self.not_finite = self.not_finite + 1 if bad else 0
-        self.idle = self.idle + 1 if row.get("zero_std_fraction") == 1.0 else 0
+        silent = row.get("zero_std_fraction") == 1.0 and row.get("teacher_kl") is None
+        self.idle = self.idle + 1 if silent else 0
         if not bad:
             self.last_good = row["step"]
         rows = list(self._rows)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from thinkaloud.config import Recipe
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
@@ -31,11 +32,16 @@ def check_engine(
 
 
 def open_trainer(
-    policy: Policy, reference: Adapter, recipe: Recipe, score: GroupScorer, interrupt: Callable[[], None]
+    policy: Policy,
+    reference: Adapter,
+    recipe: Recipe,
+    score: GroupScorer,
+    interrupt: Callable[[], None],
+    teacher: Model | None = None,
 ) -> Trainer:
-    """The trainer of the recipe's engine; see `Trainer` for the arguments."""
+    """The trainer of the recipe's engine; see `Trainer` and `GrpoTrainer` for the arguments."""
     if recipe.engine != "tunix":
-        return GrpoTrainer(policy, reference, recipe, score, interrupt)
+        return GrpoTrainer(policy, reference, recipe, score, interrupt, teacher)
     from thinkaloud.train.tunix.engine import TunixTrainer
 
     return TunixTrainer(policy, reference, recipe, score, interrupt)

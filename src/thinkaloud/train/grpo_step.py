@@ -20,6 +20,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.distributed.team import gather
 from thinkaloud.model.heap import trim_heap
+from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.records import RolloutGroup, Task
 from thinkaloud.rewards.learned import rewards_to_learn
@@ -37,7 +38,7 @@ from thinkaloud.train.trainer import StepResult, Trainer, TrainState
 
 
 class GrpoTrainer(Trainer):
-    """The package's own trainer; see `Trainer` for the arguments."""
+    """The package's own trainer; see `Trainer` for the arguments. `teacher` is that of `recipe.teacher`."""
 
     def __init__(
         self,
@@ -46,9 +47,11 @@ class GrpoTrainer(Trainer):
         recipe: Recipe,
         score: GroupScorer,
         interrupt: Callable[[], None] = lambda: None,
+        teacher: Model | None = None,
     ) -> None:
         super().__init__(policy, reference, recipe, score, interrupt)
-        self.minibatches = Minibatches(policy, reference, recipe)
+        assert (teacher is None) == (not recipe.teacher.source)
+        self.minibatches = Minibatches(policy, reference, recipe, teacher)
 
     def step(self, state: TrainState, tasks: Sequence[Task], replacements: Replacements | None = None) -> StepResult:
         """Run the next step on `tasks`, and on others in place of those without signal. Consumes `state`'s buffers."""
@@ -56,7 +59,11 @@ class GrpoTrainer(Trainer):
         groups = self.rollout(state, tasks, 0, clock)
         sampled = list(groups)
         for round in range(1, self.recipe.grpo.refill_rounds + 1):
-            if replacements is None or not (replaced := tasks_to_replace(groups, self.recipe.grpo)):
+            if (
+                replacements is None
+                or not self.recipe.teacher.reward
+                or not (replaced := tasks_to_replace(groups, self.recipe.grpo))
+            ):
                 break
             drawn = replacements(replaced, round, {group.task.id for group in sampled})
             extra = self.rollout(state, drawn, round, clock)
@@ -132,7 +139,13 @@ class GrpoTrainer(Trainer):
                     )
                     norms.append(norm)
         rate = self.learning_rate(state, 0)
-        learned = update_metrics(gather(jax.device_get(sums)), jax.device_get(norms), rate, config)
+        learned = update_metrics(
+            gather(jax.device_get(sums)),
+            jax.device_get(norms),
+            rate,
+            config,
+            has_teacher=bool(self.recipe.teacher.source),
+        )
         if config.entropy_floor:
             learned["entropy_weight"] = state.entropy_weight
         weight = next_entropy_weight(state.entropy_weight, learned["entropy"], config)

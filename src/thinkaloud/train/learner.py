@@ -29,6 +29,7 @@ class PerToken(NamedTuple):
     old: Float[Any, " targets"]
     sampled: Float[Any, " targets"]
     reference: Float[Any, " targets"]
+    teacher: Float[Any, " targets"]
     advantages: Float[Any, " targets"]
     weights: Float[Any, " targets"]
 
@@ -98,7 +99,8 @@ def grpo_gradients(
         group = packed.input_lengths.size
         arguments = (per_token.reference, entropies, per_token.advantages, per_token.weights)
         shared = (*arguments, packed.target_valid, packed.target_rows, group, objective)
-        total, sums = grpo_loss(logprobs, old, *shared, entropy_weight=entropy_weight, sampled=per_token.sampled)
+        own = {"sampled": per_token.sampled, "teacher": per_token.teacher}
+        total, sums = grpo_loss(logprobs, old, *shared, entropy_weight=entropy_weight, **own)
         _, against_sampler = grpo_loss(jax.lax.stop_gradient(logprobs), per_token.old, *shared)
         return total, (logprobs, sums._replace(ratio=against_sampler.ratio, ratio_off=against_sampler.ratio_off))
 

@@ -13,6 +13,10 @@ The policy's term of each token (not k3, not the bonus) is therefore multiplied 
 min(importance_cap, p_old / q), a constant (Ionides 2008; per token as in F. Yao et al., "Your efficient RL framework
 secretly brings you off-policy RL training", 2025).
 
+With a teacher q, each token's advantage is A_i + teacher_weight (log q - log p_old), or the second term alone: the
+gradient of the reverse KL divergence KL(p, q) of the next token's distribution, by the sampled token (GKD, arXiv
+2306.13649, on the student's samples).
+
 GRPO: arXiv 2402.03300, equations 3 and 4; upper clip: DAPO, arXiv 2503.14476; sequence ratio: GSPO, arXiv 2507.18071,
 equation 7 (the exponential of the mean log-ratio, clipped as a whole); constant length: Dr. GRPO, arXiv 2503.20783.
 """
@@ -27,6 +31,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.config.recipe import GrpoConfig
+from thinkaloud.config.teacher import TeacherConfig
 
 LARGEST_LOG_RATIO = np.float32(20.0)
 """Log-ratios are clipped here, so that a ratio stays finite; far outside any clip bound."""
@@ -42,9 +47,11 @@ class Objective(NamedTuple):
     clip: Literal["ppo", "cispo"] = "ppo"
     entropy_bonus: bool = False
     importance_cap: float = 0.0
+    teacher_weight: float = 0.0
+    use_reward: bool = True
 
 
-def objective_of(config: GrpoConfig) -> Objective:
+def objective_of(config: GrpoConfig, teacher: TeacherConfig = TeacherConfig()) -> Objective:  # noqa: B008 - frozen
     """The objective that the recipe names."""
     high = config.epsilon if config.epsilon_high is None else config.epsilon_high
     return Objective(
@@ -55,6 +62,8 @@ def objective_of(config: GrpoConfig) -> Objective:
         clip=config.clip,
         entropy_bonus=config.entropy_floor > 0,
         importance_cap=config.importance_cap,
+        teacher_weight=teacher.weight,
+        use_reward=teacher.reward,
     )
 
 
@@ -69,6 +78,7 @@ class Sums(NamedTuple):
     entropy: Float[Array, ""]
     mismatch: Float[Array, ""]
     capped: Float[Array, ""]
+    teacher_kl: Float[Array, ""]
     tokens: Float[Array, ""]
 
 
@@ -124,6 +134,7 @@ def grpo_loss(
     objective: Objective,
     entropy_weight: Float[Any, ""] | float = 0.0,
     sampled: Float[Array, " tokens"] | None = None,
+    teacher: Float[Array, " tokens"] | None = None,
 ) -> tuple[Float[Array, ""], Sums]:
     """Loss and metrics of one micro-batch.
 
@@ -138,7 +149,13 @@ def grpo_loss(
         rows: The completion that a token belongs to, below `num_rows`.
         entropy_weight: Of the bonus, if the objective has one.
         sampled: Log-probabilities of the distribution that the tokens were drawn from; `old` when None.
+        teacher: Of the teacher; needed if the objective gives it a weight.
     """
+    teacher_kl = jnp.zeros_like(logprobs)
+    if objective.teacher_weight > 0 and teacher is not None:
+        teacher_kl = jax.lax.stop_gradient(jnp.clip(old - teacher, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO))
+        rewarded = advantages if objective.use_reward else jnp.zeros_like(advantages)
+        advantages = rewarded - np.float32(objective.teacher_weight) * teacher_kl
     log_ratio = jnp.clip(jnp.where(valid, logprobs - old, 0.0), -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     if objective.ratio == "sequence":
         member = (rows[:, None] == jnp.arange(num_rows)[None]) & valid[:, None]
@@ -183,5 +200,6 @@ def grpo_loss(
         entropy=count(entropies),
         mismatch=count(mismatch),
         capped=count(capped),
+        teacher_kl=count(teacher_kl),
         tokens=count(jnp.ones_like(ratio)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import own_rows
+from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack, power_of_two
 from thinkaloud.model.sharding import mesh_of, place_rows
@@ -42,8 +44,9 @@ class MiniBatch:
 class Minibatches:
     """Lays out the groups of a step for the device; see `GrpoTrainer` for the arguments."""
 
-    def __init__(self, policy: Policy, reference: Adapter, recipe: Recipe) -> None:
-        self._policy, self._recipe = policy, recipe
+    def __init__(self, policy: Policy, reference: Adapter, recipe: Recipe, teacher: Model | None = None) -> None:
+        self._policy, self._recipe, self._teacher = policy, recipe, teacher
+        self._every_group = recipe.grpo.beta > 0 or teacher is not None  # or only those with signal
         # With an adapter that is still zero, the reference pass runs the base alone.
         changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
         self._reference: Adapter = reference if changes else {}
@@ -64,7 +67,7 @@ class Minibatches:
         kept = [
             (group, own)
             for group, own in zip(groups, members, strict=True)
-            if any(ids is not None for ids in own) and (self._recipe.grpo.beta > 0 or group.has_signal)
+            if any(ids is not None for ids in own) and (self._every_group or group.has_signal)
         ]
         kept.sort(key=lambda chosen: len(chosen[0].prompt_ids))  # attention pads a micro-batch to its longest prompt
         mine = [kept[i] for i in own_rows(len(kept))]
@@ -120,18 +123,15 @@ class Minibatches:
         old, sampled = np.zeros((2, *packed.targets.shape), np.float32)
         old[:count] = [value for c in completions for value in c.logprobs]
         sampled[:count] = [value for c in completions for value in c.sampled_logprobs or c.logprobs]
-        reference = old
+        placed = place_rows(packed, mesh)
+        frozen = partial(reference_logprobs, packed=placed, temperature=rollout.temperature)
+        reference = teacher = old
         if self._recipe.grpo.beta > 0:
-            reference = reference_logprobs(
-                model.params,
-                self._reference,
-                place_rows(packed, mesh),
-                config=model.config,
-                scale=self._policy.scale,
-                temperature=rollout.temperature,
-            )
+            reference = frozen(model.params, self._reference, config=model.config, scale=self._policy.scale)
+        if self._teacher is not None:
+            teacher = frozen(self._teacher.params, {}, config=self._teacher.config, scale=1.0)
         advantages = np.asarray([value for group, _ in chosen for value in group.advantages])
         per_token = PerToken(
-            old, sampled, reference, rows_to_targets(advantages, packed), rows_to_targets(weights, packed)
+            old, sampled, reference, teacher, rows_to_targets(advantages, packed), rows_to_targets(weights, packed)
         )
-        return MicroBatch(place_rows(packed, mesh), place_rows(per_token, mesh))
+        return MicroBatch(placed, place_rows(per_token, mesh))

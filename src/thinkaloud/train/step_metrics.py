@@ -69,7 +69,7 @@ def outcome_metrics(groups: Sequence[RolloutGroup], registry: Registry) -> dict[
 
 
 def update_metrics(
-    sums: list[list[Sums]], norms: list[Any], learning_rate: float, config: GrpoConfig
+    sums: list[list[Sums]], norms: list[Any], learning_rate: float, config: GrpoConfig, *, has_teacher: bool = False
 ) -> dict[str, Any]:
     """Loss, KL, ratio, clip fraction, entropy and gradient norm of the updates of one step.
 
@@ -97,6 +97,7 @@ def update_metrics(
         "clip_fraction": mean("clipped", parts, tokens),
         "entropy": mean("entropy", first, first_tokens),
         "mismatch_kl": mean("mismatch", first, first_tokens),
+        **({"teacher_kl": mean("teacher_kl", first, first_tokens)} if has_teacher else {}),
         "importance_capped": mean("capped", first, first_tokens),
         "grad_norm": float(np.mean(finite or [0.0])) if finite or not norms else None,
         "learning_rate": learning_rate,

@@ -86,7 +86,7 @@ class Trainer(ABC):
         self.updates_per_step = recipe.grpo.updates_per_step
         self.peak = peak_learning_rate(recipe, policy.model.config)
         self.optimizer: optax.GradientTransformation = optimizer_of(recipe)
-        self.objective = objective_of(recipe.grpo)
+        self.objective = objective_of(recipe.grpo, recipe.teacher)
 
     def start(self, adapter: Adapter) -> TrainState:
         """The state before the first step, with the learning rate planned for `grpo.max_steps`."""
