@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,13 @@ from support.reference import plain_logprobs
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.errors import UserError
+from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.merge import merge_in_place
+from thinkaloud.pipeline import distillation
 from thinkaloud.pipeline.distillation import teacher_files
-from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.tokenizer import Tokenizer, load_tokenizer
 from thinkaloud.records import Completion, RolloutGroup, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train.grpo_step import GrpoTrainer
@@ -82,7 +85,10 @@ def test_a_step_without_any_reward_is_the_gradient_of_the_formula(
     moved = jax.tree.map(lambda x: np.asarray(x + 0.05 * rng.standard_normal(x.shape), np.float32), adapter)
     params = merge_in_place(jax.tree.map(np.array, policy.model.params), moved, policy.scale)
     teacher = Model(policy.model.config, jax.tree.map(jnp.asarray, params))
-    recipe = make_recipe(teacher={"source": "tiny", "weight": 0.5, "reward": False})
+    recipe = make_recipe(
+        teacher={"source": "tiny", "weight": 0.5, "reward": False}, rollout={"group_size": 2, "max_new_tokens": 4}
+    )
+    tasks = tasks[:1]
     trainer = GrpoTrainer(policy, {}, recipe, no_reward, teacher=teacher)
     trainer.optimizer = optax.sgd(1.0)
     trainer.learning_rate = lambda state, update: 1.0  # type: ignore[method-assign]
@@ -115,20 +121,20 @@ def test_a_step_without_any_reward_is_the_gradient_of_the_formula(
     assert result.metrics["teacher_kl"] == pytest.approx(np.concatenate(gaps).mean(), abs=1e-3)
 
 
-def test_a_teacher_with_another_tokenizer_is_refused(policy: Policy) -> None:
+def test_a_teacher_with_another_tokenizer_is_refused(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = parse_recipe({"name": "t", "model": "tiny", "teacher": {"source": "tiny", "weight": 1.0}})
     contract = policy.contract
     assert teacher_files(recipe, contract) is not None
 
-    class Other:
+    class Shifted(Tokenizer):
         def encode_plain(self, text: str) -> list[int]:
-            return [1, *contract.tokenizer.encode_plain(text)]
+            return [1, *super().encode_plain(text)]
 
-    other: Any = Other()
-    shifted = object.__new__(PromptContract)
-    object.__setattr__(shifted, "tokenizer", other)
+    shifted = copy(load_tokenizer(resolve_model("tiny")))
+    shifted.__class__ = Shifted
+    monkeypatch.setattr(distillation, "load_tokenizer", lambda files: shifted)
     with pytest.raises(UserError, match="tokenizer"):
-        teacher_files(recipe, shifted)
+        teacher_files(recipe, contract)
 
 
 def test_a_teacher_needs_a_weight() -> None:
