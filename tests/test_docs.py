@@ -176,3 +176,8 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_links_to_files_beside_docs_lead_to_their_pages() -> None:
     changed: Any = docs_pages.on_page_markdown("[a](../CONTRIBUTING.md#b), [c](../../CHANGELOG.md), [d](data.md)")
     assert changed == "[a](contributing.md#b), [c](../changelog.md), [d](data.md)"
+
+
+def test_an_interval_stays_on_one_line() -> None:
+    changed: Any = docs_pages.on_page_markdown("| 0 % [0, 28] | **44 %** [33, 56] |")
+    assert changed == "| 0\u00a0%\u00a0[0,\u00a028] | **44\u00a0%**\u00a0[33,\u00a056] |"
