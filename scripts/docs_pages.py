@@ -226,7 +226,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to CONTRIBUTING.md and CHANGELOG.md lead to their pages, and intervals stay on one line (called by mkdocs)."""
+    """Links to CONTRIBUTING.md and CHANGELOG.md lead to their pages; intervals stay on one line (called by mkdocs)."""
     for name, page in FROM_ROOT.items():
         markdown = re.sub(rf"\]\(((?:\.\./)*)\.\./{re.escape(name)}", rf"](\1{page}", markdown)
     return re.sub(r"(\d) %(\**) \[(\d+), (\d+)\]", "\\1\u00a0%\\2\u00a0[\\3,\u00a0\\4]", markdown)
