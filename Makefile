@@ -52,7 +52,7 @@ check: $(VENV)/.dev ## check lint, format, spelling and types
 	$(BIN)/python -m mypy
 
 docs: $(VENV)/.docs ## build the documentation into build/site; a broken link or anchor is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build # with --quiet, mkdocs would not stop at warnings
 	@echo "documentation: build/site/index.html"
 
 bench: $(VENV)/.runtime ## measure the sandbox and plain subprocesses
