@@ -16,7 +16,7 @@ ARGS ?=
 USABLE := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser peers test-peers check bench clean
+.PHONY: help setup demo test browser peers test-peers check docs bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ check: $(VENV)/.dev ## check lint, format, spelling and types
 	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m mypy
 
+docs: $(VENV)/.docs ## build the documentation into build/site; a broken link or anchor is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build # with --quiet, mkdocs would not stop at warnings
+	@echo "documentation: build/site/index.html"
+
 bench: $(VENV)/.runtime ## measure the sandbox and plain subprocesses
 	@$(BIN)/thinkaloud bench sandbox $(ARGS)
 
@@ -67,6 +71,11 @@ $(VENV)/.runtime: $(VENV)/.place requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@echo "installing the development tools into $(VENV) (once)" >&2
 	@$(INSTALL) --requirement requirements-dev.txt </dev/null
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.runtime requirements-docs.txt
+	@echo "installing what the documentation needs into $(VENV) (once)" >&2
+	@$(INSTALL) --requirement requirements-docs.txt </dev/null
 	@touch $@
 
 $(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime

@@ -21,6 +21,7 @@ SOURCE = ROOT / "src" / "thinkaloud"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 DEV_DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]]
+DOCS_DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["docs"]]
 PEER_DEPENDENCIES = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["peers"]]
 PYTHONS = ("3.11", "3.12", "3.13")
 
@@ -91,7 +92,10 @@ def pinned(*files: str) -> dict[str, list[Requirement]]:
     return pins
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-peers.txt"])
+FILES = ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-peers.txt")
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_pins_are_plain_and_exact(file: str) -> None:
     for pins in pinned(file).values():
         for pin in pins:
@@ -99,11 +103,19 @@ def test_pins_are_plain_and_exact(file: str) -> None:
             assert [one.operator for one in pin.specifier] == ["=="], pin
 
 
+def test_files_that_share_an_environment_agree() -> None:
+    development, documentation = pinned("requirements-dev.txt"), pinned("requirements-docs.txt")
+    for name in development.keys() & documentation.keys():
+        assert development[name] == documentation[name]
+    assert not pinned("requirements.txt").keys() & documentation.keys()
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_dependency_has_one_pin_within_its_range(python: str) -> None:
     for files, wanted in (
         (("requirements.txt",), DEPENDENCIES),
         (("requirements.txt", "requirements-dev.txt"), DEV_DEPENDENCIES),
+        (("requirements.txt", "requirements-docs.txt"), DOCS_DEPENDENCIES),
         (("requirements-peers.txt",), [*DEPENDENCIES, *PEER_DEPENDENCIES]),
     ):
         pins = pinned(*files)
