@@ -15,7 +15,7 @@ from thinkaloud.cli.app import app
 __all__ = ["app", "main"]
 
 COMMANDS = (
-    *("data", "audit", "train", "eval", "report", "rollouts", "compare", "watch"),
+    *("init", "data", "audit", "train", "eval", "report", "rollouts", "compare", "watch"),
     *("generate", "chat", "serve", "export", "score", "prompt", "domains", "sandbox", "bench"),
 )
 """Modules that register commands, in the order of `thinkaloud --help`."""

@@ -14,6 +14,15 @@ GENERATED_HELD_OUT = 50
 """The default of `generated_held_out` for each domain with generated tasks."""
 
 
+def is_text_encoding(name: str) -> bool:
+    """Whether Python has a text encoding of this name."""
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 class SourceConfig(Section):
     """One source of tasks; an empty table uses the defaults of its adapter.
 
@@ -60,12 +69,8 @@ class SourceConfig(Section):
     @field_validator("encoding")
     @classmethod
     def _is_text_encoding(cls, name: str | None) -> str | None:
-        try:
-            known = name is None or "".encode(name) is not None
-        except (LookupError, ValueError):
-            known = False
-        if not known:
-            raise ValueError(f"expected an encoding that Python knows, such as cp1252; found {str(name)[:40]!r}")
+        if name is not None and not is_text_encoding(name):
+            raise ValueError(f"expected an encoding that Python knows, such as cp1252; found {name[:40]!r}")
         return name
 
 

@@ -30,6 +30,9 @@ MAX_LINE_BYTES = 32 << 20
 MAX_ARRAY_BYTES = 256 << 20
 """A JSON array is read whole, so a larger one is rejected."""
 
+MAX_NAME_CHARACTERS = 1_000
+"""A longer column name is a row, or no table at all."""
+
 Note = Callable[[str], None]
 
 _MARKS = (
@@ -100,13 +103,14 @@ def file_identity(path: Path) -> dict[str, Any]:
         raise Unavailable(f"expected a readable file, found {path}: {error}") from error
 
 
-def _open_binary(path: Path) -> gzip.GzipFile | BufferedReader:
+def open_binary(path: Path) -> gzip.GzipFile | BufferedReader:
+    """The bytes of a file, unpacked if its name ends in `.gz`."""
     return gzip.GzipFile(path) if path.name.endswith(".gz") else path.open("rb")
 
 
 def _open_text(path: Path, encoding: str) -> TextIOWrapper:
     """The text of a file; bytes that do not fit the encoding are kept as lone surrogates."""
-    return TextIOWrapper(_open_binary(path), encoding=encoding, errors="surrogateescape", newline="")
+    return TextIOWrapper(open_binary(path), encoding=encoding, errors="surrogateescape", newline="")
 
 
 def _json_lines(file: TextIOWrapper, split: str) -> Iterator[RawRow | Rejection]:
@@ -131,7 +135,7 @@ def _starts_array(path: Path, encoding: str) -> bool:
 
 
 def _json_array(path: Path, split: str, encoding: str) -> Iterator[RawRow | Rejection]:
-    with _open_binary(path) as file:
+    with open_binary(path) as file:
         content = file.read(MAX_ARRAY_BYTES + 1)
     if len(content) > MAX_ARRAY_BYTES:
         raise UserError(
@@ -151,8 +155,7 @@ def _json_array(path: Path, split: str, encoding: str) -> Iterator[RawRow | Reje
 
 def _csv(path: Path, split: str, encoding: str, note: Note) -> Iterator[RawRow | Rejection]:
     """CSV with a header line; the delimiter is detected. Bytes that do not fit the encoding reject one row each."""
-    with _open_text(path, encoding) as file:
-        delimiter = sniff_delimiter(file.read(_SNIFFED))
+    delimiter = delimiter_of(path, encoding)
     if delimiter != ",":
         note(f"{path.name} is read with {delimiter!r} between fields")
     with _open_text(path, encoding) as file:
@@ -160,13 +163,25 @@ def _csv(path: Path, split: str, encoding: str, note: Note) -> Iterator[RawRow |
         header = next(records, None)
         if header is None:
             return
-        if header.reason:
-            raise UserError(f"expected a line of column names first in {path}, found {header.reason}; correct the file")
+        if header.reason or len(max(header.fields, key=len)) > MAX_NAME_CHARACTERS:
+            found = header.reason or f"a name of more than {MAX_NAME_CHARACTERS:,} characters"
+            raise UserError(f"expected a line of column names first in {path}, found {found}; correct the file")
+        if any("\udc80" <= char <= "\udcff" for name in header.fields for char in name):
+            raise UserError(
+                f"expected column names in {encoding} in {path}, found other bytes; save the file as UTF-8, or set its "
+                "encoding in the recipe"
+            )
         twice = [name for name, count in Counter(header.fields).items() if count > 1]
         if twice:
             raise UserError(f"expected distinct column names in {path}, found {twice[0]!r} twice; rename one of them")
         for number, record in enumerate(records, start=1):
             yield _from_csv(header.fields, record, split, number, encoding)
+
+
+def delimiter_of(path: Path, encoding: str) -> str:
+    """The delimiter of a CSV file, from its first lines."""
+    with _open_text(path, encoding) as file:
+        return sniff_delimiter(file.read(_SNIFFED))
 
 
 def _from_csv(header: list[str], record: Record, split: str, number: int, encoding: str) -> RawRow | Rejection:
@@ -182,7 +197,7 @@ def _from_csv(header: list[str], record: Record, split: str, number: int, encodi
 
 def encoding_of(path: Path) -> str:
     """The encoding of a text file: by its byte order mark, else UTF-16 if the bytes look like it, else UTF-8."""
-    with _open_binary(path) as file:
+    with open_binary(path) as file:
         sample = file.read(_SNIFFED)
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
