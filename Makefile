@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+DIST := .venv-dist
 QUIETLY := --quiet --quiet --disable-pip-version-check --no-input
 INSTALL := $(BIN)/python -m pip install $(QUIETLY)
 LLAMA_CPP := 3.22.1# version of node-llama-cpp, whose packages contain llama.cpp binaries
@@ -16,7 +17,7 @@ ARGS ?=
 USABLE := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser peers test-peers check docs bench clean
+.PHONY: help setup demo test browser peers test-peers check docs bench dist clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -58,8 +59,20 @@ docs: $(VENV)/.docs ## build the documentation into build/site; a broken link or
 bench: $(VENV)/.runtime ## measure the sandbox and plain subprocesses
 	@$(BIN)/thinkaloud bench sandbox $(ARGS)
 
+dist: $(VENV)/.place ## build wheel and sdist, check them, install the wheel into a fresh environment and run tiny from there
+	@rm -rf dist build $(DIST)
+	@$(BIN)/python -m venv --without-pip $(DIST)/tools
+	@$(BIN)/python -m pip --python $(DIST)/tools install $(QUIETLY) build twine "setuptools>=80" "setuptools-scm>=10" </dev/null
+	@$(DIST)/tools/bin/python -m build --no-isolation --outdir dist . >$(DIST)/build.log 2>&1 || { tail -20 $(DIST)/build.log >&2; exit 1; }
+	@$(DIST)/tools/bin/python -m twine check --strict dist/*
+	@echo "installing the wheel into a fresh environment, with the newest versions that it allows (some minutes)" >&2
+	@$(BIN)/python -m venv --without-pip $(DIST)/fresh
+	@$(BIN)/python -m pip --python $(DIST)/fresh install $(QUIETLY) dist/*.whl </dev/null
+	@cd $(DIST) && fresh/bin/thinkaloud --version && fresh/bin/thinkaloud train tiny --out run
+	@ls -l dist
+
 clean: ## remove build products and caches, but not runs/ and .venv
-	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist $(DIST) src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: $(VENV)/.place requirements.txt pyproject.toml

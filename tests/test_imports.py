@@ -18,7 +18,7 @@ import thinkaloud
 PACKAGE = Path(thinkaloud.__file__).parent
 LAYERS = (
     *("errors", "records", "seeding", "durations"),
-    *("config", "storage", "fetch", "prompt", "sandbox", "domains", "rewards", "data"),
+    *("config", "storage", "fetch", "prompt", "sandbox", "domains", "rewards", "data", "init"),
     *("distributed", "model", "checkpoint", "judge", "rollout", "session", "tracking"),
     *("evaluate", "export", "inference", "train", "audit", "report", "pipeline", "api", "bench", "cli"),
 )

@@ -45,13 +45,13 @@ def package_files() -> set[str]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from a copy so that nothing is written into the checkout, without any download."""
-    needed = Requirement(PROJECT["build-system"]["requires"][0])
-    try:
-        found = importlib.metadata.version(needed.name)
-    except importlib.metadata.PackageNotFoundError:
-        found = "0"
-    if found not in needed.specifier:
-        pytest.skip(f"building a wheel needs {needed}, which `make setup` installs")
+    for needed in map(Requirement, PROJECT["build-system"]["requires"]):
+        try:
+            found = importlib.metadata.version(needed.name)
+        except importlib.metadata.PackageNotFoundError:
+            found = "0"
+        if found not in needed.specifier:
+            pytest.skip(f"building a wheel needs {needed}, which `make setup` installs")
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -67,7 +67,34 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: zipfile.Z
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert held == package_files()
     data = {name for name in held if not name.endswith(".py")}
-    assert {"thinkaloud/data/starter/math.jsonl", "thinkaloud/report/page.html.j2", "thinkaloud/py.typed"} <= data
+    assert {
+        "thinkaloud/data/starter/math.jsonl",
+        "thinkaloud/recipes/starter.toml",
+        "thinkaloud/report/page.html.j2",
+        "thinkaloud/py.typed",
+    } <= data
+
+
+def test_the_version_without_git_is_the_fallback(wheel: zipfile.ZipFile) -> None:
+    (info,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
+    lines = wheel.read(f"{info}/METADATA").decode().splitlines()
+    assert f"Version: {PROJECT['tool']['setuptools_scm']['fallback_version']}" in lines
+    assert any(line.startswith("Keywords: GRPO") for line in lines)
+    assert "Classifier: Typing :: Typed" in lines
+
+
+def test_the_build_is_pinned_as_it_is_required() -> None:
+    for needed in map(Requirement, PROJECT["build-system"]["requires"]):
+        (pin,) = pinned("requirements.txt")[canonicalize_name(needed.name)]
+        assert all(one.version in needed.specifier for one in pin.specifier)
+
+
+def test_the_docker_image_gets_what_it_copies() -> None:
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    named = {name for names in copied for name in names.split()}
+    assert named == kept
+    assert all((ROOT / name).exists() for name in named)
 
 
 def test_the_wheel_names_its_command_and_licence(wheel: zipfile.ZipFile) -> None:

@@ -11,10 +11,15 @@ Imports go one way; `tests/test_imports.py` holds the order. Only `distributed/`
 
 from typing import Any
 
-__version__ = "0.1.0"
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # from the git tag at build time (pyproject.toml)
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("thinkaloud")
+        except PackageNotFoundError:
+            return "0+unknown"
     if name == "api":
         from importlib import import_module
 

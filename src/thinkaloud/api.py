@@ -2,7 +2,7 @@
 
     from thinkaloud import api
 
-    recipe = api.load_recipe("recipes/starter.toml", "grpo.max_steps=20")
+    recipe = api.load_recipe("starter", "grpo.max_steps=20")
     api.build_pool(recipe).counts()
     run = api.train(recipe, "runs/first")
     run.generate("What is 17 + 25?").answer
@@ -95,7 +95,7 @@ def load_recipe(path: str | Path, *overrides: str) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: A TOML file.
+        path: A TOML file, or the name of a shipped recipe.
         *overrides: Fields to change, as in `--set`: `"grpo.max_steps=20"`.
 
     Raises:

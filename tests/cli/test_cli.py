@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import typer
 
+import thinkaloud
 from support.cli import TINY, Ended, Run
 from support.domains import DOMAINS
 from thinkaloud import durations
 from thinkaloud.cli import exits
+from thinkaloud.config.shipped import SHIPPED
 from thinkaloud.errors import ContractMismatch, UserError
 from thinkaloud.pipeline import train as pipeline
 from thinkaloud.pipeline.opening import TrainOptions
@@ -63,7 +65,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         "command",
         [
-            *("train", "eval", "report", "generate", "chat", "score", "prompt", "domains", "audit"),
+            *("init", "recipes", "train", "eval", "report", "generate", "chat", "score", "prompt", "domains", "audit"),
             *("sandbox check", "bench sandbox", "bench rewards"),
         ],
     )
@@ -71,6 +73,44 @@ class TestUsage:
         ended = run(*command.split(), "--help")
         assert (ended.code, ended.err) == (0, "")
         assert f"Example: thinkaloud {command}" in ended.out
+
+    def test_help_lists_every_command_by_panel(self, run: Run) -> None:
+        from thinkaloud.cli.app import PANELS, app
+
+        shown = run("--help").out
+        names = [name for panel in PANELS.values() for name in panel]
+        assert sorted(names) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+        assert [line.split()[0] for line in shown.partition("Train:")[2].splitlines() if line.startswith("  ")] == names
+
+    def test_version(self, run: Run) -> None:
+        assert run("--version").out == f"thinkaloud {thinkaloud.__version__}\n"
+
+    def test_completion_for_bash(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {"_THINKALOUD_COMPLETE": "complete_bash", "COMP_CWORD": "1"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("COMP_WORDS", "thinkaloud ex")
+        assert run().out.split() == ["export"]
+
+
+class TestRecipes:
+    def test_every_shipped_recipe_is_listed_and_printed(self, run: Run) -> None:
+        shown = run("recipes").out.splitlines()
+        assert [line.split()[0] for line in shown] == sorted(path.stem for path in SHIPPED.glob("*.toml"))
+        assert run("recipes", "night-0.5b").out == (SHIPPED / "night-0.5b.toml").read_text("utf-8")
+
+    @pytest.mark.parametrize("name", ["tiny", "tiny.toml", "recipes/tiny.toml"])
+    def test_a_recipe_is_found_by_its_name_unless_a_file_has_it(self, run: Run, tmp_path: Path, name: str) -> None:
+        assert json.loads(run("train", name, "--dry-run").out)["model"]["source"] == "tiny"
+        (tmp_path / "tiny").mkdir(exist_ok=True)  # a folder is no recipe
+        assert json.loads(run("train", name, "--dry-run").out)["name"] == "tiny"
+        (tmp_path / "recipes").mkdir()
+        for path in ("tiny.toml", "recipes/tiny.toml"):
+            (tmp_path / path).write_text('name = "mine"\nmodel = "tiny"\n')
+        assert json.loads(run("train", name, "--dry-run").out)["name"] == ("tiny" if name == "tiny" else "mine")
+
+    @pytest.mark.parametrize("name", ["nite", "other/tiny.toml", "tiny.json"])
+    def test_an_unknown_name_lists_the_shipped_ones(self, run: Run, name: str) -> None:
+        assert "starter, tiny" in run("train", name).mistake
 
 
 class TestTrain:
@@ -202,7 +242,7 @@ class TestPrompt:
         assert run("prompt", TINY, "--set", "prompt.variant=original").out != plain
 
     def test_nothing_there(self, run: Run) -> None:
-        assert "expected a recipe (TOML) or a run directory" in run("prompt", "nothing").mistake
+        assert "no recipe at 'nothing'" in run("prompt", "nothing").mistake
 
     def test_no_override_for_a_run(self, run: Run, tmp_path: Path) -> None:
         (tmp_path / "run").mkdir()

@@ -34,12 +34,21 @@ def results(ended: Ended) -> list[dict[str, Any]]:
 def test_scores_in_order(run: Run) -> None:
     answers = ["4", "5", "4", "six", "4.0"] * 120  # more than one batch
     ended = run("score", stdin=encoded(*(line(answer) for answer in answers)))
-    assert (ended.code, ended.err) == (0, "")
+    assert ended.code == 0
+    assert ended.err == "600 completions, 360 paid for the answer, mean reward 0.680: 360 correct, 240 wrong\n"
     expected = {"4": "correct", "4.0": "correct", "5": "wrong", "six": "wrong"}
     found = results(ended)
     assert [row["status"] for row in found] == [expected[answer] for answer in answers]
     assert all(row.keys() == {"reward", "status", "reason", "components", "explanation"} for row in found)
     assert {row["reward"] for row in found if row["status"] == "correct"} == {1.0}
+
+
+def test_the_summary_leaves_tasks_that_cannot_be_scored_out_of_the_mean(run: Run) -> None:
+    rows = [line(), line(completion="4"), line(answer="4") | {"answer": ""}]
+    ended = run("score", stdin=encoded(*rows))
+    assert (
+        ended.err == "3 completions, 1 paid for the answer, mean reward 0.500: 1 correct, 1 bad format, 1 unscorable\n"
+    )
 
 
 BAD = [
@@ -62,8 +71,9 @@ BAD = [
 def test_a_bad_line_is_an_error_object_with_its_number(run: Run, bad: bytes) -> None:
     ended = run("score", stdin=encoded(line(), b"", bad, line("5"), bad))
     assert ended.code == 2
-    assert ended.err.startswith("error: 2 lines ")
-    assert ended.err.count("\n") == 1
+    summary, error = ended.err.splitlines()
+    assert summary.startswith("2 completions")
+    assert error.startswith("error: 2 lines ")
     first, error, third, last = results(ended)
     assert (first["status"], third["status"]) == ("correct", "wrong")
     assert error.keys() == last.keys() == {"error", "line"}

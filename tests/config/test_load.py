@@ -147,7 +147,7 @@ class TestValues:
 
 class TestFiles:
     def test_absent(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"no recipe at .*tiny\.toml"):
+        with pytest.raises(UserError, match=r"no recipe at .*starter, tiny"):
             load_recipe(tmp_path / "none.toml")
 
     def test_a_folder(self, tmp_path: Path) -> None:

@@ -55,6 +55,46 @@ def test_answers_that_count_from_zero_stop_the_build() -> None:
     assert mapped(CHOICE, question="Q?", answer=0, options=["1", "0"]).answer == "0"
 
 
+def test_options_in_columns_of_their_own_in_an_object_and_in_python_s_notation() -> None:
+    row = {"question": "Peru's capital?", "answer": "B", "one": "Quito", "two": "Lima", "three": ""}
+    assert mapped({**CHOICE, "choices": ("one", "two", "three")}, **row).choices == ("Quito", "Lima")
+    for options in ({"text": ["Quito", "Lima"], "label": ["A", "B"]}, "['Quito', 'Lima']"):
+        found = mapped(CHOICE, question="Peru's capital?", answer="B", options=options)
+        assert (found.choices, found.answer) == (("Quito", "Lima"), "Lima")
+    assert refused(CHOICE, question="Q?", answer="x", options="[" * 50_000) == "options are not a list"
+
+
+def test_answers_of_a_column_that_counts_from_zero(tmp_path: Path) -> None:
+    path = tmp_path / "quiz.jsonl"
+    rows = [{"question": f"Pick {n}", "answer": n, "options": ["red", "green", "2"]} for n in (2, 0, 1, 3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = list(open_source("mine", SourceConfig(path=str(path), **CHOICE)).rows())
+    assert [row.answer if isinstance(row, Task) else row.reason for row in found] == [
+        *("2", "red", "green"),
+        "the answer is none of the options",
+    ]
+
+
+def test_an_answer_after_a_mark_and_a_context() -> None:
+    config = {"domain": "math", "answer_after": "####", "context": "passage"}
+    found = mapped(config, question="How many?", answer="2 + 3 = <<2+3=5>>5.\n#### 5", passage="Two, then three.")
+    assert (found.answer, found.rationale) == ("5", "2 + 3 = 5.")
+    assert found.question == "Two, then three.\n\nHow many?"
+    assert (
+        mapped(config | {"rationale": "why"}, question="?", answer="x #### 5", why="Own.", passage="").rationale
+        == "Own."
+    )
+    assert refused(config, question="?", answer="5", passage=None) == "the answer lacks the mark of answer_after"
+
+
+@pytest.mark.parametrize("answers", [["yes", ["no"]], [[1], "0"]])
+def test_first_rows_that_hold_no_text_are_rejected_alone(tmp_path: Path, answers: list[Any]) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text("".join(json.dumps({"question": f"Odd {a}?", "answer": a}) + "\n" for a in answers))
+    rows = list(open_source("mine", SourceConfig(path=str(path), domain="logic")).rows())
+    assert [isinstance(row, Task) for row in rows] == [isinstance(a, str) for a in answers]
+
+
 def test_columns_by_other_names_and_values_that_are_no_text() -> None:
     config = {"domain": "math", "question": "ask", "answer": "gold", "rationale": "why"}
     found = mapped(config, ask=" 1 +  1? ", gold=2.0, why="One and one.")
@@ -156,6 +196,9 @@ def test_chat_messages_give_question_and_answer(tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
     path.write_text(json.dumps(row) + "\n" + json.dumps({"messages": "none"}) + "\n")
     task, rejected = read(path)
+    other = {"conversations": [{"from": "human", "value": "1 + 1?"}, {"from": "gpt", "value": "2"}]}
+    path.write_text(json.dumps(other) + "\n" + json.dumps({"messages": json.dumps(row["messages"])}) + "\n")
+    assert [(found.question, found.answer) for found in read(path) if isinstance(found, Task)] == [("1 + 1?", "2")] * 2
     assert isinstance(task, Task)
     assert (task.question, task.answer) == ("1 + 1?", "2")
     assert isinstance(rejected, Rejection)

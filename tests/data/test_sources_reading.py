@@ -13,6 +13,7 @@ import pytest
 
 from thinkaloud.config import SourceConfig
 from thinkaloud.data import files
+from thinkaloud.data.csv_rows import sniff_delimiter
 from thinkaloud.data.read import Unavailable, open_source, role_of
 from thinkaloud.data.rows import RawRow, Rejection
 from thinkaloud.data.sources import SOURCES
@@ -243,6 +244,48 @@ def test_a_json_array(tmp_path: Path) -> None:
     path.write_text("[{")
     with pytest.raises(Unavailable, match="JSON array"):
         read(path=str(path))
+
+
+def test_json_files_of_every_form_and_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(ROWS, indent=1))
+    assert answers(read(path=str(path))) == ["1", "2", "3", "4", "5"]
+    path.write_bytes(lines(ROWS).encode("utf-16"))
+    assert answers(read(path=str(path))) == ["1", "2", "3", "4", "5"]
+
+
+def test_an_encoding_that_the_recipe_names(tmp_path: Path) -> None:
+    text = "question;answer\nWie viel kostet Käse für 3 €?;#### 3\n"
+    (tmp_path / "train.csv").write_bytes(text.encode("cp1252"))
+    assert reasons(read(path=str(tmp_path / "train.csv"))) == ["not UTF-8"]
+    (task,) = read(path=str(tmp_path / "train.csv"), encoding="cp1252")
+    assert isinstance(task, Task)
+    assert task.question == "Wie viel kostet Käse für 3 €?"
+    (tmp_path / "train.csv").write_bytes(text.encode("cp1252") + b"\x81;#### 4\n")
+    assert reasons(read(path=str(tmp_path / "train.csv"), encoding="cp1252")) == [None, "not cp1252"]
+    with pytest.raises(ValueError, match="expected an encoding"):
+        SourceConfig(encoding="rot13")
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("id;question, in full\n1;What, then?\n2;Why?\n", ";"),
+        ('question\tanswer\n"a, b"\t1,5\nc, d\t2,5\n', "\t"),
+        ("question\nWhat; then?\n", ","),
+        ("a,b\n1,2\n", ","),
+        ("", ","),
+        ("question|answer\n" + '"open;' * 20_000, "|"),
+    ],
+)
+def test_the_delimiter_is_the_one_that_the_lines_agree_on(text: str, delimiter: str) -> None:
+    assert sniff_delimiter(text) == delimiter
+
+
+def test_a_header_that_is_no_csv_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text('"question,answer\n')
+    with pytest.raises(UserError, match="column names"):
+        read(path=str(tmp_path / "train.csv"))
 
 
 @pytest.mark.parametrize("name", ["train.jsonl.gz", "train.parquet"])

@@ -120,6 +120,8 @@ def test_without_rationales_there_is_nothing_to_learn_from(
     bare = pool_of([replace(task, rationale="") for task in tasks])
     with pytest.raises(UserError, match=r"cold_start\.max_steps = 0"):
         next(cold_start(policy, fresh(policy), make_recipe(cold_start=COLD), bare))
+    with pytest.raises(UserError, match="right answers among the samples"):
+        next(cold_start(policy, fresh(policy), make_recipe(cold_start=COLD), bare, None, 0, pool_of([])))
 
 
 def test_a_random_model_keeps_no_format(policy: Policy, tasks: list[Task], make_recipe: MakeRecipe) -> None:

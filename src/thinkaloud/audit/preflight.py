@@ -174,8 +174,7 @@ def check_rationales(recipe: Recipe, pool: Pool, lines: list[dict[str, Any]]) ->
     if wanted and recipe.cold_start.source != "data":
         message += f'; the rows are sampled (cold_start.source = "{recipe.cold_start.source}")'
         if not any(usable.values()):
-            level, message = Level.WARNING, message + ": without a worked example, few will have the format"
-            remedy = "add `starter = {}` to data.sources: one rationale is enough for an example"
+            message += " after a worked example from the starter tasks"
     elif wanted and without:
         level = Level.WARNING if any(usable.values()) else Level.STOP
         remedy = (

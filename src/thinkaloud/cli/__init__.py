@@ -10,18 +10,13 @@ from importlib import import_module
 from typing import NoReturn
 
 from thinkaloud.cli import exits
-from thinkaloud.cli.app import app
+from thinkaloud.cli.app import PANELS, app
 
 __all__ = ["app", "main"]
 
-COMMANDS = (
-    *("data", "audit", "train", "eval", "report", "rollouts", "compare", "watch"),
-    *("generate", "chat", "serve", "export", "score", "prompt", "domains", "sandbox", "bench"),
-)
-"""Modules that register commands, in the order of `thinkaloud --help`."""
-
-for _name in COMMANDS:
-    import_module(f"{__name__}.{_name}")
+for _names in PANELS.values():
+    for _name in _names:
+        import_module(f"{__name__}.{_name}")
 
 
 def main() -> NoReturn:

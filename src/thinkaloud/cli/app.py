@@ -10,19 +10,60 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+import thinkaloud
 
 if TYPE_CHECKING:
     from thinkaloud.tracking.display import Display
 
+PANELS = {
+    "Train": ("init", "data", "audit", "train"),
+    "Look at a run": ("eval", "report", "rollouts", "compare", "watch"),
+    "Use the trained model": ("generate", "chat", "serve", "export"),
+    "Tools": ("recipes", "score", "prompt", "domains", "sandbox", "bench"),
+}
+"""The commands by panel, in the order of `thinkaloud --help`; each is a module that registers it."""
+
+
+class Grouped(TyperGroup):
+    """A group that lists its commands by panel, in plain text."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = formatter.width - 6 - max(map(len, self.commands))
+        for panel, names in PANELS.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(width)) for name in names])
+
+
 app = typer.Typer(
+    cls=Grouped,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Train a small open language model to write its reasoning before its answer.",
 )
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe, such as recipes/tiny.toml.")]
+
+def _print_version(wanted: bool | None) -> None:
+    if wanted:
+        print(f"thinkaloud {thinkaloud.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool | None,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = None,
+) -> None:
+    pass
+
+
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe, such as starter.")
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory that `thinkaloud train` wrote.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as grpo.max_steps=20.")

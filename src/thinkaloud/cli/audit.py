@@ -51,13 +51,13 @@ def audit(
 ) -> None:
     """Run pre-flight checks. Exit code 1 if a check fails that the run depends on.
 
-    Example: thinkaloud audit recipes/starter.toml --deadline 2h
+    Example: thinkaloud audit starter --deadline 2h
     """
     if rewards:
         _audit_rewards(as_json)
         return
     if recipe is None:
-        raise UserError("expected a recipe, found none; run thinkaloud audit recipes/starter.toml, or audit --rewards")
+        raise UserError("expected a recipe, found none; run thinkaloud audit starter, or audit --rewards")
     from thinkaloud.audit.findings import Level, findings_table, worst
     from thinkaloud.audit.run import audit_all
     from thinkaloud.config import load_recipe

@@ -33,7 +33,7 @@ def data(
     Sources: starter (in the package), gsm8k, mbpp, sciq, ARC-Easy, ARC-Challenge, strategyqa, writingprompts, dolly15k,
     longform, no_robots, xsum, cnn_dailymail, and any file with a question and an answer per row.
 
-    Example: thinkaloud data recipes/night-135m.toml --data-dir data --out pools/all
+    Example: thinkaloud data night-135m --data-dir data --out pools/all
     """
     from thinkaloud.config import load_recipe
     from thinkaloud.data.build import build_pool

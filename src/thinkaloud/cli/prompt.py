@@ -19,7 +19,7 @@ def prompt(
 ) -> None:
     """Print the exact prompt, with invisible characters made visible, and its token ids.
 
-    Example: thinkaloud prompt recipes/starter.toml --question "What is 2 + 2?"
+    Example: thinkaloud prompt starter --question "What is 2 + 2?"
     """
     from thinkaloud.prompt import inspect as inspect_prompt
 

@@ -76,7 +76,7 @@ def train(
 ) -> None:
     """Run cold start, GRPO, evaluation and report in one run directory.
 
-    Example: thinkaloud train recipes/starter.toml --out runs/first --set grpo.max_steps=20
+    Example: thinkaloud train starter --out runs/first --set grpo.max_steps=20
     """
     from thinkaloud.config import parse_recipe_text, read_recipe_text
     from thinkaloud.domains import registry_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from thinkaloud.config.section import HeldOutShare, NotNegative, Section, Seed, Share
 from thinkaloud.config.sources import KNOWN_SOURCES
@@ -14,6 +14,15 @@ GENERATED_HELD_OUT = 50
 """The default of `generated_held_out` for each domain with generated tasks."""
 
 
+def is_text_encoding(name: str) -> bool:
+    """Whether Python has a text encoding of this name."""
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 class SourceConfig(Section):
     """One source of tasks; an empty table uses the defaults of its adapter.
 
@@ -21,7 +30,10 @@ class SourceConfig(Section):
     """
 
     path: str | None = None
-    """A file (.jsonl, .jsonl.gz, .parquet, .csv) or a folder of splits, read instead of the hub or of `data.dir`."""
+    """A file (.jsonl, .jsonl.gz, .json, .parquet, .csv, .tsv) or a folder of splits, read instead of the hub or of
+    `data.dir`; relative to the folder in which the command runs."""
+    encoding: str | None = None
+    """Of text files that are not Unicode, such as `cp1252`; UTF-8, UTF-16 and UTF-32 are detected."""
     revision: str | None = None
     """Commit or tag on the hub; its newest when absent."""
     splits: tuple[str, ...] = ()
@@ -36,18 +48,30 @@ class SourceConfig(Section):
     """Own source with a new domain: the domain whose verifier scores it, or `reference` for sentences."""
     question: str = "question"
     """Own source: the column of the question."""
+    context: str | None = None
+    """Own source: the column of a text that is shown before the question, such as a passage."""
     answer: str = "answer"
     """Own source: the column of the gold answer."""
+    answer_after: str | None = None
+    """Own source: the answer stands after the last such mark (`####`) in its column; the text before is the rationale,
+    unless `rationale` names one."""
     rationale: str | None = None
     """Own source: the column of a short rationale, for the cold start."""
-    choices: str | None = None
-    """Own source: the column of the options (a list), which are then shown with the question."""
+    choices: str | tuple[str, ...] | None = None
+    """Own source: the column of the options (a list), or one column for each option; shown with the question."""
     tests: str | None = None
     """Own source: the column of the tests (a list of assertions), for coding."""
     setup: str | None = None
     """Own source: the column of code that runs before the tests."""
     license: str = ""
     """Own source: its licence, for the record."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_text_encoding(cls, name: str | None) -> str | None:
+        if name is not None and not is_text_encoding(name):
+            raise ValueError(f"expected an encoding that Python knows, such as cp1252; found {name[:40]!r}")
+        return name
 
 
 class DataConfig(Section):

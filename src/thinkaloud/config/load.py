@@ -11,10 +11,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from thinkaloud.config.recipe import Recipe
+from thinkaloud.config.shipped import recipe_path, shipped_names
 from thinkaloud.errors import UserError, nearest, type_name
 
-RECIPES_HELP = "recipes/tiny.toml is the quickest one to try"
-
+RECIPES_HELP = f"shipped recipes: {', '.join(shipped_names())}"
 
 MAX_RECIPE_BYTES = 1 << 20
 """Larger files are rejected."""
@@ -24,7 +24,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and apply `key.path=value` overrides.
 
     Args:
-        path: A TOML file.
+        path: A TOML file, or the name of a shipped recipe.
         overrides: `a.b=c` strings; the value is read as TOML, and as plain text where it is not TOML.
 
     Returns:
@@ -37,14 +37,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_recipe_text(path: Path) -> str:
-    """The text of a recipe file. Raises UserError where it cannot be read."""
+    """The text of a recipe file, or of a shipped recipe by its name. Raises UserError where it cannot be read."""
+    path = recipe_path(path)
     try:
         if not path.is_file() and path.exists():  # reading a pipe could wait for ever
             raise UserError(f"expected a recipe file, found a folder, pipe or device at {str(path)!r}; name a file")
         with path.open("rb") as file:
             content = file.read(MAX_RECIPE_BYTES + 1)
     except FileNotFoundError:
-        raise UserError(f"no recipe at {str(path)!r}: expected a TOML file ({RECIPES_HELP})") from None
+        close = nearest(path.name.removesuffix(".toml"), shipped_names())
+        close = close if "did you mean" in close else ""
+        raise UserError(
+            f"no recipe at {str(path)!r}{close}: expected a TOML file, or a name ({RECIPES_HELP})"
+        ) from None
     except OSError as error:
         raise UserError(f"cannot read the recipe {str(path)!r}: {error.strerror or error}") from None
     if len(content) > MAX_RECIPE_BYTES:

@@ -62,29 +62,14 @@ def build_pool(
         UserError: A source is not available, a domain has no training tasks left, or the sandbox that is needed cannot
             start.
     """
-    config, rollout = recipe.data, recipe.rollout
-    registry = registry_of(recipe)
-    registry.load_scorers()
+    config = recipe.data
+    registry_of(recipe).load_scorers()
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for the pool, found a file at {out}; choose another with --out")
     ledger = Ledger()
     opened, missing = _open(config, note)
     tasks = _gather(config, opened, derive_seed(recipe.data_seed, "data"), ledger, progress)
-    tasks = fit_tokens(
-        tasks,
-        ledger,
-        contract,
-        max_prompt_tokens=rollout.max_prompt_tokens,
-        max_new_tokens=rollout.max_new_tokens,
-        registry=registry,
-        progress=progress,
-    )
-    with _sandbox(recipe, tasks) as sandbox:
-        tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, registry=registry, progress=progress)
-    tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, registry=registry, progress=progress)
-    tasks = drop_contaminated(tasks, ledger, _evaluation_sets(config), progress)
-    tasks = split_by_hash(tasks, validation_share=config.validation_share, test_share=config.test_share)
-    tasks = cap(tasks, ledger, _caps(config, opened))
+    tasks = curate_tasks(recipe, contract, tasks, ledger, caps=_caps(config, opened), progress=progress)
     for name in config.domains:
         if not any(task.domain == name and task.split == "train" for task in tasks):
             raise UserError(_nothing_left(name, ledger))
@@ -104,6 +89,42 @@ def build_pool(
         },
     )
     return open_pool(out)
+
+
+def curate_tasks(
+    recipe: Recipe,
+    contract: PromptContract,
+    tasks: Sequence[Task],
+    ledger: Ledger,
+    *,
+    caps: dict[tuple[str, str], int],
+    progress: Progress = lambda done, total, what: None,
+) -> list[Task]:
+    """The tasks that a pool keeps, with their splits; the others are entered in the ledger.
+
+    Args:
+        tasks: Entered in the ledger as read.
+        caps: The most training tasks by (source, domain), where there is a limit.
+
+    Raises:
+        UserError: An evaluation set is not available, or the sandbox that is needed cannot start.
+    """
+    config, registry = recipe.data, registry_of(recipe)
+    tasks = fit_tokens(
+        tasks,
+        ledger,
+        contract,
+        max_prompt_tokens=recipe.rollout.max_prompt_tokens,
+        max_new_tokens=recipe.rollout.max_new_tokens,
+        registry=registry,
+        progress=progress,
+    )
+    with _sandbox(recipe, tasks) as sandbox:
+        tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, registry=registry, progress=progress)
+    tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, registry=registry, progress=progress)
+    tasks = drop_contaminated(tasks, ledger, _evaluation_sets(config), progress)
+    tasks = split_by_hash(tasks, validation_share=config.validation_share, test_share=config.test_share)
+    return cap(tasks, ledger, caps)
 
 
 def place_pool(

@@ -13,12 +13,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TextIO
+
+from thinkaloud.storage.json_lines import LineReader
 
 DELIMITERS = ",;\t|"
 MAX_FIELD_CHARACTERS = 32 << 20
 MAX_RECORD_LINES = 1_000
 """Lines of one record at most; a quote that is open for longer is a stray one."""
+_SNIFFED_LINES = 100
+"""Lines that the delimiter is detected from."""
 MIN_SWALLOWED = 3
 """Complete records within one field that show that its quote is a stray one."""
 
@@ -44,7 +47,7 @@ class Record:
 class _Lines:
     """The lines of a file with some lookahead."""
 
-    file: TextIO
+    file: LineReader[str]
     ahead: deque[str] = field(default_factory=deque)
     number: int = 1
     """Of the first line in `ahead`."""
@@ -54,7 +57,7 @@ class _Lines:
         index = 0
         while index < MAX_RECORD_LINES:
             if index == len(self.ahead):
-                line = self.file.readline()
+                line = self.file.readline(MAX_FIELD_CHARACTERS + 1)
                 if not line:
                     return
                 self.ahead.append(line)
@@ -68,18 +71,32 @@ class _Lines:
 
 
 def sniff_delimiter(sample: str) -> str:
-    """The delimiter of the first lines of a CSV file: the one that the header has most, a comma if it has none."""
-    header = next(csv.reader(sample.splitlines()[:1]), [])
-    if len(header) > 1:
-        return ","
-    first = sample.partition("\n")[0]
+    """The delimiter of the first lines of a CSV file: the one with which most lines have as many fields as the header.
+
+    Args:
+        sample: The beginning of the file, its header first. The last line is left out where it may be incomplete.
+
+    Returns:
+        One of `DELIMITERS`; of equals the one that the header has most, a comma if it has none.
+    """
+    lines = sample.splitlines(keepends=True)[:_SNIFFED_LINES]
+    if len(lines) > 1 and not lines[-1].endswith(("\n", "\r")):
+        lines.pop()
+    return max(DELIMITERS, key=lambda delimiter: _agreement(lines, delimiter))
+
+
+def _agreement(lines: list[str], delimiter: str) -> tuple[float, int]:
+    """The share of records that are as wide as the header, and its width; nothing for one column."""
     try:
-        return csv.Sniffer().sniff(sample, DELIMITERS).delimiter if any(d in first for d in DELIMITERS) else ","
+        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
     except csv.Error:
-        return max(DELIMITERS, key=first.count)
+        return 0.0, 0
+    if not widths or widths[0] == 1:
+        return 0.0, 0
+    return round(widths.count(widths[0]) / len(widths), 1), widths[0]
 
 
-def read_records(file: TextIO, delimiter: str) -> Iterator[Record]:
+def read_records(file: LineReader[str], delimiter: str) -> Iterator[Record]:
     """The records of a file, the header first; blank lines are left out."""
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     lines, width = _Lines(file), 0

@@ -12,22 +12,26 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.data.csv_rows import Record, read_records, sniff_delimiter
 from thinkaloud.data.rows import RawRow, Rejection
 from thinkaloud.errors import UserError
-from thinkaloud.storage.json_lines import InvalidLine, LineReader, bounded_lines, parse_object
+from thinkaloud.storage.json_lines import InvalidLine, bounded_lines, parse_object
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".csv", ".tsv")
-"""The files that can be read; `.json` holds an array of objects, or JSON lines."""
+"""The files that can be read; JSON files hold one object per line, or an array of objects."""
 
 MAX_LINE_BYTES = 32 << 20
 """Longer lines are rejected, so that no row can fill the memory."""
 
 MAX_ARRAY_BYTES = 256 << 20
 """A JSON array is read whole, so a larger one is rejected."""
+
+MAX_NAME_CHARACTERS = 1_000
+"""A longer column name is a row, or no table at all."""
 
 Note = Callable[[str], None]
 
@@ -54,33 +58,37 @@ def suffix_of(path: Path) -> str | None:
     return max(found, key=len, default=None)
 
 
-def read_rows(path: Path, split: str, note: Note = lambda text: None) -> Iterator[RawRow | Rejection]:
+def read_rows(
+    path: Path, split: str, note: Note = lambda text: None, *, encoding: str | None = None
+) -> Iterator[RawRow | Rejection]:
     """The rows of a file that belongs to `split`, in order, in bounded memory.
 
     Args:
+        encoding: Of a text file; when absent it is detected (`encoding_of`).
         note: Receives one line about a detected encoding or delimiter.
 
     Raises:
         Unavailable: The file cannot be opened, or is damaged as a whole.
     """
     suffix = suffix_of(path)
+    if suffix is None:
+        raise UserError(f"expected one of {', '.join(SUFFIXES)}, found {path}")
     try:
         if suffix == ".parquet":
             yield from _parquet(path, split)
-        elif suffix in (".csv", ".tsv"):
-            yield from _csv(path, split, note)
-        elif suffix == ".json":
-            yield from _json(path, split)
-        elif suffix == ".jsonl.gz":
-            with gzip.open(path, "rb") as file:
-                yield from _json_lines(file, split)
-        elif suffix is not None:
-            with path.open("rb") as file:
-                yield from _json_lines(file, split)
+            return
+        encoding = encoding or encoding_of(path)
+        if encoding != "utf-8-sig":
+            note(f"{path.name} is read as {encoding}")
+        if suffix in (".csv", ".tsv"):
+            yield from _csv(path, split, encoding, note)
+        elif _starts_array(path, encoding):
+            yield from _json_array(path, split, encoding)
         else:
-            raise UserError(f"expected one of {', '.join(SUFFIXES)}, found {path}")
+            with _open_text(path, encoding) as file:
+                yield from _json_lines(file, split)
     except UnicodeError as error:
-        raise Unavailable(f"expected text in {encoding_of(path)}, found {path}: {error}; save it as UTF-8") from error
+        raise Unavailable(f"expected text in {encoding}, found {path}: {error}; save it as UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
         raise Unavailable(f"expected a readable file, found {path}: {error}; download it again") from error
 
@@ -95,31 +103,47 @@ def file_identity(path: Path) -> dict[str, Any]:
         raise Unavailable(f"expected a readable file, found {path}: {error}") from error
 
 
-def _json_lines(file: LineReader[bytes], split: str) -> Iterator[RawRow | Rejection]:
+def open_binary(path: Path) -> gzip.GzipFile | BufferedReader:
+    """The bytes of a file, unpacked if its name ends in `.gz`."""
+    return gzip.GzipFile(path) if path.name.endswith(".gz") else path.open("rb")
+
+
+def _open_text(path: Path, encoding: str) -> TextIOWrapper:
+    """The text of a file; bytes that do not fit the encoding are kept as lone surrogates."""
+    return TextIOWrapper(open_binary(path), encoding=encoding, errors="surrogateescape", newline="")
+
+
+def _json_lines(file: TextIOWrapper, split: str) -> Iterator[RawRow | Rejection]:
     for number, line in bounded_lines(file, MAX_LINE_BYTES):
-        line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if line.strip():
             try:
                 yield RawRow(parse_object(line, MAX_LINE_BYTES), split, number)
             except InvalidLine as error:
-                yield Rejection(RawRow({}, split, number, line[:_SHOWN].decode(errors="replace")), error.reason)
+                yield Rejection(RawRow({}, split, number, _shown(line)), error.reason)
 
 
-def _json(path: Path, split: str) -> Iterator[RawRow | Rejection]:
-    """A `.json` file: an array of objects, or JSON lines."""
-    with path.open("rb") as file:
-        start = file.read(_SHOWN).removeprefix(b"\xef\xbb\xbf").lstrip()
-        file.seek(0)
-        if not start.startswith(b"["):
-            yield from _json_lines(file, split)
-            return
-    if path.stat().st_size > MAX_ARRAY_BYTES:
+def _shown(line: str) -> str:
+    """The beginning of a rejected line."""
+    return line[:_SHOWN].encode(errors="replace").decode()
+
+
+def _starts_array(path: Path, encoding: str) -> bool:
+    """Whether a JSON file holds one array, and not one object per line."""
+    with _open_text(path, encoding) as file:
+        start = file.read(_SHOWN).lstrip()
+    return start.startswith("[") and (suffix_of(path) == ".json" or start[1:].lstrip().startswith("{"))
+
+
+def _json_array(path: Path, split: str, encoding: str) -> Iterator[RawRow | Rejection]:
+    with open_binary(path) as file:
+        content = file.read(MAX_ARRAY_BYTES + 1)
+    if len(content) > MAX_ARRAY_BYTES:
         raise UserError(
             f"expected a JSON array of at most {MAX_ARRAY_BYTES >> 20} MiB, found a larger one in {path}; write one "
             "object per line instead (.jsonl)"
         )
     try:
-        rows = json.loads(path.read_bytes().decode("utf-8-sig"))
+        rows = json.loads(content.decode(encoding))
     except (ValueError, RecursionError) as error:
         raise Unavailable(f"expected a JSON array, found {path}: {str(error)[:200]}; correct the file") from error
     for number, row in enumerate(rows, start=1):
@@ -129,42 +153,51 @@ def _json(path: Path, split: str) -> Iterator[RawRow | Rejection]:
             yield Rejection(RawRow({}, split, number, str(row)[:_SHOWN]), "not a JSON object")
 
 
-def _csv(path: Path, split: str, note: Note) -> Iterator[RawRow | Rejection]:
-    """CSV with a header line; encoding and delimiter are detected. Bytes that do not fit reject one row each."""
-    encoding = encoding_of(path)
-    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-        delimiter = sniff_delimiter(file.read(_SNIFFED))
-    if encoding != "utf-8-sig":
-        note(f"{path.name} is read as {encoding}")
+def _csv(path: Path, split: str, encoding: str, note: Note) -> Iterator[RawRow | Rejection]:
+    """CSV with a header line; the delimiter is detected. Bytes that do not fit the encoding reject one row each."""
+    delimiter = delimiter_of(path, encoding)
     if delimiter != ",":
         note(f"{path.name} is read with {delimiter!r} between fields")
-    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+    with _open_text(path, encoding) as file:
         records = read_records(file, delimiter)
         header = next(records, None)
         if header is None:
             return
+        if header.reason or len(max(header.fields, key=len)) > MAX_NAME_CHARACTERS:
+            found = header.reason or f"a name of more than {MAX_NAME_CHARACTERS:,} characters"
+            raise UserError(f"expected a line of column names first in {path}, found {found}; correct the file")
+        if any("\udc80" <= char <= "\udcff" for name in header.fields for char in name):
+            raise UserError(
+                f"expected column names in {encoding} in {path}, found other bytes; save the file as UTF-8, or set its "
+                "encoding in the recipe"
+            )
         twice = [name for name, count in Counter(header.fields).items() if count > 1]
         if twice:
             raise UserError(f"expected distinct column names in {path}, found {twice[0]!r} twice; rename one of them")
         for number, record in enumerate(records, start=1):
-            yield _from_csv(header.fields, record, split, number)
+            yield _from_csv(header.fields, record, split, number, encoding)
 
 
-def _from_csv(header: list[str], record: Record, split: str, number: int) -> RawRow | Rejection:
+def delimiter_of(path: Path, encoding: str) -> str:
+    """The delimiter of a CSV file, from its first lines."""
+    with _open_text(path, encoding) as file:
+        return sniff_delimiter(file.read(_SNIFFED))
+
+
+def _from_csv(header: list[str], record: Record, split: str, number: int, encoding: str) -> RawRow | Rejection:
     reason = record.reason
     if not reason and len(record.fields) != len(header):
         reason = "more or fewer fields than columns"
     elif any("\udc80" <= char <= "\udcff" for value in record.fields for char in value):
-        reason = "not UTF-8"
+        reason = f"not {'UTF-8' if encoding == 'utf-8-sig' else encoding}"
     if reason:
-        text = record.text[:_SHOWN].encode(errors="replace").decode()
-        return Rejection(RawRow({}, split, number, f"line {record.line}: {text}"), reason)
+        return Rejection(RawRow({}, split, number, f"line {record.line}: {_shown(record.text)}"), reason)
     return RawRow(dict(zip(header, record.fields, strict=True)), split, number)
 
 
 def encoding_of(path: Path) -> str:
     """The encoding of a text file: by its byte order mark, else UTF-16 if the bytes look like it, else UTF-8."""
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         sample = file.read(_SNIFFED)
     for mark, encoding in _MARKS:
         if sample.startswith(mark):

@@ -156,7 +156,8 @@ def _on_disk(source: Source, config: SourceConfig, path: Path, key: str, note: N
             f"sources.{source.name}: expected splits such as {next(iter(source.splits), 'train')}.jsonl in {path}, "
             f"found {', '.join(found) or 'none'}"
         )
-    return OpenSource(source=source, splits=tuple(_file_split(source, split, found[split], note) for split in wanted))
+    files = (_file_split(source, split, found[split], note, config.encoding) for split in wanted)
+    return OpenSource(source=source, splits=tuple(files))
 
 
 def _usual_order(source: Source, found: dict[str, list[Path]]) -> tuple[str, ...]:
@@ -167,9 +168,9 @@ def _usual_order(source: Source, found: dict[str, list[Path]]) -> tuple[str, ...
     return tuple(sorted(found, key=lambda split: (order.index(role_of(split, source)), split)))
 
 
-def _file_split(source: Source, split: str, paths: list[Path], note: Note) -> SourceSplit:
+def _file_split(source: Source, split: str, paths: list[Path], note: Note, encoding: str | None) -> SourceSplit:
     def rows() -> Iterator[RawRow | Rejection]:
-        return chain.from_iterable(read_rows(path, split, note) for path in paths)
+        return chain.from_iterable(read_rows(path, split, note, encoding=encoding) for path in paths)
 
     def identity() -> dict[str, Any]:
         return {"files": [file_identity(path) for path in paths]}

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from thinkaloud.config import ColdStartConfig
+from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Pool
+from thinkaloud.data.starter import has_starter, load_starter
 from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
 from thinkaloud.distributed.team import from_first, is_first
 from thinkaloud.domains import Registry, registry_of
@@ -76,6 +77,7 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
     registry, contract = registry_of(recipe), context.session.contract
     reasoned = pool.by_domain("train", with_rationale=True)
     examples = {name: one for name, own in reasoned.items() if (one := worked_example(contract, own[:FEW]))}
+    examples = examples or starter_example(recipe, contract)
     answerer = open_answerer(context, examples)
     known = {task.id for task in examples.values()}
     tasks = {
@@ -111,6 +113,15 @@ def worked_example(contract: PromptContract, tasks: Sequence[Task]) -> Task | No
     """The shortest task whose rationale makes a well-formed reply; None without one."""
     found = first_example(contract, sorted(tasks, key=length))
     return found[0] if found else None
+
+
+def starter_example(recipe: Recipe, contract: PromptContract) -> dict[str, Task]:
+    """A worked example from the starter tasks, for a pool without rationales: by the scorer of a source, else math."""
+    names = [name for source in recipe.data.sources.values() for name in (source.scored_as, source.domain) if name]
+    name = next((name for name in names if has_starter(name)), "math")
+    train = [task for task in load_starter(name) if task.split == "train"]
+    one = worked_example(contract, train[:FEW])
+    return {name: one} if one else {}
 
 
 def next_tasks(

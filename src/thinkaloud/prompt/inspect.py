@@ -24,8 +24,6 @@ def describe_prompt(source: Path, question: str, overrides: Sequence[str] = ()) 
         recipe = parse_recipe(run.read_json("resolved.json"), where=str(source / "resolved.json"))
         _, built = open_contract(recipe)
         return PromptContract.load(run.contract, built.tokenizer).describe(question)
-    if not source.exists():
-        raise UserError(f"expected a recipe (TOML) or a run directory, found nothing at {str(source)!r}")
     _, contract = open_contract(load_recipe(source, overrides))
     return contract.describe(question)
 

@@ -107,6 +107,10 @@ def cold_start(
         raise UserError(
             'expected training tasks with a rationale, found none; set cold_start.source = "self" or '
             "cold_start.max_steps = 0"
+            if rows is None
+            else "expected right answers among the samples for the cold start, found none, and the data has no "
+            "rationales; raise cold_start.self_tasks, name a teacher, give some rows a rationale, or set "
+            "cold_start.max_steps = 0"
         )
     counts = {name: len(tasks) for name, tasks in probed.items()} if rows else None
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed, counts=counts)

@@ -1,29 +1,34 @@
-"""The user's own source: the recipe names the columns."""
+"""The user's own source: the recipe names the columns; `own_values` reads them."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import date, time
-from decimal import Decimal
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from thinkaloud.config import SourceConfig
-from thinkaloud.data.clean import clean_code, clean_line, clean_text, rationale_of
+from thinkaloud.data.clean import clean_code, clean_line, clean_text, rationale_of, without_calculations
 from thinkaloud.data.rows import Values
 from thinkaloud.data.sources.base import InvalidRow, Source, new_task, required
 from thinkaloud.data.sources.choice import choice_task
-from thinkaloud.data.sources.number_text import number_text
+from thinkaloud.data.sources.own_values import from_chat, text_of, texts_of
 from thinkaloud.data.sources.yes_no import labels_of
 from thinkaloud.domains import SCORERS
 from thinkaloud.domains.choices import resolve_gold
-from thinkaloud.errors import UserError, type_name
+from thinkaloud.errors import UserError
 from thinkaloud.records import Task
 
-MESSAGES = "messages"
-"""The column of chat messages, read where there is no column with the question."""
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What the first rows of a split say about its column of answers.
+
+    Attributes:
+        labels: Labels that mean yes and no (`yes_no.labels_of`).
+        from_zero: Answers are options' numbers, counted from 0.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    from_zero: bool = False
 
 
 def own_source(name: str, config: SourceConfig) -> Source:
@@ -41,11 +46,12 @@ def own_source(name: str, config: SourceConfig) -> Source:
         )
     if scored_as in SCORERS and SCORERS[scored_as].runs_code and not config.tests:
         raise UserError(f"sources.{name}: coding needs tests, the column with the assertions that an answer must pass")
-    named = (config.question, config.answer, config.rationale, config.choices, config.tests, config.setup)
+    options = (config.choices,) if isinstance(config.choices, str) else config.choices or ()
+    named = (config.question, config.context, config.answer, config.rationale, *options, config.tests, config.setup)
 
     def adapted(first: Sequence[Values]) -> Callable[[Values], Task]:
-        labels = labels_of(_text(row, config.answer) for row in first) if scored_as == "logic" else {}
-        return lambda row: _to_task(row, name, config, domain, scored_as, labels)
+        column = _column(first, config, scored_as)
+        return lambda row: _to_task(row, name, config, domain, scored_as, column)
 
     return Source(
         name=name,
@@ -55,23 +61,41 @@ def own_source(name: str, config: SourceConfig) -> Source:
         adapted=adapted,
         splits={},
         columns=tuple(dict.fromkeys(column for column in named if column)),
-        reshape=lambda values: _from_messages(values, config),
+        reshape=lambda values: from_chat(values, config.question, config.answer),
     )
 
 
-def _to_task(
-    row: Values, name: str, config: SourceConfig, domain: str, scored_as: str, labels: Mapping[str, str]
-) -> Task:
+def _column(first: Sequence[Values], config: SourceConfig, scored_as: str) -> Column:
+    found: list[tuple[str, list[str]]] = []
+    for row in first:
+        try:
+            answer, options = text_of(row, config.answer).strip(), texts_of(row, config.choices, "")
+        except InvalidRow:  # counted when the row is read
+            continue
+        found += [(answer, options)] if answer else []
+    labels = labels_of(answer for answer, _ in found) if scored_as == "logic" else {}
+    from_zero = all(answer.isdecimal() for answer, _ in found) and any(
+        answer == "0" and options and resolve_gold("0", options) is None for answer, options in found
+    )
+    return Column(labels, from_zero)
+
+
+def _to_task(row: Values, name: str, config: SourceConfig, domain: str, scored_as: str, column: Column) -> Task:
     clean = clean_code if config.tests else clean_text
-    question = required(clean(_text(row, config.question)), "no question")
-    rationale = rationale_of(_text(row, config.rationale))
-    if config.choices and (choices := _texts(row, config.choices, "options are not a list")):
-        return _choice(row, name, config, domain, question, [clean_line(text) for text in choices], rationale)
-    answer = clean(_text(row, config.answer))
+    question = required(clean(text_of(row, config.question)), "no question")
+    if context := clean(text_of(row, config.context)):
+        question = f"{context}\n\n{question}"
+    rationale = rationale_of(text_of(row, config.rationale))
+    if config.choices and (choices := texts_of(row, config.choices, "options are not a list")):
+        return _choice(row, name, config, domain, question, [clean_line(text) for text in choices], rationale, column)
+    answer = clean(text_of(row, config.answer))
+    if config.answer_after:
+        before, answer = _split_answer(answer, config.answer_after)
+        rationale = rationale or before
     label = answer.casefold()
-    note = f"label {answer!r} read as {labels[label]}" if label in labels else ""
-    answer = labels.get(label, answer)
-    tests = tuple(clean_code(test) for test in _texts(row, config.tests, "tests are not a list"))
+    note = f"label {answer!r} read as {column.labels[label]}" if label in column.labels else ""
+    answer = column.labels.get(label, answer)
+    tests = tuple(clean_code(test) for test in texts_of(row, config.tests, "tests are not a list"))
     if scored_as == "coding" and not tests:
         raise InvalidRow("no tests")
     task = new_task(
@@ -80,16 +104,34 @@ def _to_task(
         answer=required(answer, "no answer"),
         rationale=rationale,
         tests=tests,
-        setup=clean_code(_text(row, config.setup)),
+        setup=clean_code(text_of(row, config.setup)),
     )
     return replace(task, note=note)
 
 
+def _split_answer(text: str, mark: str) -> tuple[str, str]:
+    """The rationale before the last `mark`, and the answer after it."""
+    before, found, answer = text.rpartition(mark)
+    if not found:
+        raise InvalidRow("the answer lacks the mark of answer_after")
+    return rationale_of(without_calculations(before.replace("<think>", ""))), answer.strip()
+
+
 def _choice(
-    row: Values, name: str, config: SourceConfig, domain: str, question: str, choices: list[str], rationale: str
+    row: Values,
+    name: str,
+    config: SourceConfig,
+    domain: str,
+    question: str,
+    choices: list[str],
+    rationale: str,
+    column: Column,
 ) -> Task:
-    answer = required(clean_line(_text(row, config.answer)), "no answer")
-    right = resolve_gold(answer, choices)
+    answer = required(clean_line(text_of(row, config.answer)), "no answer")
+    if column.from_zero and answer.isdecimal():
+        right = int(answer) if int(answer) < len(choices) else None
+    else:
+        right = resolve_gold(answer, choices)
     if right is None and answer == "0":  # the other rows would silently be read one option off
         raise UserError(
             f"sources.{name}: expected answers as an option's text, its letter, or its number from 1; found 0. Where "
@@ -98,62 +140,3 @@ def _choice(
     if right is None:
         raise InvalidRow("the answer is none of the options")
     return choice_task(domain, question, choices, right, rationale)
-
-
-def _from_messages(values: Values, config: SourceConfig) -> Values:
-    """Add question and answer to a row of chat messages: the last user turn and the last assistant turn."""
-    messages = values.get(MESSAGES)
-    if config.question in values or not isinstance(messages, list):
-        return values
-    turns = {
-        str(turn.get("role")): turn.get("content") for turn in messages if isinstance(turn, dict)
-    }  # of equal roles the last one counts
-    return {**values, config.question: turns.get("user"), config.answer: turns.get("assistant")}
-
-
-def _text(row: Values, column: str | None) -> str:
-    """A value as text: whole numbers without `.0`, other numbers in full; empty for a missing value.
-
-    Raises:
-        InvalidRow: The value is not text, a number or a date.
-    """
-    value = row.get(column) if column else None
-    match value:
-        case None | "":
-            return ""
-        case bool() | str():
-            return str(value)
-        case float() if math.isnan(value):
-            return ""
-        case float():
-            return number_text(value)
-        case Decimal():
-            return format(value.normalize(), "f") if value.is_finite() else str(value)
-        case bytes():
-            try:
-                return value.decode()
-            except UnicodeDecodeError:
-                raise InvalidRow(f"column {column}: bytes that are not UTF-8") from None
-        case int() | date() | time():
-            return str(value)
-        case _:
-            raise InvalidRow(f"column {column}: {type_name(value)} instead of text")
-
-
-def _texts(row: Values, column: str | None, reason: str) -> list[str]:
-    """A value that is a list, or the JSON text of one.
-
-    Raises:
-        InvalidRow: With `reason`, for any other value.
-    """
-    value: Any = row.get(column) if column else None
-    if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise InvalidRow(reason) from None
-    if value is None or value == "":
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, str | int | float) for item in value):
-        raise InvalidRow(reason)
-    return [str(item) for item in value]
