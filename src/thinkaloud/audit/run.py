@@ -6,14 +6,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
+from thinkaloud.distributed.devices import find_accelerator, fix_message, unused_accelerator, unused_message
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
+from thinkaloud.session.device import device_line
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, open_session
 from thinkaloud.tracking.display import Display
@@ -46,10 +50,11 @@ def audit_all(
     with tempfile.TemporaryDirectory(prefix="thinkaloud-audit-") as place:
         session = open_session(recipe, Path(place) / "pool", given=pool, note=display.note, progress=display.progress)
         with open_scorer(recipe, session.contract) as (score, level):
-            findings = [check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
+            device = check_device(recipe)
+            findings = [device, check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
             findings += [check_rewards(), check_sandbox(recipe, level)]
             findings += [check_memory(recipe, session), check_learning_rate(recipe, load_config(session.files))]
-            if with_model:
+            if with_model and device.level is not Level.STOP:
                 policy = session.load_policy()
                 by_domain = session.pool.by_domain("train")
                 findings += sample_completions(
@@ -58,6 +63,20 @@ def audit_all(
                 seconds = time_steps(recipe, policy, by_domain, display.progress)
                 findings.append(check_time(recipe, seconds, deadline_seconds))
     return findings
+
+
+def check_device(recipe: Recipe) -> Finding:
+    """Whether JAX uses the machine's accelerator."""
+    unused, line = unused_accelerator(), device_line(recipe)
+    if unused:
+        level, message, remedy = Level.STOP, unused_message(unused), fix_message(unused)
+    elif jax.default_backend() == "cpu" and (found := find_accelerator()):
+        level, message, remedy = Level.WARNING, f"{line}; {found.name} is present and not used", "remove --device cpu"
+    else:
+        level, message, remedy = Level.OK, line, ""
+    return Finding(
+        name="device", level=level, message=message, remedy=remedy, figures={"backend": jax.default_backend()}
+    )
 
 
 def check_prompt_contract(session: Session) -> Finding:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from thinkaloud.errors import UserError
+
 if TYPE_CHECKING:
     from thinkaloud.tracking.display import Display
 
@@ -31,6 +33,32 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", help="Read sources from DIR/NAME/SPLIT.jsonl, .jsonl.gz or .parquet."),
 ]
+
+
+def _use_device(device: str) -> str:
+    """Choose JAX's backend for this process and those that it starts.
+
+    Raises:
+        UserError: Neither `auto` nor `cpu`.
+    """
+    if device not in ("auto", "cpu"):
+        raise UserError(f"--device {device!r}: expected auto or cpu; auto takes the accelerator")
+    if device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        if "jax" in sys.modules:  # it has read the environment already
+            import jax
+
+            settings: Any = jax.config
+            settings.update("jax_platforms", "cpu")
+    return device
+
+
+Device = Annotated[
+    str,
+    typer.Option(callback=_use_device, help="auto: the accelerator if there is one; cpu: the CPU in any case."),
+]
+"""The callback does all of it: a command only declares the option."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Mismatch = Annotated[
     bool, typer.Option("--allow-contract-mismatch", help="Continue even if the tokenizer produces other prompts.")
@@ -54,6 +82,10 @@ def open_display(*, silent: bool = False) -> Display:
     from thinkaloud.tracking.display import Display
 
     return Display(io.StringIO() if silent else None)
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def plain_text(argument: str) -> str:

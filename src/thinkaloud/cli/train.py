@@ -14,6 +14,7 @@ import typer
 from thinkaloud.cli.app import (
     AsJson,
     DataDir,
+    Device,
     Overrides,
     RecipePath,
     app,
@@ -73,6 +74,7 @@ def train(
     engine: Annotated[
         str | None, typer.Option(help="The trainer of GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
+    device: Device = "auto",
 ) -> None:
     """Run cold start, GRPO, evaluation and report in one run directory.
 

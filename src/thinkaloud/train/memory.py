@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from thinkaloud.config import Recipe
+from thinkaloud.distributed.devices import device_limit
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
@@ -25,7 +26,6 @@ from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
 from thinkaloud.train.microbatch import (
     Footprint,
     UpdateShape,
-    device_limit,
     saved_bytes_per_token,
     split_rows,
     temporary_bytes,
