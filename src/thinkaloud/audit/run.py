@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.learning_rate import check_learning_rate
@@ -14,6 +15,8 @@ from thinkaloud.audit.model_checks import check_time, sample_completions, time_s
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import find_accelerator, fix_message, unused_accelerator, unused_message
+from thinkaloud.model.precision import base_dtype
+from thinkaloud.model.sharding import open_mesh
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
@@ -107,9 +110,11 @@ def check_rewards() -> Finding:
 
 def check_memory(recipe: Recipe, session: Session) -> Finding:
     """The estimated peak memory of a run against that of the device."""
-    estimate = estimate_memory(
-        recipe, load_config(session.files), prompt_lengths=_prompt_lengths(session.pool.record["lines"])
-    )
+    config, lengths = load_config(session.files), _prompt_lengths(session.pool.record["lines"])
+    mesh = None  # on a CPU all devices share the memory of the machine
+    if jax.default_backend() != "cpu":
+        mesh = open_mesh(recipe.mesh_sizes, config, jnp.dtype(base_dtype(recipe.model.dtype)).itemsize)
+    estimate = estimate_memory(recipe, config, prompt_lengths=lengths, mesh=mesh)
     available = device_memory()
     message = f"about {estimate.total / 1e9:.1f} GB at the peak ({estimate.peak_phase})"
     figures: dict[str, Any] = {

@@ -97,6 +97,8 @@ def with_mesh(overrides: list[str], mesh: str | None) -> list[str]:
     """The overrides with `--mesh data=2,fsdp=4`, which is short for `--set mesh.data=2 --set mesh.fsdp=4`."""
     from thinkaloud.config.mesh import parse_mesh
 
+    if mesh == "auto":
+        return [*overrides, "mesh=auto"]
     return [*overrides, *(f"mesh.{axis}={size}" for axis, size in parse_mesh(mesh).items())] if mesh else overrides
 
 

@@ -61,7 +61,10 @@ def train(
     pool: Annotated[
         Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built now if absent.")
     ] = None,
-    mesh: Annotated[str | None, typer.Option(help="Devices by axis, such as data=2,fsdp=4,tensor=1.")] = None,
+    mesh: Annotated[
+        str | None,
+        typer.Option(help="Devices by axis, such as data=2,fsdp=4; auto (the default without [mesh]): all, by memory."),
+    ] = None,
     coordinator: Annotated[
         str | None,
         typer.Option(

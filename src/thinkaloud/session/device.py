@@ -10,6 +10,7 @@ import jax
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import check_accelerator, describe_devices
 from thinkaloud.model.precision import base_dtype
+from thinkaloud.model.sharding import available_devices
 
 
 def announce_devices(recipe: Recipe, note: Callable[[str], None]) -> None:
@@ -24,6 +25,6 @@ def announce_devices(recipe: Recipe, note: Callable[[str], None]) -> None:
 
 def device_line(recipe: Recipe) -> str:
     """See `describe_devices`."""
-    sizes = recipe.mesh.sizes()
-    used = math.prod(sizes.values()) if sizes else jax.device_count()
+    sizes = recipe.mesh_sizes
+    used = math.prod(sizes.values()) if sizes else len(available_devices()) * jax.process_count()
     return describe_devices(used, base_dtype(recipe.model.dtype))

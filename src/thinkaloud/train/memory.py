@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import device_limit
@@ -22,6 +23,7 @@ from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
 from thinkaloud.model.packed import bucketed, round_up
 from thinkaloud.model.precision import activation_dtype, base_dtype
+from thinkaloud.model.sharding import row_shards
 from thinkaloud.rollout.generate import FEWEST_ROWS, PROMPT_BUCKET
 from thinkaloud.train.microbatch import (
     Footprint,
@@ -75,6 +77,7 @@ def estimate_memory(
     prompt_lengths: Sequence[int] | None = None,
     backend: str | None = None,
     memory_bytes: int | None = None,
+    mesh: Mesh | None = None,
 ) -> MemoryEstimate:
     """Estimate the peak memory of `thinkaloud train` on one device.
 
@@ -84,17 +87,18 @@ def estimate_memory(
         prompt_lengths: Tokens of the pool's prompts; the recipe's limit if None.
         backend: `cpu`, `gpu` or `tpu`; JAX's default if None.
         memory_bytes: Memory of the device, which limits micro-batches; that of the current device if None.
+        mesh: The devices that share weights and rows; one device if None.
 
     Returns:
         Bytes by part, for completions that use their whole token limit.
     """
     backend = backend or jax.default_backend()
-    footprint = footprint_of(recipe, model_config, backend)
+    footprint, shards = footprint_of(recipe, model_config, backend, mesh), row_shards(mesh)
     longest = sorted(prompt_lengths or [recipe.rollout.max_prompt_tokens], reverse=True)
     rollout, grpo = recipe.rollout, recipe.grpo
     adapter = adapter_bytes(recipe, model_config)
     resident = {
-        "weights": weights_bytes(model_config, footprint.itemsize),
+        "weights": weights_bytes(model_config, footprint.itemsize) // footprint.weight_shards,
         "adapters": adapter * (2 if grpo.max_steps else 1),
         "moments": 2 * adapter,
     }
@@ -107,31 +111,31 @@ def estimate_memory(
     budget = update_budget_bytes(footprint, backend, memory_bytes)
     phases: dict[str, dict[str, int]] = {}
     if grpo.max_steps:
-        count, new = rollout.prompts_per_step, rollout.max_new_tokens
+        count, new = -(-rollout.prompts_per_step // shards), rollout.max_new_tokens
         phases["rollout"] = _decoding(footprint, longest, count, rollout.group_size, new)
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, adapter, rows, new, budget)
     if recipe.cold_start.max_steps:
-        probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
+        probe = -(-min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1)) // shards)
         phases["probe"] = _decoding(footprint, longest, probe, 1, rollout.max_new_tokens)
         # rationales are short: bounded by the length of a completion
-        lengths = [
-            (longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(recipe.cold_start.batch_size)
-        ]
+        batch = -(-recipe.cold_start.batch_size // shards)
+        lengths = [(longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(batch)]
         phases["cold_start"] = _update(footprint, adapter, lengths, 128, budget)
     config = recipe.evaluate
     limit = config.max_new_tokens or rollout.max_new_tokens
-    tasks = min(config.batch_size, sum(map(config.wanted, recipe.data.domains)))
+    tasks = -(-min(config.batch_size, sum(map(config.wanted, recipe.data.domains))) // shards)
     phases["evaluate"] = _decoding(footprint, longest, tasks, 1, limit)
     return MemoryEstimate(resident=resident, phases=phases)
 
 
-def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint:
-    """The `Footprint` of a recipe on a backend."""
+def footprint_of(recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh | None = None) -> Footprint:
+    """The `Footprint` of a recipe on a backend, for one device of the mesh."""
     dtype = base_dtype(recipe.model.dtype, backend)
     itemsize = jnp.dtype(dtype).itemsize
-    stays = weights_bytes(config, itemsize) + 4 * adapter_bytes(recipe, config)
+    weight_shards = 1 if mesh is None else mesh.shape["fsdp"] * mesh.shape["tensor"]
+    stays = weights_bytes(config, itemsize) // weight_shards + 4 * adapter_bytes(recipe, config)
     lora_width = recipe.lora.rank * len(recipe.lora.targets)
     return Footprint(
         config=config,
@@ -139,6 +143,7 @@ def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint
         activation_itemsize=activation_dtype(dtype, backend).itemsize,
         lora_width=lora_width,
         resident_bytes=stays,
+        weight_shards=weight_shards,
     )
 
 
@@ -184,6 +189,7 @@ def _decoding(footprint: Footprint, longest: Sequence[int], prompts: int, group:
     prompts = 1 << (prompts - 1).bit_length()
     length = round_up(longest[0], PROMPT_BUCKET)
     merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
+    merged //= footprint.weight_shards
     token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
     prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
     tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)))

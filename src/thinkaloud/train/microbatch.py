@@ -33,6 +33,8 @@ class Footprint:
     lora_width: int = 0
     resident_bytes: int = 0
     """Bytes that are always on the device: weights, adapters, moments."""
+    weight_shards: int = 1
+    """Devices that share one copy of the weights."""
 
 
 class UpdateShape(NamedTuple):
@@ -91,17 +93,20 @@ def _dense_bytes(config: ModelConfig) -> int:
     return 4 * (2 * config.intermediate_size + 4 * config.hidden_size + projections)
 
 
-def update_budget_bytes(footprint: Footprint, backend: str | None = None, memory_bytes: int | None = None) -> int:
+def update_budget_bytes(
+    footprint: Footprint, backend: str | None = None, memory_bytes: int | None = None, *, shards: int = 1
+) -> int:
     """Bytes that a micro-batch may use: the device's memory minus the resident bytes, on a CPU at most 2 GiB.
 
-    Based on the total memory, not on the free memory, so that the same machine always splits a run in the same way.
+    Over all `shards`, the devices that share the rows; on a CPU they share its memory too. Based on the total memory,
+    not on the free memory, so that the same machine always splits a run in the same way.
     """
     backend = backend or jax.default_backend()
     total = memory_bytes if memory_bytes is not None else device_memory_bytes()
     if total is None:
         return CPU_BUDGET_BYTES
     left = max(SMALLEST_BUDGET_BYTES, int(USABLE_SHARE * total) - footprint.resident_bytes)
-    return min(left, CPU_BUDGET_BYTES) if backend == "cpu" else left
+    return min(left, CPU_BUDGET_BYTES) if backend == "cpu" else left * shards
 
 
 def split_rows(

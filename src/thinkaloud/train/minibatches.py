@@ -13,7 +13,7 @@ from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import own_rows
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
-from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.model.sharding import mesh_of, place_rows, row_shards
 from thinkaloud.records import RolloutGroup
 from thinkaloud.rewards.scoring import is_masked
 from thinkaloud.rollout.policy import Policy
@@ -48,8 +48,10 @@ class Minibatches:
         changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
         self._reference: Adapter = reference if changes else {}
         self._mask_truncated = recipe.rewards.truncated == "mask"
-        self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
-        self._budget_bytes = update_budget_bytes(self._footprint)
+        mesh = mesh_of(policy.model.params)
+        self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh)
+        self._shards = row_shards(mesh)
+        self._budget_bytes = update_budget_bytes(self._footprint, shards=self._shards)
 
     def build(self, groups: Sequence[RolloutGroup]) -> list[MiniBatch]:
         """The minibatches of a step. Groups without a gradient are left out, but count in the means of the loss."""
@@ -93,6 +95,9 @@ class Minibatches:
         rollout, model = self._recipe.rollout, self._policy.model
         members = [[ids or () for ids in own] for _, own in chosen]
         prompts = [group.prompt_ids for group, _ in chosen]
+        added = -len(prompts) % self._shards  # prompts without completions: nothing of them is in the loss
+        members += [[()] * rollout.group_size] * added
+        prompts += [min(prompts, key=len)] * added
         packed = pack(prompts, members, completion_bucket=rollout.max_new_tokens)
         mesh = mesh_of(model.params)
         weights = token_weights(
