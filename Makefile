@@ -11,6 +11,7 @@ LLAMA_CPP := 3.22.1# version of node-llama-cpp, whose packages contain llama.cpp
 PLATFORM = ({linux: "linux-", darwin: "mac-"})[process.platform] + process.arch + (process.platform == "darwin" \
     && process.arch == "arm64" ? "-metal" : "")
 PYTHON ?=
+ACCEL ?=
 ARGS ?=
 
 # A virtual environment contains absolute paths: it is usable only where it was created, while its interpreter exists.
@@ -22,7 +23,7 @@ USABLE := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(B
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
 
-setup: $(VENV)/.dev ## create .venv with the pinned requirements and development tools (PYTHON=python3.12 selects Python)
+setup: $(VENV)/.dev $(if $(ACCEL),$(VENV)/.$(ACCEL)) ## create .venv with the pinned requirements and development tools (PYTHON=python3.12; ACCEL=cuda12, cuda13 or tpu)
 	@echo "ready: . $(BIN)/activate"
 
 demo: $(VENV)/.runtime ## train, evaluate and report on the starter recipe; prints the run directory and the results
@@ -89,6 +90,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 $(VENV)/.docs: $(VENV)/.runtime requirements-docs.txt
 	@echo "installing what the documentation needs into $(VENV) (once)" >&2
 	@$(INSTALL) --requirement requirements-docs.txt </dev/null
+	@touch $@
+
+$(VENV)/.cuda12 $(VENV)/.cuda13 $(VENV)/.tpu: $(VENV)/.runtime
+	@echo "installing JAX's plugin for $(@F:.%=%) into $(VENV) (once, up to 3 GB)" >&2
+	@$(INSTALL) --constraint requirements.txt "jax[$(@F:.%=%)]" </dev/null
 	@touch $@
 
 $(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime

@@ -13,14 +13,13 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.cli import Run
     from thinkaloud.fetch.models import ModelFiles
 
@@ -46,6 +45,17 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # A loaded machine is slow, not wrong; in CI hypothesis has other defaults of its own, which stay.
 settings.register_profile("any load", parent=settings(), deadline=None)
 settings.load_profile("any load")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _same_defaults_on_every_machine() -> None:
+    """Recipes that name neither mesh nor dtype run on one device in float32, whatever this machine has."""
+    import jax
+
+    from thinkaloud.model import precision, sharding
+
+    sharding.available_devices = lambda: jax.local_devices()[:1]
+    precision.CPU_INFO = Path(os.devnull)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,16 +21,23 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     return end.value.code
 
 
+def test_auto_replaces_the_mesh_of_a_recipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--set", "mesh.data=2", "--mesh", "auto", "--dry-run") == 0
+    assert json.loads(capsys.readouterr().out)["mesh"] == {"data": None, "fsdp": None, "tensor": None}
+
+
 def test_the_mesh_goes_into_the_recipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--mesh", "data=2,tensor=4", "--dry-run") == 0
-    assert json.loads(capsys.readouterr().out)["mesh"] == {"data": 2, "fsdp": 1, "tensor": 4}
+    assert json.loads(capsys.readouterr().out)["mesh"] == {"data": 2, "fsdp": None, "tensor": 4}
 
 
 @pytest.mark.parametrize(
     ("mesh", "told"),
     [
         ("dta=2", "unknown axis 'dta'"),
-        ("data=3", "prompts_per_step is 2"),
+        ("data=3,fsdp=4", f"needs 12 devices, found {jax.device_count()}"),
         (f"tensor={jax.device_count() * 2}", f"found {jax.device_count()}"),
     ],
 )

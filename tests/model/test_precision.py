@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from support.golden_files import golden_directory
 from support.reference import random_adapter, run
-from thinkaloud.model.architecture import frozen_product
+from thinkaloud.model import precision
+from thinkaloud.model.architecture import frozen_product, head_weight
+from thinkaloud.model.head import token_logprobs
 from thinkaloud.model.load import load_model
-from thinkaloud.model.lora import TARGETS, init_adapter
+from thinkaloud.model.lora import TARGETS, Adapter, init_adapter
 from thinkaloud.model.packed import forward, pack
-from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, base_dtype
+from thinkaloud.model.precision import Dtype, activation_dtype, as_bits, as_numbers, base_dtype, weight_product
 
 
-def test_auto_is_exact_on_a_cpu_and_fast_elsewhere() -> None:
+def test_auto_takes_the_type_that_the_device_multiplies_fast(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for number, (flags, expected) in enumerate(
+        {"fpu avx512f avx512_bf16": "bfloat16", "fpu amx_bf16 amx_tile": "bfloat16", "fpu avx512f": "float32"}.items()
+    ):
+        info = tmp_path / str(number)
+        info.write_text(f"processor\t: 0\nmodel name\t: CPU\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+        monkeypatch.setattr(precision, "CPU_INFO", info)
+        assert base_dtype("auto", "cpu") == expected
+    for capability, expected in (("7.5", "float16"), ("8.0", "bfloat16"), ("9.0", "bfloat16"), ("gfx90a", "bfloat16")):
+        device = SimpleNamespace(compute_capability=capability)
+        monkeypatch.setattr(jax, "local_devices", lambda device=device: [device])
+        assert base_dtype("auto", "gpu") == expected
+
+
+def test_dtypes_by_device() -> None:
     assert [base_dtype("auto", backend) for backend in ("cpu", "gpu", "tpu")] == ["float32", "bfloat16", "bfloat16"]
     assert base_dtype("bfloat16", "cpu") == "bfloat16"
     assert base_dtype("float32", "gpu") == "float32"
     assert activation_dtype(jnp.bfloat16, "cpu") == jnp.float32
     assert activation_dtype(jnp.bfloat16, "gpu") == jnp.bfloat16
+    assert activation_dtype(jnp.float16, "gpu") == jnp.float32
 
 
 def test_bits_are_the_weights() -> None:
@@ -77,3 +97,51 @@ def test_bfloat16_is_near_float32(tmp_path: Path) -> None:
     valid = packed.token_valid
     error = np.abs(hidden[1] - hidden[0])[valid].max() / np.abs(hidden[0][valid]).max()
     assert 0 < error < 0.05
+
+
+@pytest.mark.parametrize("name", ["tiny-gemma3", "tiny-llama3", "tiny-qwen3"])
+def test_float16_is_nearer_to_float32_than_bfloat16(name: str, tmp_path: Path) -> None:
+    directory = golden_directory(name, tmp_path / "m")
+    packed = pack([[3, 9, 4, 4, 7, 2, 8]], [[[5, 6, 7, 8, 9]]])
+    logits = {}
+    dtypes: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
+    for dtype in dtypes:
+        model = load_model(directory, dtype)
+        adapter = random_adapter(init_adapter(model.config, 4, TARGETS, seed=1), seed=2)
+        hidden, _ = run(model.params, adapter, packed, model.config, 2.0)
+        logits[dtype] = np.asarray(weight_product("td,vd->tv", hidden, head_weight(model.params)))[packed.token_valid]
+    assert model.params["embed"].dtype == jnp.float16
+    error = {dtype: np.abs(logits[dtype] - logits["float32"]).max() for dtype in ("bfloat16", "float16")}
+    assert 0 < error["float16"] < 0.25 * error["bfloat16"]
+    assert error["float16"] < 2e-3 * np.abs(logits["float32"]).max()
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e7])
+def test_float16_products_neither_vanish_nor_overflow(size: float) -> None:
+    x = np.asarray([[1.0, -2.0, 0.5], [0.0, 0.0, 0.0]], np.float32) * np.float32(size)
+    weight = jnp.asarray([[1.0], [0.25], [2.0]], jnp.float16)
+    y, pull = jax.vjp(lambda x: frozen_product(x, weight), jnp.asarray(x))
+    np.testing.assert_allclose(y, [[1.5 * size], [0.0]], rtol=1e-3)
+    np.testing.assert_allclose(pull(y)[0], np.asarray(y) * np.asarray(weight, np.float32).T, rtol=1e-3)
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_float32_factors_are_never_rounded(platform: str, dtype: Dtype, tmp_path: Path) -> None:
+    """In StableHLO, every product of float32 factors asks for the highest precision: adapters, log-probabilities."""
+    model = load_model(golden_directory("tiny-llama3", tmp_path / "m"), dtype)
+    adapter = random_adapter(init_adapter(model.config, 4, TARGETS, seed=1), seed=2)
+    packed = jax.tree.map(jnp.asarray, pack([[3, 9, 4, 4]], [[[5, 6, 7]]], token_bucket=48))
+
+    def loss(adapter: Adapter) -> jax.Array:
+        hidden, _ = forward(model.params, adapter, packed, model.config, 2.0)
+        logprobs, _ = token_logprobs(head_weight(model.params), hidden[packed.predictors], packed.targets, 1.0)
+        return logprobs.sum()
+
+    text = jax.jit(jax.grad(loss)).trace(adapter).lower(lowering_platforms=(platform,)).as_text()
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    wide = [line for line in products if re.search(r": \(tensor<[\dx]*xf32>, tensor<[\dx]*xf32>\)", line)]
+    assert len(wide) > 10
+    assert [line for line in wide if "precision = [HIGHEST, HIGHEST]" not in line] == []
+    narrow = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[dtype]
+    assert sum(f"x{narrow}>, tensor<" in line for line in products) > 5

@@ -13,10 +13,12 @@ from thinkaloud.config.load import parse_recipe
 from thinkaloud.config.mesh import parse_mesh
 from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.errors import UserError
+from thinkaloud.model import sharding
 from thinkaloud.model.config import tiny_config
+from thinkaloud.model.layout import num_parameters
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.random_weights import random_params
-from thinkaloud.model.sharding import mesh_of, open_mesh, place, place_rows, weight_spec
+from thinkaloud.model.sharding import choose_axes, mesh_of, open_mesh, place, place_rows, row_shards, weight_spec
 
 CONFIG = tiny_config()
 DEVICES = jax.device_count()  # two, by tests/conftest.py
@@ -52,15 +54,38 @@ def test_a_mesh_that_does_not_fit_is_one_line() -> None:
         open_mesh({"fsdp": DEVICES}, replace(CONFIG, hidden_size=63))
 
 
-def test_prompts_that_a_mesh_does_not_divide_are_one_line() -> None:
-    with pytest.raises(UserError, match=r"prompts_per_step is 4, which mesh.data \* mesh.fsdp = 3"):
-        parse_recipe({"name": "x", "model": "tiny", "mesh": {"data": 3}})
-    assert parse_recipe({"name": "x", "model": "tiny", "mesh": {"data": 2}}).mesh.sizes() == {
-        "data": 2,
-        "fsdp": 1,
-        "tensor": 1,
-    }
-    assert parse_recipe({"name": "x", "model": "tiny"}).mesh.sizes() == {}
+def test_axes_of_a_recipe() -> None:
+    def sizes(**changes: Any) -> dict[str, int]:
+        return parse_recipe({"name": "x", "model": "tiny", **changes}).mesh_sizes
+
+    assert sizes(mesh={"data": 3}) == {"data": 3, "fsdp": 1, "tensor": 1}
+    assert sizes(mesh={"data": 1}) == {"data": 1, "fsdp": 1, "tensor": 1}  # one device, however many there are
+    assert sizes() == sizes(mesh="auto") == sizes(mesh={}) == {}
+    assert sizes(engine="tunix") == {"data": 1}
+
+
+def test_weights_are_divided_as_far_as_memory_needs() -> None:
+    """The tiny model's weights, twice in float32, against half of a device's memory."""
+    needed = 2 * 4 * num_parameters(CONFIG)
+    assert choose_axes(8, CONFIG, 4, None) == (8, 1, 1)
+    assert choose_axes(8, CONFIG, 4, 2 * needed) == (8, 1, 1)
+    assert choose_axes(8, CONFIG, 4, 2 * needed - 1) == (4, 2, 1)
+    assert choose_axes(8, CONFIG, 2, 2 * needed - 1) == (8, 1, 1)
+    assert choose_axes(8, CONFIG, 4, needed // 4) == (1, 8, 1)
+    assert choose_axes(8, CONFIG, 4, 1) == (1, 8, 1)
+    assert choose_axes(6, CONFIG, 4, needed) == (3, 2, 1)
+    assert choose_axes(1, CONFIG, 4, 1) == (1, 1, 1)
+    odd = replace(CONFIG, hidden_size=63)  # the width cannot be divided, heads can
+    assert choose_axes(2, odd, 4, 1) == (1, 1, 2)
+
+
+def test_all_devices_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharding, "available_devices", jax.local_devices)
+    mesh = open_mesh({}, CONFIG)
+    assert mesh is not None
+    assert mesh.shape == {"data": DEVICES, "fsdp": 1, "tensor": 1}
+    assert row_shards(mesh) == DEVICES
+    assert open_mesh({"data": 1}, CONFIG) is None
 
 
 def test_weights_and_adapters_are_split_and_whole_again() -> None:

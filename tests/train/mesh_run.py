@@ -41,7 +41,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
         own = processes[0], int(processes[1]), int(processes[2])
         join(meet(*own, {}))
         connect_devices(*own)
-    sizes = parse_mesh(mesh) if mesh != "none" else {}
+    sizes = parse_mesh(mesh) if mesh != "auto" else {}
     config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)
     params = place(random_params(config, 0), open_mesh(sizes, config), config)
     contract = PromptContract.build(byte_tokenizer(), template="gemma", system="S")

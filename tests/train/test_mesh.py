@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).parent / "mesh_run.py"
+PROMPTS = "4"
 TORN = "Error reading persistent compilation cache entry"  # another process is just writing it: compiled here too
 
 
 def start(out: Path, mesh: str, devices: int, *processes: str) -> subprocess.Popen[str]:
     flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-W", f"ignore:{TORN}", str(PROGRAM), str(out), mesh, "8", *processes],
+        [sys.executable, "-W", "error", "-W", f"ignore:{TORN}", str(PROGRAM), str(out), mesh, PROMPTS, *processes],
         env={**os.environ, "XLA_FLAGS": flags},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,7 +40,7 @@ def finish(running: subprocess.Popen[str]) -> None:
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("mesh") / "one.json"
-    finish(start(out, "none", 1))
+    finish(start(out, "auto", 1))
     found: dict[str, Any] = json.loads(out.read_text())
     assert found["devices"] == 1
     assert len({tuple(tokens) for tokens in found["tokens"]}) > 8  # samples differ, so that equality says something
@@ -55,11 +56,15 @@ def assert_same(found: dict[str, Any], one: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_eight_devices_give_the_numbers_of_one(one_device: dict[str, Any], tmp_path: Path) -> None:
-    out = tmp_path / "eight.json"
-    finish(start(out, "data=2,fsdp=2,tensor=2", 8))
+@pytest.mark.parametrize(("mesh", "devices"), [("auto", 2), ("auto", 4), ("auto", 8), ("data=2,fsdp=2,tensor=2", 8)])
+def test_several_devices_give_the_numbers_of_one(
+    one_device: dict[str, Any], tmp_path: Path, mesh: str, devices: int
+) -> None:
+    """Also with fewer prompts than devices, four and two in a minibatch: padding has no weight."""
+    out = tmp_path / "several.json"
+    finish(start(out, mesh, devices))
     found = json.loads(out.read_text())
-    assert found["devices"] == 8
+    assert found["devices"] == devices
     assert_same(found, one_device)
 
 

@@ -6,15 +6,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.audit.rate_trials import check_rates, try_rates
 from thinkaloud.config import Recipe
+from thinkaloud.distributed.devices import find_accelerator, fix_message, unused_accelerator, unused_message
+from thinkaloud.model.precision import base_dtype
+from thinkaloud.model.sharding import open_mesh
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
+from thinkaloud.session.device import device_line
 from thinkaloud.session.run import saved_adapter
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, open_session
@@ -51,10 +58,11 @@ def audit_all(
     with tempfile.TemporaryDirectory(prefix="thinkaloud-audit-") as place:
         session = open_session(recipe, Path(place) / "pool", given=pool, note=display.note, progress=display.progress)
         with open_scorer(recipe, session.contract) as (score, level):
-            findings = [check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
+            device = check_device(recipe)
+            findings = [device, check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
             findings += [check_rewards(), check_sandbox(recipe, level)]
             findings += [check_memory(recipe, session), check_learning_rate(recipe, load_config(session.files))]
-            if with_model:
+            if with_model and device.level is not Level.STOP:
                 policy = session.load_policy()
                 by_domain = session.pool.by_domain("train")
                 findings += sample_completions(
@@ -67,6 +75,20 @@ def audit_all(
                     adapter = saved_adapter(RunDir(rates_from), "cold_start", like, recipe)
                     findings.append(check_rates(try_rates(recipe, policy, adapter, by_domain, score, display.progress)))
     return findings
+
+
+def check_device(recipe: Recipe) -> Finding:
+    """Whether JAX uses the machine's accelerator."""
+    unused, line = unused_accelerator(), device_line(recipe)
+    if unused:
+        level, message, remedy = Level.STOP, unused_message(unused), fix_message(unused)
+    elif jax.default_backend() == "cpu" and (found := find_accelerator()):
+        level, message, remedy = Level.WARNING, f"{line}; {found.name} is present and not used", "remove --device cpu"
+    else:
+        level, message, remedy = Level.OK, line, ""
+    return Finding(
+        name="device", level=level, message=message, remedy=remedy, figures={"backend": jax.default_backend()}
+    )
 
 
 def check_prompt_contract(session: Session) -> Finding:
@@ -97,9 +119,11 @@ def check_rewards() -> Finding:
 
 def check_memory(recipe: Recipe, session: Session) -> Finding:
     """The estimated peak memory of a run against that of the device."""
-    estimate = estimate_memory(
-        recipe, load_config(session.files), prompt_lengths=_prompt_lengths(session.pool.record["lines"])
-    )
+    config, lengths = load_config(session.files), _prompt_lengths(session.pool.record["lines"])
+    mesh = None  # on a CPU all devices share the memory of the machine
+    if jax.default_backend() != "cpu":
+        mesh = open_mesh(recipe.mesh_sizes, config, jnp.dtype(base_dtype(recipe.model.dtype)).itemsize)
+    estimate = estimate_memory(recipe, config, prompt_lengths=lengths, mesh=mesh)
     available = device_memory()
     message = f"about {estimate.total / 1e9:.1f} GB at the peak ({estimate.peak_phase})"
     figures: dict[str, Any] = {

@@ -116,10 +116,11 @@ def run_bench(
             candidates += [Candidate(name, dtype, python) for dtype in dtypes]
     with tempfile.TemporaryDirectory(prefix="thinkaloud-bench-") as name:
         folder = Path(name)
+        rates = [_measure_machine(folder, recipe.model.dtype, note)]
         work = make_work(recipe, folder, prompt_tokens=prompt_tokens, note=note)
-        rates: list[dict[str, Any]] = []
         for turn in range(rounds):
-            rates.append(_measure_machine(folder, recipe.model.dtype))
+            if turn:
+                rates.append(_measure_machine(folder, recipe.model.dtype))
             for candidate in list(candidates):
                 try:
                     _take_turn(candidate, work, folder, turn, rounds, warmup + repeats, note)
@@ -163,10 +164,14 @@ def _take_turn(
     candidate.blocks.append(block)
 
 
-def _measure_machine(folder: Path, dtype: str) -> dict[str, Any]:
+def _measure_machine(folder: Path, dtype: str, note: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
     job = folder / "roofline.json"
     write_job(job, {"dtype": dtype})
-    return run_worker("machine", sys.executable, job, compile_cache=folder / "compiled" / "machine")[0]
+    device, *rates = run_worker("machine", sys.executable, job, compile_cache=folder / "compiled" / "machine")
+    if device["problem"]:
+        raise UserError(device["problem"])
+    note(f"device: {device['device']}")
+    return rates[0]
 
 
 def _fastest(candidates: Sequence[Candidate], warmup: int) -> list[Candidate]:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import thinkaloud
+from thinkaloud.errors import UserError
 
 if TYPE_CHECKING:
     from thinkaloud.tracking.display import Display
@@ -72,6 +73,32 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", help="Read sources from DIR/NAME/SPLIT.jsonl, .jsonl.gz or .parquet."),
 ]
+
+
+def _use_device(device: str) -> str:
+    """Choose JAX's backend for this process and those that it starts.
+
+    Raises:
+        UserError: Neither `auto` nor `cpu`.
+    """
+    if device not in ("auto", "cpu"):
+        raise UserError(f"--device {device!r}: expected auto or cpu; auto takes the accelerator")
+    if device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        if "jax" in sys.modules:  # it has read the environment already
+            import jax
+
+            settings: Any = jax.config
+            settings.update("jax_platforms", "cpu")
+    return device
+
+
+Device = Annotated[
+    str,
+    typer.Option(callback=_use_device, help="auto: the accelerator if there is one; cpu: the CPU in any case."),
+]
+"""The callback does all of it: a command only declares the option."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Mismatch = Annotated[
     bool, typer.Option("--allow-contract-mismatch", help="Continue even if the tokenizer produces other prompts.")
@@ -97,6 +124,10 @@ def open_display(*, silent: bool = False) -> Display:
     return Display(io.StringIO() if silent else None)
 
 
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 def plain_text(argument: str) -> str:
     """A command-line argument decoded as UTF-8, independently of the locale."""
     return os.fsencode(argument).decode("utf-8", "replace")
@@ -106,6 +137,8 @@ def with_mesh(overrides: list[str], mesh: str | None) -> list[str]:
     """The overrides with `--mesh data=2,fsdp=4`, which is short for `--set mesh.data=2 --set mesh.fsdp=4`."""
     from thinkaloud.config.mesh import parse_mesh
 
+    if mesh == "auto":
+        return [*overrides, "mesh=auto"]
     return [*overrides, *(f"mesh.{axis}={size}" for axis, size in parse_mesh(mesh).items())] if mesh else overrides
 
 

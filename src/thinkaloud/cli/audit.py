@@ -11,6 +11,7 @@ import typer
 from thinkaloud.cli.app import (
     AsJson,
     DataDir,
+    Device,
     Overrides,
     app,
     open_display,
@@ -48,6 +49,7 @@ def audit(
     data_dir: DataDir = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
+    device: Device = "auto",
 ) -> None:
     """Run pre-flight checks. Exit code 1 if a check fails that the run depends on.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from thinkaloud.cli.app import AsJson, Overrides, app, open_display, print_json, print_table
+from thinkaloud.cli.app import AsJson, Device, Overrides, app, open_display, print_json, print_table
 
 
 @app.command(no_args_is_help=True)
@@ -29,6 +29,7 @@ def bench(
     programs: Annotated[int, typer.Option(min=1, help="bench sandbox: programs in the batch.")] = 2000,
     completions: Annotated[int, typer.Option(min=1, help="bench rewards: completions per domain.")] = 300,
     as_json: AsJson = False,
+    device: Device = "auto",
 ) -> None:
     """Measure a GRPO step of a recipe, the sandbox, or the rewards.
 

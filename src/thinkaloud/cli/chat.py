@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from thinkaloud.cli.app import Mismatch, RunPath, Stage, app
+from thinkaloud.cli.app import Device, Mismatch, RunPath, Stage, app, to_stderr
 from thinkaloud.errors import UserError
 
 
@@ -18,6 +18,7 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's.")] = None,
     allow_contract_mismatch: Mismatch = False,
+    device: Device = "auto",
 ) -> None:
     """Answer questions interactively. Each question is independent, as in training. An empty line or Ctrl-D ends.
 
@@ -25,7 +26,7 @@ def chat(
     """
     from thinkaloud.inference.chat import open_chat
 
-    opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
+    opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch, note=to_stderr)
     turn = 0
     while True:
         print("question> ", end="", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thinkaloud.cli.app import AsJson, Mismatch, RunPath, app, open_display, print_json, print_table
+from thinkaloud.cli.app import AsJson, Device, Mismatch, RunPath, app, open_display, print_json, print_table
 from thinkaloud.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def evaluate(
     ] = None,
     allow_contract_mismatch: Mismatch = False,
     as_json: AsJson = False,
+    device: Device = "auto",
 ) -> None:
     """Answer held-out tasks: rates per domain with intervals, and paired tests between stages.
 

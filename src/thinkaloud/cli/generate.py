@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from thinkaloud.cli.app import AsJson, Mismatch, RunPath, Stage, app, plain_text, print_json
+from thinkaloud.cli.app import AsJson, Device, Mismatch, RunPath, Stage, app, plain_text, print_json, to_stderr
 from thinkaloud.errors import UserError
 
 
@@ -22,6 +22,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     allow_contract_mismatch: Mismatch = False,
     as_json: AsJson = False,
+    device: Device = "auto",
 ) -> None:
     """Answer one question through the run's own prompt contract.
 
@@ -32,7 +33,7 @@ def generate(
     asked = plain_text(question) if question is not None else sys.stdin.read()
     if not asked.strip():
         raise UserError("the question is empty; give it as an argument or on standard input")
-    opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
+    opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch, note=to_stderr)
     replies = opened.ask(asked, temperature=temperature, samples=samples, max_new_tokens=max_new_tokens, seed=seed)
     for reply in replies:
         if as_json:

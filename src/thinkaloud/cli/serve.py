@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from thinkaloud.cli.app import Mismatch, RunPath, Stage, app
+from thinkaloud.cli.app import Device, Mismatch, RunPath, Stage, app, to_stderr
 
 
 @app.command()
@@ -22,6 +22,7 @@ def serve(
     max_requests: Annotated[int, typer.Option(min=1, help="Requests in flight; more get status 429.")] = 32,
     max_batch: Annotated[int, typer.Option(min=1, help="Answers decoded at once.")] = 16,
     allow_contract_mismatch: Mismatch = False,
+    device: Device = "auto",
 ) -> None:
     """Serve OpenAI's chat completions through the run's own prompt contract, until Ctrl-C.
 
@@ -34,7 +35,7 @@ def serve(
     from thinkaloud.inference.chat import open_chat
     from thinkaloud.inference.server import open_server
 
-    chat = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch)
+    chat = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch, note=to_stderr)
     rollout = chat.session.recipe.rollout
     limits = Limits(
         max_new_tokens=max_new_tokens or rollout.max_new_tokens,

@@ -14,6 +14,7 @@ import typer
 from thinkaloud.cli.app import (
     AsJson,
     DataDir,
+    Device,
     Overrides,
     RecipePath,
     app,
@@ -60,7 +61,10 @@ def train(
     pool: Annotated[
         Path | None, typer.Option(help="A pool that `thinkaloud data` built from this recipe; built now if absent.")
     ] = None,
-    mesh: Annotated[str | None, typer.Option(help="Devices by axis, such as data=2,fsdp=4,tensor=1.")] = None,
+    mesh: Annotated[
+        str | None,
+        typer.Option(help="Devices by axis, such as data=2,fsdp=4; auto (the default without [mesh]): all, by memory."),
+    ] = None,
     coordinator: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +77,7 @@ def train(
     engine: Annotated[
         str | None, typer.Option(help="The trainer of GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
+    device: Device = "auto",
 ) -> None:
     """Run cold start, GRPO, evaluation and report in one run directory.
 

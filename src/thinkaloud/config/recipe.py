@@ -40,9 +40,10 @@ class ModelSource(Section):
     """A known name (`smollm2-135m`, `gemma3-270m`, `gemma3-1b`, `tiny`), a directory, a .gguf file, `hub:org/name`."""
     adapter: Annotated[str, Field(min_length=1)] | None = None
     """A LoRA adapter in PEFT's format (a folder, or `hub:org/name`), merged into the base first."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Dtype of the frozen base; `auto` is float32 on a CPU and bfloat16 elsewhere. Adapters are always float32. On CPUs
-    with AVX-512 BF16 or AMX bfloat16 is faster, but sampler and trainer agree less closely."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Dtype of the frozen base; adapters are always float32. `auto`: bfloat16 on TPUs, on GPUs from compute capability
+    8.0 and on CPUs with AMX or AVX-512 BF16, float16 on older GPUs, float32 on other CPUs. Sampler and trainer agree
+    most closely in float32."""
     frame: Literal["auto", "gemma", "gemma_base", "smollm2", "chatml"] = "auto"
     """The chat template of the prompt contract; `auto` is the model's own, `gemma_base` ends replies with `<eos>`."""
 
@@ -222,19 +223,20 @@ class EvaluateConfig(Section):
 
 
 class MeshConfig(Section):
-    """Devices along each axis; with all three at 1 (the default) one device is used."""
+    """Devices along each axis. Without any of them, or with `mesh = "auto"`, all devices of a process are used, and
+    the axes are chosen by memory; otherwise an axis that is left out is 1."""
 
-    data: Positive = 1
+    data: Positive | None = None
     """Data parallelism: copies of the weights, each with its share of the prompts; spread over processes first."""
-    fsdp: Positive = 1
+    fsdp: Positive | None = None
     """Devices that share one copy of the weights and its prompts."""
-    tensor: Positive = 1
+    tensor: Positive | None = None
     """Tensor parallelism: devices that share the attention heads and the MLP's width."""
 
     def sizes(self) -> dict[str, int]:
-        """Devices by axis; {} for a single device."""
-        sizes = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
-        return sizes if max(sizes.values()) > 1 else {}
+        """Devices by axis; {} for all devices, with axes chosen by memory."""
+        given = {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
+        return {axis: size or 1 for axis, size in given.items()} if any(given.values()) else {}
 
 
 class TunixConfig(Section):
@@ -295,10 +297,12 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _model_by_name(cls, values: Any) -> Any:
-        """`model = "gemma3-270m"` is short for `[model] source = "gemma3-270m"`."""
+    def _short_forms(cls, values: Any) -> Any:
+        """`model = "gemma3-270m"` is short for `[model] source = "gemma3-270m"`, `mesh = "auto"` for `[mesh]`."""
         if isinstance(values, dict) and isinstance(values.get("model"), str):
-            return {**values, "model": {"source": values["model"]}}
+            values = {**values, "model": {"source": values["model"]}}
+        if isinstance(values, dict) and values.get("mesh") == "auto":
+            values = {**values, "mesh": {}}
         return values
 
     @model_validator(mode="after")
@@ -328,13 +332,12 @@ class Recipe(Section):
                 f"evaluate.tasks names {', '.join(unknown)}, which data.domains leaves out (it has "
                 f"{', '.join(self.data.domains)})"
             )
-        parts = self.mesh.data * self.mesh.fsdp
-        if self.rollout.prompts_per_step % parts:
-            raise ValueError(
-                f"rollout.prompts_per_step is {self.rollout.prompts_per_step}, which mesh.data * mesh.fsdp = {parts} "
-                "does not divide: all devices take the same number of prompts; change one of them"
-            )
         return self
+
+    @property
+    def mesh_sizes(self) -> dict[str, int]:
+        """See `MeshConfig.sizes`; Tunix uses one device where the recipe names no mesh."""
+        return self.mesh.sizes() or ({"data": 1} if self.engine == "tunix" else {})
 
     @property
     def data_seed(self) -> int:

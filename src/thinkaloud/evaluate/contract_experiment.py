@@ -22,6 +22,7 @@ from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.run import evaluate_into, fitting
 from thinkaloud.evaluate.summary import summarize
 from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import available_stages, open_run, stage_adapter
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.storage.atomic import write_text
@@ -67,6 +68,7 @@ def contract_experiment(
     if len(options.stages) > 1 or options.readings or options.checkpoint or options.model or options.temperature:
         raise UserError("--contracts takes one --stage and decodes greedily; remove the other options")
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
+    announce_devices(session.recipe, display.note)
     stage = options.stages[0] if options.stages else available_stages(run)[-1]
     _, tasks = options.tasks(session)
     prompts = variants(session.contract)

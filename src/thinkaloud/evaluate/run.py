@@ -35,6 +35,7 @@ from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Task
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import available_stages, open_run, stage_adapter
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session
@@ -164,6 +165,7 @@ def evaluate_run(path: Path, options: EvalOptions, *, allow_contract_mismatch: b
     """
     options.check()
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
+    announce_devices(session.recipe, display.note)
     registry = registry_of(session.recipe)
     name, tasks = options.tasks(session)
     if options.data_set and any(task.split == "train" for task in tasks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from thinkaloud.records import Finish, Task, task_id
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
+from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import open_run, stage_adapter
 from thinkaloud.session.session import Session
 
@@ -97,8 +99,10 @@ class Chat:
         return replies
 
 
-def open_chat(path: Path, *, stage: str, allow_contract_mismatch: bool) -> Chat:
-    """Load a stage of a run.
+def open_chat(
+    path: Path, *, stage: str, allow_contract_mismatch: bool, note: Callable[[str], None] = lambda line: None
+) -> Chat:
+    """Load a stage of a run. `note` receives a line about the device.
 
     Raises:
         UserError: No such stage, no run there, or the run has not reached it.
@@ -106,5 +110,6 @@ def open_chat(path: Path, *, stage: str, allow_contract_mismatch: bool) -> Chat:
     if stage not in STAGES:
         raise UserError(f"unknown stage {stage!r}{nearest(stage, STAGES)}")
     session, run = open_run(path, allow_contract_mismatch=allow_contract_mismatch)
+    announce_devices(session.recipe, note)
     policy = session.load_policy()
     return Chat(session, policy, stage_adapter(session, run, policy, stage))

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, rows_of
+from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, product, rows_of, weight_product
 from thinkaloud.model.remat import SAVED_IN_BACKWARD, keep
 
 Params = dict[str, Any]
@@ -97,7 +97,7 @@ def frozen_product(x: Float[Array, "*rows inner"], weight: Float[Array, "inner o
     In the forward and the backward pass, both factors have the weights' dtype and sums are float32. With bfloat16
     weights this uses the matrix units of accelerators; CPUs with bfloat16 products run it twice as fast as float32.
     """
-    return jnp.einsum("...i,io->...o", x.astype(weight.dtype), weight, preferred_element_type=jnp.float32)
+    return weight_product("...i,io->...o", x, weight)
 
 
 def _product_forward(x: Array, weight: Array) -> tuple[Array, Array]:
@@ -105,8 +105,7 @@ def _product_forward(x: Array, weight: Array) -> tuple[Array, Array]:
 
 
 def _product_backward(weight: Array, gradient: Array) -> tuple[Array, None]:
-    gradient = gradient.astype(weight.dtype)
-    slope = jnp.einsum("...o,io->...i", gradient, weight, preferred_element_type=jnp.float32)
+    slope = weight_product("...o,io->...i", gradient, weight)
     return slope.astype(activation_dtype(weight.dtype)), None
 
 
@@ -124,7 +123,7 @@ def project(
     lows: dict[str, Array] = {}
     if adapted:
         down = jnp.concatenate([adapter[name]["a"] for name in adapted], axis=-1)
-        low = keep(x.astype(jnp.float32) @ down, "lora_in") * np.float32(scale)
+        low = keep(product("...i,ir->...r", x.astype(jnp.float32), down), "lora_in") * np.float32(scale)
         lows = dict(zip(adapted, jnp.split(low, len(adapted), axis=-1), strict=True))
     outputs = []
     for name in names:
@@ -132,7 +131,7 @@ def project(
         if f"{name}_bias" in layer:
             y = y + _across(layer[f"{name}_bias"].astype(jnp.float32), y)
         if name in lows:
-            y = y + lows[name] @ adapter[name]["b"]
+            y = y + product("...r,ro->...o", lows[name], adapter[name]["b"])
         outputs.append(y.astype(x.dtype))
     return outputs
 

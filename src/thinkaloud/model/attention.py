@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.precision import product
 from thinkaloud.model.remat import keep
 
 MASKED = np.float32(-1e30)
@@ -174,7 +175,7 @@ def _flat(x: Float[Array, "prompts kv group queries width"]) -> Float[Array, "ro
 
 
 def _batched(formula: str, one: Array, other: Array) -> Array:
-    return jnp.einsum(formula, one, other, preferred_element_type=jnp.float32)
+    return product(formula, one, other)
 
 
 def _attend_forward(query: Array, *rest: Array) -> tuple[Array, tuple[Array, ...]]:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from thinkaloud.model.precision import as_bits, as_numbers, rows_of
+from thinkaloud.model.precision import as_bits, as_numbers, rows_of, weight_product
 
 CHUNK_BYTES = 64 * 2**20
 """Approximate size of the largest array of logits on a CPU, in float32."""
@@ -94,7 +94,7 @@ def _chunked(
 
     def one(chunk: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         (rows, wanted), head = chunk, as_numbers(carried)
-        logits = jnp.einsum("td,vd->tv", rows.astype(head.dtype), head, preferred_element_type=jnp.float32) * inverse
+        logits = weight_product("td,vd->tv", rows, head) * inverse
         highest = jnp.max(logits, axis=-1)
         powers = jnp.exp(logits - highest[:, None])  # computed once: the largest cost besides the products
         total = jnp.sum(powers, axis=-1)
@@ -106,8 +106,7 @@ def _chunked(
 
         def mean(values: Array) -> Array:
             """The mean of the head's rows under `values` / `total`."""
-            product = jnp.einsum("tv,vd->td", values.astype(head.dtype), head, preferred_element_type=jnp.float32)
-            return product / total[:, None]
+            return weight_product("tv,vd->td", values, head) / total[:, None]
 
         gradients = [rows_of(carried, wanted).astype(jnp.float32) - mean(powers)]
         if num_gradients > 1:

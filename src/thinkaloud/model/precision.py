@@ -1,35 +1,90 @@
-"""Dtypes of the base's weights and of activations, and how weights are stored on a CPU.
+"""Dtypes of the base's weights and of activations, the precision of products, and how weights are stored on a CPU.
 
-Adapters, norms, softmax and sums of products are always float32. The base is float32 or bfloat16. Activations have the
-base's dtype on accelerators. On a CPU they are float32, and only the factors of a product with the base are rounded:
-this is more accurate, and XLA computes in float32 there anyway, converting narrower types back and forth.
+Adapters, norms, softmax and sums of products are always float32. The base is float32, bfloat16 or float16. Activations
+have the base's dtype on accelerators if it is bfloat16. On a CPU, and with float16, they are float32, and only the
+factors of a product with the base are rounded: this is more accurate, float16 would overflow, and on a CPU XLA computes
+in float32 anyway, converting narrower types back and forth.
+
+Float32 factors are multiplied as float32: without an explicit precision, TPUs would round them to bfloat16 first, and
+GPUs to TF32.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-Dtype = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+"""A CPU with one of them multiplies bfloat16 faster than float32."""
+
+FIRST_BFLOAT16_CAPABILITY = 8.0
+"""NVIDIA GPUs of a lower compute capability (T4: 7.5) have float16 products, but no bfloat16 ones."""
 
 
-def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "bfloat16"]:
-    """The dtype for `auto`: bfloat16 on accelerators, float32 on a CPU.
+def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "bfloat16", "float16"]:
+    """The dtype for `auto`: bfloat16 where the device multiplies it fast, else float16 on GPUs, float32 on CPUs.
 
     Sampler and trainer sum in different orders. In bfloat16 their log-probabilities of a token differ by about 0.01
-    (docs/log.md, 2026-11-24), in float32 by less than 0.0001, so on a CPU bfloat16 must be requested explicitly.
+    (docs/log.md, 2026-11-24), in float32 by less than 0.0001.
     """
     if dtype != "auto":
         return dtype
-    return "float32" if (backend or jax.default_backend()) == "cpu" else "bfloat16"
+    backend = backend or jax.default_backend()
+    if backend == "cpu":
+        return "bfloat16" if _cpu_flags(CPU_INFO) & BFLOAT16_FLAGS else "float32"
+    if backend == "gpu" and _compute_capability() < FIRST_BFLOAT16_CAPABILITY:
+        return "float16"
+    return "bfloat16"
+
+
+@cache
+def _cpu_flags(path: Path) -> frozenset[str]:
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+
+
+def _compute_capability() -> float:
+    """Of this process's first GPU; that of a new one if it has none, or is not from NVIDIA."""
+    try:
+        return float(getattr(jax.local_devices()[0], "compute_capability", FIRST_BFLOAT16_CAPABILITY))
+    except ValueError:
+        return FIRST_BFLOAT16_CAPABILITY
 
 
 def activation_dtype(weights: Any, backend: str | None = None) -> Any:
     """The dtype of hidden states, keys and values, for weights of this dtype."""
-    return jnp.dtype(jnp.float32) if (backend or jax.default_backend()) == "cpu" else jnp.dtype(weights)
+    wide = (backend or jax.default_backend()) == "cpu" or jnp.dtype(weights) == jnp.float16
+    return jnp.dtype(jnp.float32) if wide else jnp.dtype(weights)
+
+
+def product(formula: str, one: Any, other: Any) -> Any:
+    """An einsum of factors of one dtype, summed in float32; float32 factors are not rounded."""
+    precision = jax.lax.Precision.HIGHEST if one.dtype == jnp.float32 else None
+    return jnp.einsum(formula, one, other, precision=precision, preferred_element_type=jnp.float32)
+
+
+def weight_product(formula: str, x: Any, weight: Any) -> Any:
+    """`product`, with x rounded to the dtype of the weights.
+
+    For float16 each row of x (its last axis) is divided by a power of two first, and the result multiplied by it:
+    large hidden states do not overflow, and small gradients do not vanish.
+    """
+    if weight.dtype != jnp.float16:
+        return product(formula, x.astype(weight.dtype), weight)
+    x = x.astype(jnp.float32)
+    _, exponent = jnp.frexp(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    return jnp.ldexp(product(formula, jnp.ldexp(x, -exponent).astype(weight.dtype), weight), exponent)
 
 
 def as_bits(tree: Any) -> Any:

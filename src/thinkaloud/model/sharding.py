@@ -10,6 +10,7 @@ copy of the weights, and `thinkaloud.distributed.processes` sums their gradients
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +20,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
 from thinkaloud.config.mesh import AXES
+from thinkaloud.distributed.devices import device_memory_bytes
 from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.layout import num_parameters
+from thinkaloud.model.packed import power_of_two
 
 ROWS = ("data", "fsdp")
 """The axes over which the rows of a batch are sharded."""
@@ -47,12 +51,21 @@ KEY_VALUE = ("k", "v", "k_bias", "v_bias")
 """Sharded over `tensor` only if every shard gets whole key-value heads."""
 
 
-def open_mesh(sizes: Mapping[str, int], config: ModelConfig) -> Mesh | None:
+WEIGHTS_SHARE = 0.5
+"""The share of a device's memory that weights may take; the rest is for activations and caches."""
+
+COPIES = 2
+"""Of the weights: the sampler has its own."""
+
+
+def open_mesh(sizes: Mapping[str, int], config: ModelConfig, itemsize: int = 4) -> Mesh | None:
     """The mesh of this process's devices.
 
     Args:
-        sizes: Devices along each axis, over all processes; a missing axis has size 1. {} for no mesh.
+        sizes: Devices along each axis, over all processes; a missing axis has size 1. A single process may use fewer
+            devices than it has. {} for all devices, by `choose_axes`.
         config: Of the model, whose sizes the axes must divide.
+        itemsize: Bytes of a weight.
 
     Returns:
         The mesh, or None for a single device.
@@ -61,29 +74,84 @@ def open_mesh(sizes: Mapping[str, int], config: ModelConfig) -> Mesh | None:
         UserError: The sizes do not fit the devices or the model.
     """
     if not sizes:
-        return None
+        count, memory = len(available_devices()), device_memory_bytes()
+        if memory is not None and jax.default_backend() == "cpu":
+            memory //= count  # of the machine, which the devices share
+        return _mesh(choose_axes(count, config, itemsize, memory))
     data, fsdp, tensor = (sizes.get(axis, 1) for axis in AXES)
     written = ",".join(f"{axis}={size}" for axis, size in sizes.items())
     found, processes = jax.device_count(), jax.process_count()
-    if data * fsdp * tensor != found:
+    wanted = data * fsdp * tensor
+    if wanted > found or (wanted < found and processes > 1):
+        most = "must equal their number" if processes > 1 else "is at most their number"
         raise UserError(
-            f"mesh {written} needs {data * fsdp * tensor} devices, found {found}: the product of data, fsdp and tensor "
-            f"must equal their number, for example data={found}"
+            f"mesh {written} needs {wanted} devices, found {found}: the product of data, fsdp and tensor {most}; "
+            f"for example data={found}, or auto"
         )
     if data % processes:
         raise UserError(
             f"mesh {written}: data must be a multiple of the number of processes ({processes}): each holds a copy of "
             "the weights, and fsdp and tensor stay within one process"
         )
+    if misfit := _misfit(config, fsdp, tensor):
+        raise UserError(f"mesh {written}: the model's {misfit}")
+    return _mesh((data // processes, fsdp, tensor))
+
+
+def available_devices() -> list[jax.Device]:
+    """The devices of this process."""
+    return jax.local_devices()
+
+
+def choose_axes(count: int, config: ModelConfig, itemsize: int, memory_bytes: int | None) -> tuple[int, int, int]:
+    """`data`, `fsdp` and `tensor` for all devices of a process.
+
+    As much `data` as possible, because it needs the least communication: weights are divided over as few devices as
+    keep them within `WEIGHTS_SHARE` of a device's memory, by `fsdp` where it divides the model's width.
+
+    Args:
+        count: Devices.
+        itemsize: Bytes of a weight.
+        memory_bytes: Of one device; None if unknown, and weights are not divided.
+    """
+    needed = COPIES * itemsize * num_parameters(config)
+    best = (count, 1, 1)
+    for parts in range(1, count + 1):
+        fitting = (tensor for tensor in range(1, parts + 1) if parts % tensor == 0)
+        axes = next(((parts // t, t) for t in fitting if not _misfit(config, parts // t, t)), None)
+        if count % parts or axes is None:
+            continue
+        best = (count // parts, *axes)
+        if memory_bytes is None or needed <= WEIGHTS_SHARE * memory_bytes * parts:
+            break
+    return best
+
+
+def row_shards(mesh: Mesh | None) -> int:
+    """Devices over which rows are divided: batches are padded to a multiple of it."""
+    return 1 if mesh is None else mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def padded_rows(count: int, mesh: Mesh | None) -> int:
+    """Rows of a padded batch: the same power of two on every device, so that few shapes are compiled."""
+    shards = row_shards(mesh)
+    return shards * power_of_two(-(-count // shards))
+
+
+def _misfit(config: ModelConfig, fsdp: int, tensor: int) -> str | None:
+    """The size of the model that cannot be divided, in words."""
     for name, count in (("num_heads", config.num_heads), ("intermediate_size", config.intermediate_size)):
         if count % tensor:
-            raise UserError(f"mesh {written}: the model's {name} ({count}) cannot be split over tensor={tensor}")
-    if config.hidden_size % fsdp:
-        raise UserError(f"mesh {written}: the model's hidden_size ({config.hidden_size}) cannot be split over {fsdp}")
-    if found == 1:
+            return f"{name} ({count}) cannot be split over tensor={tensor}"
+    return f"hidden_size ({config.hidden_size}) cannot be split over {fsdp}" if config.hidden_size % fsdp else None
+
+
+def _mesh(shape: tuple[int, int, int]) -> Mesh | None:
+    """None for one device."""
+    count = math.prod(shape)
+    if count == 1:
         return None
-    shape = (data // processes, fsdp, tensor)
-    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.local_devices())
+    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.local_devices()[:count])
 
 
 def mesh_of(params: Any) -> Mesh | None:
@@ -129,7 +197,7 @@ def place_rows(tree: Any, mesh: Mesh | None) -> Any:
     """Shard the leading axis of every array over `data` and `fsdp` if they divide it; without a mesh, do nothing."""
     if mesh is None:
         return tree
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = row_shards(mesh)
 
     def put(leaf: Any) -> Any:
         shape = np.shape(leaf)

@@ -49,7 +49,7 @@ def load_checkpoint(files: ModelFiles, dtype: Any = np.float32) -> tuple[ModelCo
 
     Args:
         files: From `thinkaloud.fetch.models.resolve_model`; the parameters of `tiny` are random, always the same.
-        dtype: Of the arrays: `np.float32`, or `ml_dtypes.bfloat16`.
+        dtype: Of the arrays: `np.float32`, `np.float16` or `ml_dtypes.bfloat16`.
 
     Returns:
         (configuration, tree of numpy arrays).

@@ -80,7 +80,7 @@ def open_answerer(context: TrainContext, examples: Mapping[str, Task]) -> Answer
     if config.teacher:
         teacher = _with_teacher(recipe)
         files, contract = open_contract(teacher, context.display.note)
-        policy = Policy(load_model(files, recipe.model.dtype, recipe.mesh.sizes()), contract, 1.0)
+        policy = Policy(load_model(files, recipe.model.dtype, recipe.mesh_sizes), contract, 1.0)
         return PolicyAnswerer(f"teacher:{files.name}", _with_example(policy, examples), recipe)
     return EndpointAnswerer(context, examples)
 

@@ -32,6 +32,7 @@ from thinkaloud.pipeline.deadline import TeamPlanner
 from thinkaloud.pipeline.distillation import load_teacher, teacher_files
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.pipeline.stopping import Stop
+from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import open_run
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, check_same_session, copy_from_first, open_session
@@ -87,13 +88,14 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
     Raises:
         UserError: See `pipeline.train`.
     """
-    check_engine(options.recipe, warn=display.note)
     check_teacher(options.recipe)
-    if (control := options.recipe.rewards.control) != "none":
-        display.note(f"control run: GRPO learns from rewards.control = {control}, not from the reward")
     with ExitStack() as resources:
         stop = stop or resources.enter_context(Stop(notify=display.note, agree=_first_signal))
         directory = _Directory(options, resources)
+        announce_devices(options.recipe, display.note)
+        check_engine(options.recipe, warn=display.note)
+        if (control := options.recipe.rewards.control) != "none":
+            display.note(f"control run: GRPO learns from rewards.control = {control}, not from the reward")
         timer = PhaseTimer(directory.environment.get("seconds"))
         with ExitStack() as building:
             with timer.phase("prepare"):

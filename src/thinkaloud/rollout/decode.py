@@ -1,7 +1,7 @@
 """The programs that run on the device while completions are sampled.
 
 Prompts are prefilled once (`prefill`); the group shares their keys and values. `decoding_weights` unstacks the layers,
-so that no layer is copied out of a stack at every step. Float32 weights have the adapter merged in; in bfloat16,
+so that no layer is copied out of a stack at every step. Float32 weights have the adapter merged in; in a narrower type,
 merging would round much of it away, and the sampled policy would differ from the trained one. `decode` is one loop over
 positions. Every completion starts at slot 0, whatever its prompt's length, so there is no ragged indexing. The loop
 ends when all rows are done, or when so few are left that the host repacks them.
@@ -30,7 +30,7 @@ from thinkaloud.model.attention import shared_prefix_attention
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter, merge_adapter
 from thinkaloud.model.packed import Packed, forward
-from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, weights_dtype
+from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, weight_product, weights_dtype
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
@@ -236,8 +236,7 @@ def pack_rows(
 
 
 def _logits(params: Params, hidden: Float[Array, "rows width"]) -> Float[Array, "rows vocab"]:
-    head = head_weight(params)
-    return jnp.einsum("rd,vd->rv", hidden.astype(head.dtype), head, preferred_element_type=jnp.float32)
+    return weight_product("rd,vd->rv", hidden, head_weight(params))
 
 
 def _is_stop(tokens: Int[Array, "*rows"], stop_ids: tuple[int, ...]) -> Bool[Array, "*rows"]:

@@ -17,9 +17,9 @@ from jaxtyping import Array
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import PER_OCTAVE, pack, power_of_two
+from thinkaloud.model.packed import PER_OCTAVE, pack
 from thinkaloud.model.precision import weights_dtype
-from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.model.sharding import mesh_of, padded_rows, place_rows
 from thinkaloud.rollout.decode import (
     DecodingWeights,
     decode,
@@ -107,7 +107,7 @@ class DecodeBatch:
 
     Args:
         decoder: Weights and sampling parameters.
-        prompts: Token ids; one prompt at least. The batch is padded to a power of two prompts.
+        prompts: Token ids; one prompt at least. The batch is padded to a power of two prompts per device.
         rows: The number of each prompt within the whole rollout: it labels the noise.
         shape: How the batch is padded.
 
@@ -119,7 +119,7 @@ class DecodeBatch:
         self, decoder: Decoder, prompts: Sequence[Sequence[int]], rows: Sequence[int], shape: BatchShape
     ) -> None:
         model, mesh = decoder.model, mesh_of(decoder.model.params)
-        count, filled = len(prompts), power_of_two(len(prompts))
+        count, filled = len(prompts), padded_rows(len(prompts), mesh)
         padding = filled - count
         packed = place_rows(
             pack(
@@ -176,14 +176,16 @@ class DecodeBatch:
         return Snapshot(reached, tokens, logprobs, logprobs - kept_mass, done, labels)
 
     def keep(self, cells: np.ndarray) -> None:
-        """Drop all rows but these, and pad to a power of two; each row becomes a group of its own.
+        """Drop all rows but these, and pad as before; each row becomes a group of its own.
 
         Args:
             cells: Int [rows], indices into the flattened [prompts, group].
         """
-        filled = power_of_two(len(cells))
+        mesh = mesh_of(self._decoder.model.params)
+        filled = padded_rows(len(cells), mesh)
         live = np.arange(filled) < len(cells)
-        self._cache, self._state, self._prompt_cache = pack_rows(
+        packed = pack_rows(
             self._cache, self._state, self._prompt_cache, jnp.asarray(np.resize(cells, filled)), jnp.asarray(live)
         )
+        self._cache, self._state, self._prompt_cache = place_rows(packed, mesh)
         self.live = live[:, None]

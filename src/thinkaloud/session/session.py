@@ -49,7 +49,7 @@ class Session:
         """
         keep_compiled()
         lora, rollout = self.recipe.lora, self.recipe.rollout
-        model = load_model(self.files, self.recipe.model.dtype, self.recipe.mesh.sizes())
+        model = load_model(self.files, self.recipe.model.dtype, self.recipe.mesh_sizes)
         if rollout.max_prompt_tokens + rollout.max_new_tokens > model.config.max_position:
             raise UserError(
                 f"expected rollout.max_prompt_tokens + rollout.max_new_tokens of at most {model.config.max_position} "

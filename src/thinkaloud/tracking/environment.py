@@ -15,6 +15,9 @@ import jax
 
 import thinkaloud
 
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+"""The flag of XLA without which sums on a GPU may differ in the last bits from run to run."""
+
 
 class PhaseTimer:
     """Seconds by phase. Times of a phase that is entered several times are added.
@@ -37,7 +40,12 @@ class PhaseTimer:
 
 
 def describe_environment(sandbox_level: str, seconds: dict[str, float]) -> dict[str, Any]:
-    """Machine, versions, sandbox level, seconds by phase, peak memory of this process (GB, 10^9 bytes)."""
+    """Machine, versions, whether operations are deterministic, sandbox level, seconds, peak memory.
+
+    Args:
+        sandbox_level: Of the run.
+        seconds: By phase. The peak memory of this process is in GB of 10^9 bytes.
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "machine": f"{platform.system()} {platform.machine()}",
@@ -47,6 +55,7 @@ def describe_environment(sandbox_level: str, seconds: dict[str, float]) -> dict[
         "python": platform.python_version(),
         "jax": jax.__version__,
         "devices": [device.device_kind for device in jax.devices()],
+        "deterministic_ops": jax.default_backend() != "gpu" or DETERMINISTIC in os.environ.get("XLA_FLAGS", ""),
         "thinkaloud": thinkaloud.__version__,
         "sandbox_level": sandbox_level,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},

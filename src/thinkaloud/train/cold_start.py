@@ -8,6 +8,7 @@ format rate reaches the recipe's value, or its entropy falls to the recipe's lim
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from thinkaloud.errors import UserError
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack, round_up
-from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.model.sharding import mesh_of, place_rows, row_shards
 from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
@@ -34,7 +35,7 @@ from thinkaloud.seeding import derive_seed
 from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, rows_to_targets
 from thinkaloud.train.learning_rate import cold_start_learning_rate
 from thinkaloud.train.memory import footprint_of
-from thinkaloud.train.microbatch import Footprint, split_rows
+from thinkaloud.train.microbatch import Footprint, split_rows, update_budget_bytes
 from thinkaloud.train.schedule import make_optimizer
 
 WEIGHT_DECAY = 0.0
@@ -114,7 +115,7 @@ def cold_start(
         )
     counts = {name: len(tasks) for name, tasks in probed.items()} if rows else None
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed, counts=counts)
-    footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
+    footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh_of(policy.model.params))
     peak = cold_start_learning_rate(recipe, policy.model.config)
     for step in range(done, config.max_steps):
         began = time.perf_counter()
@@ -185,9 +186,9 @@ def _is_short(prompt: Sequence[int], target: Sequence[int]) -> bool:
     return max(len(prompt), len(target) - 1) <= SHORT
 
 
-def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]]) -> Packed:
-    """Rows in one of few shapes; rows without a target make their number a multiple of ROW_BUCKET."""
-    added = round_up(len(prompts), ROW_BUCKET) - len(prompts)
+def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]], shards: int) -> Packed:
+    """Rows in one of few shapes; rows without a target make their number a multiple of ROW_BUCKET and of `shards`."""
+    added = round_up(len(prompts), math.lcm(ROW_BUCKET, shards)) - len(prompts)
     length = SHORT if all(map(_is_short, prompts, targets)) else 2 * SHORT
     return pack(
         prompts + [min(prompts, key=len)] * added,
@@ -213,11 +214,13 @@ def _imitate(
     targets = [contract.encode_completion(task.rationale, task.answer) for task in batch]
     weight = 1.0 / sum(map(len, targets))
     gradients, losses, mesh = None, [], mesh_of(policy.model.params)
+    shards = row_shards(mesh)
+    budget = update_budget_bytes(footprint, shards=shards)
     own = own_rows(len(batch))
     lengths = [len(prompts[i]) + len(targets[i]) for i in own]
-    chunks = [[own[i] for i in chosen] for chosen in split_rows(lengths, footprint)] if own else []
+    chunks = [[own[i] for i in chosen] for chosen in split_rows(lengths, footprint, budget)] if own else []
     for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
-        packed = place_rows(_layout([prompts[i] for i in rows], [targets[i] for i in rows]), mesh)
+        packed = place_rows(_layout([prompts[i] for i in rows], [targets[i] for i in rows], shards), mesh)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,

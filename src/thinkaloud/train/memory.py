@@ -14,18 +14,20 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from thinkaloud.config import Recipe
+from thinkaloud.distributed.devices import device_limit
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.layout import num_parameters, parameters
 from thinkaloud.model.lora import projection_shapes
 from thinkaloud.model.packed import Buckets, bucketed, power_of_two, round_up
 from thinkaloud.model.precision import activation_dtype, base_dtype
+from thinkaloud.model.sharding import row_shards
 from thinkaloud.rollout.generate import smallest_batch
 from thinkaloud.train.microbatch import (
     Footprint,
     UpdateShape,
-    device_limit,
     saved_bytes_per_token,
     split_rows,
     temporary_bytes,
@@ -75,6 +77,7 @@ def estimate_memory(
     prompt_lengths: Sequence[int] | None = None,
     backend: str | None = None,
     memory_bytes: int | None = None,
+    mesh: Mesh | None = None,
 ) -> MemoryEstimate:
     """Estimate the peak memory of `thinkaloud train` on one device.
 
@@ -84,17 +87,18 @@ def estimate_memory(
         prompt_lengths: Tokens of the pool's prompts; the recipe's limit if None.
         backend: `cpu`, `gpu` or `tpu`; JAX's default if None.
         memory_bytes: Memory of the device, which limits micro-batches; that of the current device if None.
+        mesh: The devices that share weights and rows; one device if None.
 
     Returns:
         Bytes by part, for completions that use their whole token limit.
     """
     backend = backend or jax.default_backend()
-    footprint = footprint_of(recipe, model_config, backend)
+    footprint, shards = footprint_of(recipe, model_config, backend, mesh), row_shards(mesh)
     longest = sorted(prompt_lengths or [recipe.rollout.max_prompt_tokens], reverse=True)
     rollout, grpo = recipe.rollout, recipe.grpo
     adapter = adapter_bytes(recipe, model_config)
     resident = {
-        "weights": weights_bytes(model_config, footprint.itemsize),
+        "weights": weights_bytes(model_config, footprint.itemsize) // footprint.weight_shards,
         "adapters": adapter * (2 if grpo.max_steps else 1),
         "moments": 2 * adapter,
     }
@@ -108,31 +112,31 @@ def estimate_memory(
     buckets = Buckets.of(backend, rollout.max_prompt_tokens)
     phases: dict[str, dict[str, int]] = {}
     if grpo.max_steps:
-        count, new = rollout.prompts_per_step, rollout.max_new_tokens
+        count, new = -(-rollout.prompts_per_step // shards), rollout.max_new_tokens
         phases["rollout"] = _decoding(footprint, backend, buckets, longest, count, rollout.group_size, new)
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, buckets, adapter, rows, new, budget)
     if recipe.cold_start.max_steps:
-        probe = min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1))
+        probe = -(-min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1)) // shards)
         phases["probe"] = _decoding(footprint, backend, buckets, longest, probe, 1, rollout.max_new_tokens)
         # rationales are short: bounded by the length of a completion
-        lengths = [
-            (longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(recipe.cold_start.batch_size)
-        ]
+        batch = -(-recipe.cold_start.batch_size // shards)
+        lengths = [(longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(batch)]
         phases["cold_start"] = _update(footprint, buckets, adapter, lengths, 128, budget)
     config = recipe.evaluate
     limit = config.max_new_tokens or rollout.max_new_tokens
-    tasks = min(config.batch_size, sum(map(config.wanted, recipe.data.domains)))
+    tasks = -(-min(config.batch_size, sum(map(config.wanted, recipe.data.domains))) // shards)
     phases["evaluate"] = _decoding(footprint, backend, buckets, longest, tasks, 1, limit)
     return MemoryEstimate(resident=resident, phases=phases)
 
 
-def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint:
-    """The `Footprint` of a recipe on a backend."""
+def footprint_of(recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh | None = None) -> Footprint:
+    """The `Footprint` of a recipe on a backend, for one device of the mesh."""
     dtype = base_dtype(recipe.model.dtype, backend)
     itemsize = jnp.dtype(dtype).itemsize
-    stays = weights_bytes(config, itemsize) + 4 * adapter_bytes(recipe, config)
+    weight_shards = 1 if mesh is None else mesh.shape["fsdp"] * mesh.shape["tensor"]
+    stays = weights_bytes(config, itemsize) // weight_shards + 4 * adapter_bytes(recipe, config)
     lora_width = recipe.lora.rank * len(recipe.lora.targets)
     return Footprint(
         config=config,
@@ -140,6 +144,7 @@ def footprint_of(recipe: Recipe, config: ModelConfig, backend: str) -> Footprint
         activation_itemsize=activation_dtype(dtype, backend).itemsize,
         lora_width=lora_width,
         resident_bytes=stays,
+        weight_shards=weight_shards,
     )
 
 
@@ -187,6 +192,7 @@ def _decoding(
     prompts = power_of_two(prompts)
     length = round_up(longest[0], buckets.prompt)
     merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
+    merged //= footprint.weight_shards
     token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
     prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
     tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), buckets.per_octave)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 
+from thinkaloud.distributed.devices import device_memory_bytes
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.head import chunk_size
 from thinkaloud.model.packed import power_of_two
@@ -34,6 +34,8 @@ class Footprint:
     lora_width: int = 0
     resident_bytes: int = 0
     """Bytes that are always on the device: weights, adapters, moments."""
+    weight_shards: int = 1
+    """Devices that share one copy of the weights."""
 
 
 class UpdateShape(NamedTuple):
@@ -92,34 +94,20 @@ def _dense_bytes(config: ModelConfig) -> int:
     return 4 * (2 * config.intermediate_size + 4 * config.hidden_size + projections)
 
 
-def update_budget_bytes(footprint: Footprint, backend: str | None = None, memory_bytes: int | None = None) -> int:
+def update_budget_bytes(
+    footprint: Footprint, backend: str | None = None, memory_bytes: int | None = None, *, shards: int = 1
+) -> int:
     """Bytes that a micro-batch may use: the device's memory minus the resident bytes, on a CPU at most 2 GiB.
 
-    Based on the total memory, not on the free memory, so that the same machine always splits a run in the same way.
+    Over all `shards`, the devices that share the rows; on a CPU they share its memory too. Based on the total memory,
+    not on the free memory, so that the same machine always splits a run in the same way.
     """
     backend = backend or jax.default_backend()
-    total = memory_bytes if memory_bytes is not None else whole_memory()
+    total = memory_bytes if memory_bytes is not None else device_memory_bytes()
     if total is None:
         return CPU_BUDGET_BYTES
     left = max(SMALLEST_BUDGET_BYTES, int(USABLE_SHARE * total) - footprint.resident_bytes)
-    return min(left, CPU_BUDGET_BYTES) if backend == "cpu" else left
-
-
-def device_limit() -> int | None:
-    """The device's limit on the bytes of arrays; None if it has none, as on a CPU."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return int(stats["bytes_limit"]) if "bytes_limit" in stats else None
-
-
-def whole_memory() -> int | None:
-    """Total memory of the device (on a CPU, of the machine) in bytes; None if it is not known."""
-    limit = device_limit()
-    if limit is not None:
-        return limit
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return None
+    return min(left, CPU_BUDGET_BYTES) if backend == "cpu" else left * shards
 
 
 def split_rows(

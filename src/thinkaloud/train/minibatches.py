@@ -14,8 +14,8 @@ from thinkaloud.config import Recipe
 from thinkaloud.distributed.team import own_rows
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import Packed, pack, power_of_two
-from thinkaloud.model.sharding import mesh_of, place_rows
+from thinkaloud.model.packed import Packed, pack
+from thinkaloud.model.sharding import mesh_of, padded_rows, place_rows, row_shards
 from thinkaloud.records import RolloutGroup
 from thinkaloud.rewards.scoring import is_masked
 from thinkaloud.rollout.policy import Policy
@@ -51,8 +51,9 @@ class Minibatches:
         changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
         self._reference: Adapter = reference if changes else {}
         self._mask_truncated = recipe.rewards.truncated == "mask"
-        self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend())
-        self._budget_bytes = update_budget_bytes(self._footprint)
+        mesh = mesh_of(policy.model.params)
+        self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh)
+        self._budget_bytes = update_budget_bytes(self._footprint, shards=row_shards(mesh))
 
     def build(self, groups: Sequence[RolloutGroup]) -> list[MiniBatch]:
         """The minibatches of a step. Groups without a gradient are left out, but count in the means of the loss."""
@@ -95,11 +96,12 @@ class Minibatches:
             num_rows, num_tokens: Of the whole minibatch, for the means of the loss.
         """
         rollout, model = self._recipe.rollout, self._policy.model
+        mesh = mesh_of(model.params)
         buckets = self._policy.buckets
         members = [[ids or () for ids in own] for _, own in chosen]
         prompts = [group.prompt_ids for group, _ in chosen]
         prefix = buckets.prefix_of(prompts)
-        padding = power_of_two(len(chosen)) - len(chosen)
+        padding = padded_rows(len(chosen), mesh) - len(chosen)
         packed = pack(
             [*prompts, *[prompts[0][: prefix + 1]] * padding],
             [*members, *[[()] * len(members[0])] * padding],
@@ -108,7 +110,6 @@ class Minibatches:
             prefix_length=prefix,
             per_octave=buckets.per_octave,
         )
-        mesh = mesh_of(model.params)
         weights = token_weights(
             np.asarray([len(ids) for own in members for ids in own]),
             self._recipe.grpo.loss,

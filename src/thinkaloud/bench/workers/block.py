@@ -50,6 +50,11 @@ def report_step(
     )
 
 
+def report_device(*, device: str, problem: str | None) -> None:
+    """The device in words, and why it is the wrong one, if it is."""
+    _write_event("device", device=device, problem=problem)
+
+
 def report_machine(*, copy_bytes_per_second: float, matrix_flops_per_second: float, dtype: str) -> None:
     """Measured rates of the machine. A copy counts the bytes read and the bytes written."""
     _write_event(

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from thinkaloud.bench.workers import block
+from thinkaloud.distributed.devices import check_accelerator, describe_devices
+from thinkaloud.errors import UserError
+from thinkaloud.model.precision import base_dtype
 
 COPY_BYTES = 1 << 28
 WIDTH = 2048
@@ -19,8 +22,16 @@ REPEATS = 8
 
 def main() -> None:
     dtype = block.read_job()["dtype"]
-    if dtype == "auto":
-        dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    dtype = base_dtype(dtype)
+    try:
+        check_accelerator()
+        problem = None
+    except UserError as error:
+        problem = str(error)
+    block.report_device(device=describe_devices(1, dtype), problem=problem)
+    if problem:
+        block.report_end()
+        return
     vector = jnp.zeros(COPY_BYTES // 4, jnp.float32)
     matrix = jnp.ones((WIDTH, WIDTH), dtype)
     copying = _least(jax.jit(lambda x: x + np.float32(1.0)), vector)

@@ -27,7 +27,7 @@ def main() -> None:
     job = block.read_job()
     recipe = parse_recipe(job["recipe"])
     files, contract = open_contract(recipe)
-    model = load_model(files, recipe.model.dtype)
+    model = load_model(files, recipe.model.dtype)  # on one device, like the peers
     policy = Policy(model, contract, recipe.lora.alpha / recipe.lora.rank, ignore_stop=True)
     tasks = [Task(**row) for row in job["tasks"]]
     for task, prompt in zip(tasks, job["prompts"], strict=True):

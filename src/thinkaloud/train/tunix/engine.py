@@ -58,7 +58,7 @@ class TunixTrainer(Trainer):
         self._score_seconds = 0.0
         self._groups: list[RolloutGroup] = []
         self._tasks: Sequence[Task] = ()
-        self._mesh = open_mesh(recipe.mesh.sizes())
+        self._mesh = open_mesh(recipe.mesh_sizes)
         absl.logging.set_verbosity(absl.logging.ERROR)  # Tunix warns about intended settings, such as a CPU
         self.cluster = self._open_cluster()
         self.learner = self._open_learner()
