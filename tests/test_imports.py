@@ -152,7 +152,7 @@ def test_imports_load_nothing_heavy(code: str) -> None:
 
 
 def test_light_commands_load_nothing_heavy(tmp_path: Path) -> None:
-    recipe = str(PACKAGE.parents[1] / "recipes" / "tiny.toml")
+    recipe = str(PACKAGE / "recipes" / "tiny.toml")
     line = {
         "domain": "logic",
         "question": "Is ice cold?",
@@ -169,6 +169,9 @@ def test_light_commands_load_nothing_heavy(tmp_path: Path) -> None:
         ["train", recipe, "--dry-run"],
     ):
         assert not loaded(COMMAND, *arguments) & set(HEAVY), arguments
+    (tmp_path / "sums.csv").write_text("question,answer\n" + "".join(f"What is {n} + 1?,{n + 1}\n" for n in range(9)))
+    arguments = ["init", str(tmp_path / "sums.csv"), "--model", "tiny", "--out", str(tmp_path / "sums.toml")]
+    assert "jax" not in loaded(COMMAND, *arguments)
 
 
 def test_at_most_five_modules_in_the_root() -> None:
