@@ -107,3 +107,15 @@ def smollm2_files() -> ModelFiles:
 def gemma3_270m_files() -> ModelFiles:
     """Gemma 3 270M, the base model; mark the test `weights`."""
     return cached_model("gemma3-270m")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_mappings() -> Iterator[None]:
+    """Drop compiled programs between files where a worker has used most of its memory mappings."""
+    yield
+    import jax
+
+    from thinkaloud.model.heap import too_many_mappings
+
+    if too_many_mappings():
+        jax.clear_caches()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ class Ended:
 
     @property
     def mistake(self) -> str:
-        """The one line that a user's mistake gets; stdout stays empty."""
+        """The one line that a user's mistake gets, after the line that names the device; stdout stays empty."""
         assert (self.code, self.out) == (2, ""), self
-        assert self.err.startswith("error: "), self.err
-        assert self.err.count("\n") == 1, self.err
-        return self.err.removeprefix("error: ").strip()
+        error = re.sub(r"\Adevice: .*\n", "", self.err)
+        assert error.startswith("error: "), self.err
+        assert error.count("\n") == 1, self.err
+        return error.removeprefix("error: ").strip()
 
 
 Run = Callable[..., Ended]
