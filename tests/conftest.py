@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,9 +114,10 @@ def gemma3_270m_files() -> ModelFiles:
 def _few_mappings() -> Iterator[None]:
     """Drop compiled programs between files where a worker has used most of its memory mappings."""
     yield
-    import jax
+    if "jax" in sys.modules:
+        import jax
 
-    from thinkaloud.model.heap import too_many_mappings
+        from thinkaloud.model.heap import too_many_mappings
 
-    if too_many_mappings():
-        jax.clear_caches()
+        if too_many_mappings():
+            jax.clear_caches()
