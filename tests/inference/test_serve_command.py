@@ -28,9 +28,10 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
+            assert process.stderr.readline().startswith("device: ")
             said = process.stderr.readline()
             found = re.fullmatch(r"serving 'tiny-run' at (http://127\.0\.0\.1:\d+)/v1; Ctrl-C stops\n", said)
-            assert found, said + process.stderr.read()
+            assert found, said
             with urllib.request.urlopen(f"{found[1]}/v1/models", timeout=60) as response:
                 assert json.loads(response.read())["data"][0]["id"] == "tiny-run"
             process.send_signal(signal.SIGINT)
