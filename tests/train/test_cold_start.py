@@ -79,9 +79,9 @@ def test_rows_split_by_length_give_the_same_update(
     sizes: list[int] = []
     layout = module._layout
 
-    def counted(prompts: Any, targets: Any) -> Any:
+    def counted(prompts: Any, targets: Any, shards: int) -> Any:
         sizes.append(len(prompts))
-        return layout(prompts, targets)
+        return layout(prompts, targets, shards)
 
     monkeypatch.setattr(module, "_layout", counted)
     monkeypatch.setattr(module, "SHORT", 1024)
@@ -203,7 +203,7 @@ def test_micro_batches_add_up_to_the_whole(
         return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks, 1.0, footprint)
 
     whole, _, row = one_step()
-    monkeypatch.setattr(module, "split_rows", lambda lengths, footprint: [[i] for i in range(len(lengths))])
+    monkeypatch.setattr(module, "split_rows", lambda lengths, footprint, budget: [[i] for i in range(len(lengths))])
     parts, _, other = one_step()
     assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
     for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):
