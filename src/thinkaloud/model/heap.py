@@ -11,6 +11,7 @@ read from the persistent cache when they are needed again.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -18,6 +19,7 @@ import jax
 MOST_MAPPINGS = 0.6
 """Share of the allowed mappings at which compiled programs are dropped."""
 
+clear_caches: Callable[[], None] = jax.clear_caches
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
@@ -28,7 +30,7 @@ def trim_heap() -> None:
     if _trim is not None:
         _trim(0)
     if too_many_mappings():
-        jax.clear_caches()
+        clear_caches()
 
 
 def too_many_mappings(proc: Path = Path("/proc")) -> bool:
