@@ -115,9 +115,6 @@ def _few_mappings() -> Iterator[None]:
     """Drop compiled programs between files where a worker has used most of its memory mappings."""
     yield
     if "jax" in sys.modules:
-        import jax
+        from thinkaloud.model.heap import free_mappings
 
-        from thinkaloud.model.heap import too_many_mappings
-
-        if too_many_mappings():
-            jax.clear_caches()
+        free_mappings()

@@ -38,6 +38,11 @@ class Status(StrEnum):
         """True if no reward could be formed: the completion is left out of the loss, never rewarded 0."""
         return self in (Status.UNSCORABLE, Status.SANDBOX_ERROR)
 
+    @property
+    def breaks_format(self) -> bool:
+        """True if the completion does not have the contract's format, or was cut off before it had."""
+        return self in (Status.BAD_FORMAT, Status.TRUNCATED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

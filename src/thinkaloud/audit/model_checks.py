@@ -75,7 +75,7 @@ def check_format(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
     """The format rate of the base model, by domain."""
     valid: dict[str, list[bool]] = {}
     for group in groups:
-        valid.setdefault(group.task.domain, []).extend(_well_formed(score) for score in group.scores)
+        valid.setdefault(group.task.domain, []).extend(not score.status.breaks_format for score in group.scores)
     rates = {name: sum(own) / len(own) for name, own in valid.items()}
     count = sum(map(len, valid.values()))
     rate = sum(map(sum, valid.values())) / count
@@ -94,10 +94,6 @@ def check_format(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
         remedy="use a cold start: cold_start.max_steps = 24",
         figures=figures,
     )
-
-
-def _well_formed(score: Score) -> bool:
-    return score.status not in (Status.BAD_FORMAT, Status.TRUNCATED)
 
 
 def check_truncation(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from thinkaloud.audit.findings import Finding, Level
+from thinkaloud.audit.model_checks import Progress
 from thinkaloud.config import Recipe
 from thinkaloud.data import Mixture
 from thinkaloud.model.lora import Adapter
-from thinkaloud.records import RolloutGroup, Status, Task
+from thinkaloud.records import RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
@@ -30,8 +31,6 @@ LOST_FORMAT = 0.05
 """A rate that lowers the format rate by more loses the format."""
 MOVED = 2.0
 """The reward moved if its mean change over tasks exceeds this many standard errors."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ def try_rates(
 
     before, trials = sample(adapter), []
     for number, rate in enumerate(peak_learning_rate(recipe, policy.model.config) * factor for factor in FACTORS):
-        trainer = GrpoTrainer(policy, jax.tree.map(jnp.copy, adapter), _at_rate(recipe, rate), score)
+        trainer = GrpoTrainer(policy, adapter, _at_rate(recipe, rate), score)
         state = trainer.start(jax.tree.map(jnp.copy, adapter))
         for step, batch in enumerate(batches):
             progress(number * STEPS + step, len(FACTORS) * STEPS, "learning rates: steps tried")
@@ -133,9 +132,7 @@ def check_rates(trials: Sequence[RateTrial]) -> Finding:
     best = max(good, key=lambda trial: trial.reward, default=None)
     remedy = ""
     if own.lost_format or (best is not None and own not in good):
-        remedy = (
-            f"set grpo.learning_rate = {best.rate:.0e}" if best else f"set grpo.learning_rate = {trials[0].rate:.0e}"
-        )
+        remedy = f"set grpo.learning_rate = {(best or trials[0]).rate:.0e}"
     return Finding(
         name="learning rates tried",
         level=Level.WARNING if remedy else Level.OK,
@@ -150,5 +147,4 @@ def _reward(group: RolloutGroup) -> float:
 
 
 def _format_rate(groups: Sequence[RolloutGroup]) -> float:
-    broken = (Status.BAD_FORMAT, Status.TRUNCATED)
-    return fmean(score.status not in broken for group in groups for score in group.scores)
+    return fmean(not score.status.breaks_format for group in groups for score in group.scores)

@@ -51,7 +51,7 @@ def read_answers(
         (at, text): None
         for at, group in enumerate(groups)
         for text, scored in zip(texts[at], group.scores, strict=True)
-        if text and scored.status in (Status.BAD_FORMAT, Status.TRUNCATED)
+        if text and scored.status.breaks_format
     }
     asked = [
         RolloutGroup(task=groups[at].task, prompt_ids=(), completions=(_in_format(text, contract),))
@@ -77,7 +77,7 @@ def _answer_of(group: RolloutGroup, place: int, contract: PromptContract, regist
     task, text = group.task, group.completions[place].text
     if not registry.is_verifiable(task.domain):
         return ""
-    if group.scores[place].status not in (Status.BAD_FORMAT, Status.TRUNCATED):
+    if not group.scores[place].status.breaks_format:
         return parse_completion(text, outside_text=contract.outside_text, tags=contract.tags).answer or ""
     return read_answer_without_tags(text, task, registry[task.domain], contract.tags) or ""
 

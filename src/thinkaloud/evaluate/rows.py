@@ -95,7 +95,7 @@ class Row:
     @property
     def keeps_format(self) -> bool:
         """True where the completion has valid format."""
-        return Status(self.status) not in (Status.BAD_FORMAT, Status.TRUNCATED)
+        return not Status(self.status).breaks_format
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -29,6 +29,11 @@ def trim_heap() -> None:
         return
     if _trim is not None:
         _trim(0)
+    free_mappings()
+
+
+def free_mappings() -> None:
+    """Drop compiled programs if this process has used most of its memory mappings."""
     if too_many_mappings():
         clear_caches()
 

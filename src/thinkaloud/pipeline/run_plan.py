@@ -7,8 +7,7 @@ from thinkaloud.evaluate.rows import READING_STAGES
 from thinkaloud.tracking.whole_run import Ahead
 
 UPDATE_COST = 2.0
-"""A trained token costs about as much as this many sampled ones (docs/log.md: an update takes as long as a rollout, or
-up to three times as long)."""
+"""A rough price of a trained token in sampled ones, until the stages themselves are measured."""
 
 
 def stages_ahead(recipe: Recipe, evaluated_tasks: int) -> list[Ahead]:

@@ -47,8 +47,7 @@ def rewards_to_learn(
     """
     scores = [score for group in groups for score in group.scores]
     if config.control == "format":
-        broken = (Status.BAD_FORMAT, Status.TRUNCATED)
-        rewards = np.asarray([float(score.status not in broken and not score.status.masked) for score in scores])
+        rewards = np.asarray([float(not (score.status.breaks_format or score.status.masked)) for score in scores])
     else:
         rewards = np.asarray([_reward(group, score, config, registry) for group in groups for score in group.scores])
     if config.overlong_tokens:

@@ -125,7 +125,7 @@ def _rates(counted: list[tuple[str, Score]], registry: Registry) -> dict[str, An
     if not counted:
         return {"n": 0, "reward": None, "format_rate": None, "accuracy": None, "truncated": None}
     scores = [score for _, score in counted]
-    broken = sum(score.status in (Status.BAD_FORMAT, Status.TRUNCATED) for score in scores)
+    broken = sum(score.status.breaks_format for score in scores)
     checked = [score for name, score in counted if registry.is_verifiable(name)]
     correct = sum(score.status is Status.CORRECT for score in checked)
     return {
