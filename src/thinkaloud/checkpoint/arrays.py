@@ -55,8 +55,17 @@ def read_tree(path: Path, like: Any) -> Any:
 
 
 def placed_like(tree: Any, like: Any) -> Any:
-    """A tree of host arrays on the devices, each with the sharding of its counterpart in `like`."""
-    return jax.tree.map(lambda leaf, there: jax.device_put(leaf, getattr(there, "sharding", None)), tree, like)
+    """A tree of host arrays on the devices, each with the sharding of its counterpart in `like`.
+
+    Where the counterpart is not committed to its device (a counter that an optimizer made), the copy is not either:
+    a computation over a mesh may move it.
+    """
+
+    def place(leaf: Any, there: Any) -> jax.Array:
+        committed = isinstance(there, jax.Array) and there.committed
+        return jax.device_put(leaf, there.sharding if committed else None)
+
+    return jax.tree.map(place, tree, like)
 
 
 def _named(tree: Any) -> dict[str, Any]:
