@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from thinkaloud.domains import BUILTIN
@@ -68,3 +69,9 @@ def test_a_sampler_that_ignores_the_adapter(policy: Policy, monkeypatch: pytest.
     monkeypatch.setattr(Policy, "sample", lambda self, adapter, *args, **more: real(self, {}, *args, **more))
     with pytest.raises(UserError, match="with and without the adapter"):
         check_adapter(policy, moved(policy), group_of(policy))
+
+
+def test_a_first_update_below_the_resolution_of_bfloat16(policy: Policy) -> None:
+    adapter = init_adapter(policy.model.config, 2, TARGETS, seed=5)
+    tiny = {name: {**pair, "b": jnp.full_like(pair["b"], 1e-12)} for name, pair in adapter.items()}
+    check_adapter(policy, tiny, group_of(policy))

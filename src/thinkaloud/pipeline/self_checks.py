@@ -97,9 +97,15 @@ def check_golds(registry: Registry, score: GroupScorer, groups: Sequence[Rollout
 
 
 def check_adapter(policy: Policy, adapter: Adapter, group: RolloutGroup) -> None:
-    """The update moved the adapter, and the sampler applies it."""
-    if not any(bool(jnp.any(pair["b"] != 0)) for pair in adapter.values()):
+    """The update moved the adapter, and the sampler applies it.
+
+    The sampler is asked with B enlarged to a greatest entry of 1: the first update of a low learning rate is less than
+    what bfloat16 resolves.
+    """
+    largest = max(float(jnp.max(jnp.abs(pair["b"]))) for pair in adapter.values())
+    if largest == 0:
         raise UserError("self-check: LoRA's B is still zero after the first update; raise grpo.learning_rate")
+    enlarged = {name: {**pair, "b": pair["b"] / largest} for name, pair in adapter.items()}
     first = [
         policy.sample(
             used,
@@ -109,7 +115,7 @@ def check_adapter(policy: Policy, adapter: Adapter, group: RolloutGroup) -> None
             sampling=Sampling(temperature=1.0, top_k=0, top_p=1.0),
             seed=0,
         )[0].completions[0]
-        for used in (adapter, {})
+        for used in (enlarged, {})
     ]
     if (first[0].token_ids, first[0].logprobs) == (first[1].token_ids, first[1].logprobs):
         raise UserError(
