@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.cli import one_device
 from thinkaloud.config.load import parse_recipe_text
 
 ROOT = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def thinkaloud(*arguments: str, source: Path, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "thinkaloud.cli", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(source)},
+        env=one_device(PYTHONPATH=str(source)),
         capture_output=True,
         text=True,
         timeout=300,
@@ -134,7 +134,7 @@ def test_a_model_family(tmp_path: Path) -> None:
     apply(patch, tmp_path)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FAMILY],
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        env=one_device(PYTHONPATH=str(tmp_path / "src")),
         capture_output=True,
         text=True,
         timeout=200,

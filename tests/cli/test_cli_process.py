@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-TINY = str(Path(__file__).parents[2] / "recipes" / "tiny.toml")
+from support.cli import TINY, one_device
+
 COMMAND = [sys.executable, "-c", "from thinkaloud.cli import main; main()"]
 LINE = json.dumps(
     {
@@ -32,7 +33,7 @@ def call(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]
         capture_output=True,
         timeout=120,
         check=False,
-        env={**os.environ, "RECIPE": TINY, **environment},
+        env=one_device(RECIPE=TINY, **environment),
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from support.cli import one_device
 from thinkaloud.checkpoint.files import damage, list_saved
 from thinkaloud.storage.run_directory import RunDir
 
@@ -40,13 +41,11 @@ class Trainers:
             stdout=subprocess.PIPE,
             stderr=self.log,
             text=True,
-            env={
-                **os.environ,
-                "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0",  # compiles faster
-                "JAX_COMPILATION_CACHE_DIR": cache,
-                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-            },
+            env=one_device(
+                JAX_COMPILATION_CACHE_DIR=cache,
+                JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+                JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="-1",
+            ),
         )
         assert self._line() == "ready"
 
