@@ -1,4 +1,4 @@
-"""Groups without signal are replaced: first within the domain, then by any group; the rest is not trained on."""
+"""Groups without signal are replaced: first within the domain, then by any; what is left over is trained on too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.records import Completion, RolloutGroup, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train.grpo_step import GrpoTrainer
-from thinkaloud.train.refill import mark_untrained, tasks_to_replace, with_replacements
+from thinkaloud.train.refill import tasks_to_replace, with_replacements
 
 
 def group(name: str, domain: str, *, signal: bool) -> RolloutGroup:
@@ -53,11 +53,9 @@ def test_another_domain_stands_in_where_the_own_has_none() -> None:
     assert names(with_replacements(FIRST, [])) == ["a", "b", "c"]
 
 
-def test_groups_that_are_not_trained_on_have_no_advantages() -> None:
-    spare = group("d", "math", signal=True)
-    marked = mark_untrained([*FIRST, spare], FIRST)
-    assert [one.has_signal for one in marked] == [True, False, False, False]
-    assert names(marked) == ["a", "b", "c", "d"]
+def test_groups_that_replace_nothing_are_trained_on_too() -> None:
+    sampled = [group(name, "math", signal=name != "f") for name in "defg"]
+    assert names(with_replacements(FIRST, sampled)) == ["a", "e", "d", "g"]
 
 
 @grouped

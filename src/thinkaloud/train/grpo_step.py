@@ -32,7 +32,7 @@ from thinkaloud.train.advantage import with_advantages
 from thinkaloud.train.learner import add_trees, apply_gradients, grpo_gradients
 from thinkaloud.train.loss import Sums, next_entropy_weight
 from thinkaloud.train.minibatches import MiniBatch, Minibatches
-from thinkaloud.train.refill import Replacements, mark_untrained, tasks_to_replace, with_replacements
+from thinkaloud.train.refill import Replacements, tasks_to_replace, with_replacements
 from thinkaloud.train.step_metrics import Stopwatch, outcome_metrics, signal_metrics, update_metrics
 from thinkaloud.train.trainer import StepResult, Trainer, TrainState
 
@@ -80,7 +80,7 @@ class GrpoTrainer(Trainer):
             **signal_metrics(sampled, groups),
             "seconds": clock.seconds(),
         }
-        return StepResult(state, mark_untrained(sampled, groups), metrics)
+        return StepResult(state, sampled, metrics)
 
     def rollout(self, state: TrainState, tasks: Sequence[Task], round: int, clock: Stopwatch) -> list[RolloutGroup]:
         """One group of completions for each task, with scores and advantages."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 
 from thinkaloud.config.recipe import GrpoConfig
 from thinkaloud.records import RolloutGroup, Task
@@ -25,9 +24,10 @@ def tasks_to_replace(groups: Sequence[RolloutGroup], config: GrpoConfig) -> list
 
 
 def with_replacements(groups: Sequence[RolloutGroup], sampled: Sequence[RolloutGroup]) -> list[RolloutGroup]:
-    """The groups, with those of `sampled` that have signal in place of groups without.
+    """The groups, with those of `sampled` that have signal in place of groups without, and the rest of these behind.
 
-    A group is replaced by one of its own domain where there is one, then by any other.
+    A group is replaced by one of its own domain where there is one, then by any other. What is left over is trained on
+    too: it is paid for, and more groups mean less noise in the gradient.
     """
     result, spare = list(groups), [group for group in sampled if group.has_signal]
     for same_domain in (True, False):
@@ -38,12 +38,4 @@ def with_replacements(groups: Sequence[RolloutGroup], sampled: Sequence[RolloutG
             if found is not None:
                 spare.remove(found)
                 result[place] = found
-    return result
-
-
-def mark_untrained(sampled: Sequence[RolloutGroup], trained: Sequence[RolloutGroup]) -> list[RolloutGroup]:
-    """All sampled groups; those that are not trained on have advantages of zero."""
-    kept = {id(group) for group in trained}
-    return [
-        group if id(group) in kept else replace(group, advantages=(0.0,) * len(group.advantages)) for group in sampled
-    ]
+    return result + spare

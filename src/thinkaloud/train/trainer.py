@@ -48,7 +48,7 @@ class TrainState:
 class StepResult:
     """The state after a step, all groups sampled in it, and its row of metrics.jsonl.
 
-    Groups that were not trained on have advantages of zero.
+    Groups without signal have advantages of zero.
     """
 
     state: TrainState
