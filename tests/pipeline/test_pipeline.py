@@ -576,6 +576,6 @@ class TestCommands:
 
     @pytest.mark.parametrize("name", ["adapter.safetensors", "files.json"])
     def test_a_damaged_checkpoint(self, run: Run, copy: Path, name: str) -> None:
-        file = copy / "checkpoints" / "grpo-000003" / name  # the best by validation
+        file = copy / "checkpoints" / "grpo-000004" / name  # the best by validation
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         assert "cannot read the checkpoint" in run("generate", str(copy), "Hm?").mistake

@@ -112,3 +112,18 @@ def test_a_resumed_run_has_the_same_state() -> None:
     assert resumed.raised == ("truncation",)
     again = [event for row in rows[30:] for event in resumed.update(row)]
     assert [event for event in told if event.step > 30] == again == []
+
+
+def test_validation_below_that_before_training_is_raised_after_two_of_them() -> None:
+    health = Health()
+
+    def validated(reward: float) -> list[dict[str, Any]]:
+        return [{"validation": {"n": 28, "reward": reward, "start": 0.5}}, *[{}] * 4]
+
+    assert look(health, 1, validated(0.3)) == []  # a single one is noise
+    (raised,) = look(health, 6, validated(0.34))
+    assert (raised.check, raised.state, raised.step) == ("validation", "raised", 6)
+    assert raised.value == pytest.approx(0.18)
+    assert "grpo.learning_rate" in raised.remedy
+    assert look(health, 11, validated(0.4)) == []
+    assert [event.state for event in look(health, 16, validated(0.6))] == ["cleared"]

@@ -57,7 +57,8 @@ class _GrpoStage:
         can_validate: Whether the pool has validation tasks.
         total: The planned number of steps.
         saved: The step of the newest save.
-        best: Step and reward of the best validation so far.
+        best: Step and reward of the best validation so far, the newest of equals; that before the first step counts.
+        start: The reward of the validation before the first step; None without one.
     """
 
     def __init__(self, context: TrainContext, adapter: Adapter) -> None:
@@ -71,6 +72,7 @@ class _GrpoStage:
         self.total = self.config.max_steps
         self.saved = 0
         self.best: dict[str, float] | None = None
+        self.start: float | None = None
         self.curriculum = Curriculum(
             context.session.pool.by_domain("train"),
             context.recipe.curriculum,
@@ -94,8 +96,12 @@ class _GrpoStage:
             self.context.display.stage("grpo", total_steps=self.total, done=self.done)
         try:
             with self.context.timer.phase("grpo"):
+                if not self.done:
+                    self._validate_start()
                 self._steps()
-            if self.saved != self.done or not self.done:  # a deadline may leave no time for a single step
+            if self.saved != self.done or (
+                not self.done and self.best is None
+            ):  # a deadline may leave no time for a step
                 self._save()
             self._wait_for_disk()
         except StopRequested:
@@ -158,7 +164,7 @@ class _GrpoStage:
                 entropy_weight=progress.get("entropy_weight", 0.0),
             )
             self.saved = self.done
-            self.best = progress["best"]
+            self.best, self.start = progress["best"], progress.get("start")
             if progress["max_steps"] == self.config.max_steps:  # otherwise the user has changed it
                 self.total = progress["total"]
         for path in self.context.run.rollouts.glob("step-*.parquet"):
@@ -234,7 +240,7 @@ class _GrpoStage:
         if context.judge and context.recipe.judge.reward_share:
             row["judge"] = context.judge.take_counts()
         row = from_first(partial(dict, row))
-        every = checkpoint.validate_every if self.can_validate else 0
+        every = self._validate_every
         validated = every and (self.done % every == 0 or self.done == self.total)
         if validated:
             self._validate(row)
@@ -263,6 +269,7 @@ class _GrpoStage:
             "attempt": self.state.attempt,
             "entropy_weight": self.state.entropy_weight,
             "best": self.best,
+            "start": self.start,
             "total": self.total,
             "max_steps": self.config.max_steps,
             "curriculum": self.curriculum.state(),
@@ -291,10 +298,24 @@ class _GrpoStage:
             context.saver.wait()
             context.saver.failures()  # already reported
 
+    @property
+    def _validate_every(self) -> int:
+        """Steps between validations; 0 for none."""
+        return self.context.recipe.checkpoint.validate_every if self.can_validate else 0
+
+    def _validate_start(self) -> None:
+        """Validate the adapter that GRPO starts from: GRPO must not end with a worse one."""
+        if not self._validate_every or not self.total or self.best:
+            return
+        self.start = validate(self.context, self.state.adapter)["reward"]
+        self.best = {"step": 0, "reward": self.start}
+        self.context.display.note(f"validation before GRPO: reward {self.start:.3f}")
+        self._save()
+
     def _validate(self, row: dict[str, Any]) -> None:
         began = time.perf_counter()
-        row["validation"] = validate(self.context, self.state.adapter)
+        row["validation"] = {**validate(self.context, self.state.adapter), "start": self.start}
         row["seconds"]["validate"] = time.perf_counter() - began
         reward = row["validation"]["reward"]
-        if self.best is None or reward > self.best["reward"]:
+        if self.best is None or reward >= self.best["reward"]:
             self.best = {"step": self.done, "reward": reward}

@@ -182,6 +182,14 @@ def _not_finite(rows: list[Row]) -> float | None:
     return 0.0 if not any(row.get("skipped_updates") for row in rows[-SHORT:]) else 0.5
 
 
+def _lost_in_validation(rows: list[Row]) -> float | None:
+    """By how much the mean of the last two validations is below the validation before GRPO."""
+    found = [row["validation"] for row in rows if row.get("validation")]
+    if len(found) < 2 or found[-1].get("start") is None:
+        return None
+    return max(0.0, float(found[-1]["start"]) - fmean(float(one["reward"]) for one in found[-2:]))
+
+
 def _reward_without_accuracy(rows: list[Row]) -> float | None:
     """The drop of accuracy between two windows in which the reward rises; 0 if the reward does not rise."""
     before, now = rows[-2 * LONG : -LONG], rows[-LONG:]
@@ -235,6 +243,14 @@ CHECKS = (
         0.25,
         "the KL divergence from the reference is {value:.2g} nats per token",
         "lower grpo.learning_rate, or raise grpo.beta",
+    ),
+    Check(
+        "validation",
+        _lost_in_validation,
+        0.08,
+        0.04,
+        "the validation reward is {value:.2f} below that of the model before GRPO",
+        "lower grpo.learning_rate to a third and start again from the cold start; the best model by validation is kept",
     ),
     Check(
         "reward_without_accuracy",
