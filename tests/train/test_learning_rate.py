@@ -10,7 +10,13 @@ from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.config.recipe import LoraConfig
 from thinkaloud.rollout.policy import Policy
-from thinkaloud.train.learning_rate import auto_learning_rate, cold_start_learning_rate, peak_learning_rate, travel
+from thinkaloud.train.learning_rate import (
+    GRPO_SHARE,
+    auto_learning_rate,
+    cold_start_learning_rate,
+    peak_learning_rate,
+    travel,
+)
 
 
 def recipe(**sections: object) -> Recipe:
@@ -35,11 +41,13 @@ def test_a_rate_in_the_recipe_wins(policy: Policy) -> None:
     own = recipe(grpo={"learning_rate": 7e-5}, cold_start={"learning_rate": 2e-5})
     assert peak_learning_rate(own, policy.model.config) == 7e-5
     assert cold_start_learning_rate(own, policy.model.config) == 2e-5
-    assert (
-        peak_learning_rate(recipe(), policy.model.config)
-        == cold_start_learning_rate(recipe(), policy.model.config)
-        == 1e-3
-    )
+    assert peak_learning_rate(recipe(), policy.model.config) == cold_start_learning_rate(recipe(), policy.model.config)
+    assert peak_learning_rate(recipe(), policy.model.config) == 1e-3  # the most, for a tiny model
+
+
+def test_grpo_gets_a_fifth() -> None:
+    assert auto_learning_rate(135_000_000, LoraConfig(), GRPO_SHARE) == pytest.approx(1e-4)
+    assert auto_learning_rate(10**9, LoraConfig(), GRPO_SHARE) == pytest.approx(1e-5)
 
 
 def test_the_bound_by_hand() -> None:

@@ -26,7 +26,8 @@ class ColdStartConfig(Section):
     batch_size: Positive = 8
     """Rationales per update."""
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
-    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1); `auto` as in `grpo`."""
+    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1); `auto` is five times that of
+    GRPO."""
     warmup_steps: NotNegative = 2
     """Updates over which the learning rate rises to its value."""
     stop_at_format_rate: Rate = 0.7

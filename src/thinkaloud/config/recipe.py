@@ -156,7 +156,7 @@ class GrpoConfig(Section):
     scale_by_std: bool = True
     """False skips the division by the group's standard deviation (Dr. GRPO, arXiv 2503.20783)."""
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
-    """Peak learning rate of the adapter; `auto` chooses it by the model's parameters and LoRA's rank and alpha: 5e-4 at
+    """Peak learning rate of the adapter; `auto` chooses it by the model's parameters and LoRA's rank and alpha: 1e-4 at
     135 million with rank 16 (`train/learning_rate.py`)."""
     warmup_fraction: Share = 0.1
     """Share of all updates over which the learning rate rises to its peak."""
