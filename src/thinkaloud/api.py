@@ -17,29 +17,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from thinkaloud.config import Recipe
 from thinkaloud.config import load_recipe as _load_recipe
 from thinkaloud.config.toml import recipe_toml
 from thinkaloud.data import Pool
+from thinkaloud.durations import ends_at
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.options import EvalOptions
 from thinkaloud.evaluate.run import evaluate_run
+from thinkaloud.evaluate.summary import read_summary
 from thinkaloud.export import Exported, export_run
 from thinkaloud.inference.chat import Chat, Reply, open_chat
 from thinkaloud.pipeline.opening import TrainOptions
+from thinkaloud.pipeline.seeds import train_series
 from thinkaloud.pipeline.train import train as run_training
 from thinkaloud.report.build import build_report
+from thinkaloud.report.comparison_files import compare_runs
+from thinkaloud.report.notebook import Comparison, Evaluation, metrics, run_html
 from thinkaloud.session.session import open_session
 from thinkaloud.tracking.display import Display
 
-__all__ = ["Reply", "Run", "UserError", "build_pool", "dataset", "evaluate", "load_recipe", "load_run", "train"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "Reply",
+    "Run",
+    "UserError",
+    "build_pool",
+    "compare",
+    "dataset",
+    "evaluate",
+    "load_recipe",
+    "load_run",
+    "train",
+]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run with one of its models loaded; returned by `load_run` and `train`."""
+    """A run with one of its models loaded; returned by `load_run` and `train`. A notebook shows its evaluation."""
 
     path: Path
     stage: str
@@ -90,6 +111,26 @@ class Run:
         """Export this model for other programs; see `thinkaloud export --help`."""
         return export_run(self.path, format, stage=self.stage, dtype=dtype, out=None if out is None else Path(out))
 
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The run's own evaluation; None before there is one, such as after a deadline that left no time."""
+        path = self.path / "eval" / "summary.json"
+        return Evaluation(read_summary(path)) if path.exists() else None
+
+    def metrics(self, stage: str = "grpo") -> DataFrame:
+        """`metrics.jsonl` as a pandas frame: one row per step; nested names are joined with dots.
+
+        Args:
+            stage: `cold_start` or `grpo`.
+
+        Raises:
+            UserError: Another stage.
+        """
+        return metrics(self.path, stage)
+
+    def _repr_html_(self) -> str:
+        return run_html(self.path, self.stage, self.evaluation)
+
 
 def load_recipe(path: str | Path, *overrides: str) -> Recipe:
     """Read a recipe.
@@ -115,23 +156,80 @@ def build_pool(recipe: Recipe) -> Pool:
         return open_session(recipe, Path(place) / "pool", note=display.note, progress=display.progress).pool
 
 
-def train(recipe: Recipe, out: str | Path | None = None, *, resume: bool = False) -> Run:
-    """Run cold start, GRPO, evaluation and report in one run directory.
+@overload
+def train(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    deadline: str | None = None,
+    pool: str | Path | None = None,
+    track: str | None = None,
+    profile: bool = False,
+    seeds: None = None,
+) -> Run: ...
+
+
+@overload
+def train(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    deadline: str | None = None,
+    pool: str | Path | None = None,
+    track: str | None = None,
+    profile: bool = False,
+    seeds: int,
+) -> Comparison: ...
+
+
+def train(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    deadline: str | None = None,
+    pool: str | Path | None = None,
+    track: str | None = None,
+    profile: bool = False,
+    seeds: int | None = None,
+) -> Run | Comparison:
+    """Run cold start, GRPO, evaluation and report in one run directory, as `thinkaloud train` does.
 
     Args:
         recipe: From `load_recipe`.
         out: The run directory; `runs/NAME` of the recipe if None.
         resume: Continue the run that is there.
+        deadline: Finish by then: a duration such as `8h30m`, or a clock time such as `07:30`; limits the steps.
+        pool: A pool that `thinkaloud data` built from this recipe; built here if None.
+        track: `wandb` or `trackio`: also send the metrics there.
+        profile: Trace three steps of GRPO into `profile/` of the run.
+        seeds: Train with so many seeds, 2 or more, into `seed-0`, `seed-1`, ... of `out`, and compare them.
 
     Returns:
-        The run with its trained model; `report.html` is in its directory.
+        The run with its trained model; `report.html` is in its directory. With `seeds`, the comparison of the runs.
 
     Raises:
         UserError: Something the user can fix, such as a run directory that exists.
+        StopRequested: The kernel was interrupted. The state is saved; continue with `resume=True`.
     """
+    until = ends_at(deadline)
     folder = Path(out) if out is not None else Path("runs") / recipe.name
+    options = TrainOptions(
+        recipe=recipe,
+        recipe_text=recipe_toml(recipe),
+        out=folder,
+        resume=resume,
+        pool=None if pool is None else Path(pool),
+        ends_at=until,
+        track=track,
+        profile=profile,
+    )
     with Display() as display:
-        run_training(TrainOptions(recipe=recipe, recipe_text=recipe_toml(recipe), out=folder, resume=resume), display)
+        if seeds is not None:
+            return Comparison(train_series(options, seeds, display))
+        run_training(options, display)
     return load_run(folder)
 
 
@@ -141,7 +239,7 @@ def evaluate(
     split: str | None = None,
     stages: Sequence[str] = (),
     tasks_per_domain: int | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Answer held-out tasks greedily; rates by domain with intervals.
 
     Args:
@@ -151,8 +249,8 @@ def evaluate(
         tasks_per_domain: The recipe's if None.
 
     Returns:
-        The object of `eval/summary.json`; with other settings than the recipe's, of the `summary.json` in a folder of
-        its own.
+        The object of `eval/summary.json`, a dictionary; with other settings than the recipe's, of the `summary.json` in
+        a folder of its own.
 
     Raises:
         UserError: No such run, split or stage.
@@ -163,7 +261,22 @@ def evaluate(
         done = evaluate_run(folder, options, allow_contract_mismatch=False, display=display)
     if done.is_own:
         build_report(folder)
-    return done.summary
+    return Evaluation(done.summary)
+
+
+def compare(*runs: str | Path | Run, out: str | Path | None = None, allow_different: bool = False) -> Comparison:
+    """Compare runs, as `thinkaloud compare` does; runs that differ only by their seed are one result.
+
+    Args:
+        *runs: Two or more: run directories, folders of `train` with `seeds`, or loaded runs; the reference first.
+        out: A folder for compare.html, CSV and LaTeX tables, and learning curves; not written if None.
+        allow_different: Compare runs with another stage, split, set of tasks or token limit.
+
+    Raises:
+        UserError: Not two runs, or runs that cannot be compared.
+    """
+    folders = [run.path if isinstance(run, Run) else Path(run) for run in runs]
+    return Comparison(compare_runs(folders, None if out is None else Path(out), allow_different=allow_different))
 
 
 def load_run(path: str | Path, *, stage: str = "trained", allow_contract_mismatch: bool = False) -> Run:

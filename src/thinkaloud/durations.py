@@ -48,6 +48,15 @@ def is_clock(text: str) -> bool:
     return _CLOCK.fullmatch(text.strip()) is not None
 
 
+def ends_at(deadline: str | None) -> float | None:
+    """When the time of a deadline is up, in seconds of `session_clock`; None without a deadline.
+
+    Raises:
+        UserError: See `seconds_until`.
+    """
+    return None if deadline is None else session_clock() + seconds_until(deadline, datetime.datetime.now())
+
+
 def seconds_until(text: str, now: datetime.datetime) -> float:
     """Seconds in a duration (`9h`, `2h30m`, `45m`, `90s`), or until the next clock time such as `07:30`.
 

@@ -55,7 +55,7 @@ def server(policy: Policy, adapter: Any) -> Iterator[Server]:
         thread = threading.Thread(target=opened.run)
         thread.start()
         yield opened
-        opened.stop()
+        opened.should_exit = True
         thread.join()
 
 
@@ -262,6 +262,12 @@ class TestRefusals:
         status, found = send(server, b"{")
         assert (status, found["error"]["type"]) == (400, "invalid_request_error")
 
+    @pytest.mark.parametrize("field", ["messages", "temperature", "stop", "model"])
+    def test_a_lone_surrogate_is_named_like_any_mistake(self, server: Server, field: str) -> None:
+        found, body = send(server, json.dumps({**ask(), field: "\ud800"}).encode())
+        assert found in (400, 404)
+        assert body["error"]["param"] == field
+
     def test_a_body_too_large_is_not_read(self, server: Server) -> None:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
             head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -408,6 +414,28 @@ def test_a_disconnect_ends_the_batch(server: Server, monkeypatch: pytest.MonkeyP
         if len(steps) == count:
             break
     assert 0 < len(steps) < 600
+
+
+def test_stopping_completes_the_requests_in_flight(
+    policy: Policy, adapter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def slow(decoder: Any, prompts: Any, **options: Any) -> Iterator[np.ndarray]:
+        begun.set()
+        time.sleep(1)
+        yield np.full((len(prompts), options["choices"], options["limit"]), 70, np.int32)
+
+    monkeypatch.setattr(batch, "decode_steps", slow)
+    with open_server(policy, adapter, name="tiny", limits=LIMITS, port=0) as server, ThreadPoolExecutor(3) as pool:
+        running = pool.submit(server.run)
+        first = pool.submit(send, server, ask())
+        begun.wait(60)
+        queued = pool.submit(send, server, ask(temperature=0.5))  # another batch
+        time.sleep(0.5)
+        server.should_exit = True
+        assert [sent.result(60)[0] for sent in (first, queued)] == [200, 200]
+        running.result(60)
 
 
 def test_limits_that_do_not_fit_the_model(policy: Policy) -> None:

@@ -32,7 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         with openai.OpenAI(base_url=address, api_key="none", max_retries=0, timeout=300) as opened:
             opened.expected = chat.ask("What is 2 + 2?", temperature=0.0, samples=1, max_new_tokens=16, seed=0)[0].text
             yield opened
-        server.stop()
+        server.should_exit = True
         thread.join()
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from thinkaloud.cli.app import AsJson, app, print_json, print_table
-from thinkaloud.errors import UserError
 
 
 @app.command()
@@ -36,19 +35,9 @@ def compare(
 
     Example: thinkaloud compare runs/first runs/second --out comparison
     """
-    from thinkaloud.report.comparison import compare_groups
-    from thinkaloud.report.comparison_files import save_comparison
-    from thinkaloud.report.groups import check_alike, group_runs, load_runs
+    from thinkaloud.report.comparison_files import compare_runs
 
-    if out and (out.suffix == ".html" or (out.exists() and not out.is_dir())):
-        raise UserError(f"expected a folder for --out, found {out}; name a folder, compare.html is written into it")
-    loaded = load_runs(runs)
-    if not allow_different:
-        check_alike(loaded)
-    groups = group_runs(loaded)
-    found = compare_groups(groups)
-    if out:
-        save_comparison(groups, found, out)
+    found = compare_runs(runs, out, allow_different=allow_different)
     if as_json:
         print_json(found)
     else:

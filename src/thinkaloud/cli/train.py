@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import shlex
 import sys
@@ -38,7 +37,7 @@ def train(
     overrides: Overrides = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=2, help="Train with so many seeds, one after the other, into OUT/seed-0, OUT/seed-1, ..."),
+        typer.Option(help="Train with so many seeds, 2 or more, one after the other, into OUT/seed-0, OUT/seed-1, ..."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run directory.")] = False,
     allow_change: Annotated[
@@ -85,10 +84,10 @@ def train(
     """
     from thinkaloud.config import parse_recipe_text, read_recipe_text
     from thinkaloud.domains import registry_of
-    from thinkaloud.durations import seconds_until, session_clock
+    from thinkaloud.durations import ends_at
     from thinkaloud.errors import UserError
 
-    ends_at = None if deadline is None else session_clock() + seconds_until(deadline, datetime.datetime.now())
+    until = ends_at(deadline)
     text = read_recipe_text(recipe)
     overrides = with_engine(with_mesh(with_data_dir(overrides, data_dir), mesh), engine)
     loaded = parse_recipe_text(text, overrides, where=str(recipe))
@@ -98,7 +97,7 @@ def train(
         return
     if allow_change and not resume:
         raise UserError("--allow-change applies to a resumed run; use it with --resume")
-    if seeds and (coordinator, num_processes, process_id) != (None, None, None):
+    if seeds is not None and (coordinator, num_processes, process_id) != (None, None, None):
         raise UserError(
             "--seeds needs a single process, found several; train each seed by itself with --set seed=N and the same "
             "--set data.seed, then use `thinkaloud compare`"
@@ -129,15 +128,14 @@ def train(
                 resume=resume,
                 pool=pool,
                 allowed_changes=allow_change or (),
-                ends_at=ends_at,
+                ends_at=until,
                 track=track,
                 profile=profile,
             )
-            if seeds:
-                from thinkaloud.pipeline.seeds import compare_seeds, train_seeds
+            if seeds is not None:
+                from thinkaloud.pipeline.seeds import train_series
 
-                runs = train_seeds(options, seeds, display)
-                found = compare_seeds(runs, target, display)
+                series = train_series(options, seeds, display)
             else:
                 run = run_training(options, display)
     except StopRequested as stopped:
@@ -145,12 +143,12 @@ def train(
             _print_stopped(
                 stopped,
                 target,
-                _again(recipe, target, overrides, seeds, allow_change, deadline, ends_at, track),
+                _again(recipe, target, overrides, seeds, allow_change, deadline, until, track),
                 as_json,
             )
         raise typer.Exit(stopped.code) from None
-    if seeds:
-        _print_series(target, runs, found, as_json)
+    if seeds is not None:
+        _print_series(series, as_json)
     elif team.is_first():
         _print_result(run, as_json)
 
@@ -162,7 +160,7 @@ def _again(
     seeds: int | None,
     allow_change: list[str] | None,
     deadline: str | None,
-    ends_at: float | None,
+    until: float | None,
     track: str | None,
 ) -> str:
     """The command that continues a run."""
@@ -171,7 +169,7 @@ def _again(
     options = [("--set", override) for override in overrides]
     options += [("--seeds", str(seeds))] if seeds else []
     options += [("--allow-change", key) for key in allow_change or []]
-    if deadline and ends_at and (left := ends_at - session_clock()) >= 1:
+    if deadline and until and (left := until - session_clock()) >= 1:
         options.append(("--deadline", deadline.strip() if is_clock(deadline) else as_duration(left)))
     if track:
         options.append(("--track", track))
@@ -187,18 +185,16 @@ def _print_stopped(stopped: StopRequested, target: Path, again: str, as_json: bo
         print_json({"run": str(target), "stopped": stopped.signal.name, "resume": again if begun else None})
 
 
-def _print_series(target: Path, runs: list[Path], found: dict[str, Any] | None, as_json: bool) -> None:
-    """Print the comparison of the seeds; None if they could not be compared."""
+def _print_series(series: dict[str, Any], as_json: bool) -> None:
     from thinkaloud.cli.compare import print_comparison
 
-    report = str(target / "compare.html") if found else None
     if as_json:
-        print_json({"run": str(target), "runs": [str(run) for run in runs], "report": report, **(found or {})})
+        print_json(series)
         return
-    if found:
-        print_comparison(found)
-        print(f"report: {report}")
-    print(f"run directories: {', '.join(map(str, runs))}")
+    if series["report"]:
+        print_comparison(series)
+        print(f"report: {series['report']}")
+    print(f"run directories: {', '.join(series['runs'])}")
 
 
 def _print_result(run: RunDir, as_json: bool) -> None:

@@ -57,7 +57,7 @@ class Job:
         """The tokens so far, int32 [choices, tokens], after each decode call; those after a stop token mean nothing.
 
         Raises:
-            ApiError: The batch failed, or the server is stopping.
+            ApiError: The batch failed.
         """
         while True:
             tokens = await self.reports.get()
@@ -106,7 +106,6 @@ class Batcher:
         self._waiting: list[Job] = []
         self._arrived = asyncio.Event()
         self._in_flight = 0
-        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decoder")
 
     @contextmanager
@@ -114,10 +113,8 @@ class Batcher:
         """Queue a request; leaving the block cancels it.
 
         Raises:
-            ApiError: Too many requests are in flight, or the server is stopping.
+            ApiError: Too many requests are in flight.
         """
-        if self._closed:
-            raise ApiError("the server is stopping", status=503, kind="server_error")
         if self._in_flight >= self._limits.max_requests:
             message = f"{self._in_flight} requests are in flight, which is the limit; try again later"
             raise ApiError(message, status=429, code="rate_limit_exceeded", kind="rate_limit_error")
@@ -130,13 +127,6 @@ class Batcher:
         finally:
             job.cancelled = True
             self._in_flight -= 1
-
-    def close(self) -> None:
-        """Refuse new requests and fail the queued ones; the batch being decoded continues."""
-        self._closed = True
-        for job in self._waiting:
-            job.reports.put_nowait(RuntimeError("the server is stopping"))
-        self._waiting.clear()
 
     async def run(self) -> None:
         """Decode batch after batch, until this task is cancelled."""

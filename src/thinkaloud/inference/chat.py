@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.evaluate.rows import STAGES
 from thinkaloud.model.lora import Adapter
@@ -18,6 +20,9 @@ from thinkaloud.seeding import derive_seed
 from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import open_run, stage_adapter
 from thinkaloud.session.session import Session
+from thinkaloud.storage.unicode import printable
+
+_SHOWN_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,11 @@ class Reply:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """`readable` as escaped HTML, with characters that could hide or reorder text written out."""
+        shown = printable(self.readable(), _SHOWN_CHARS)
+        return str(Markup('<pre style="white-space: pre-wrap">{}</pre>').format(shown))
 
     def readable(self) -> str:
         """Reasoning and answer as text; the raw completion where the format is invalid."""

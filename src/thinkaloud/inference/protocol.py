@@ -51,7 +51,9 @@ def _question(messages: Any) -> str:
     """The text of the one user message: the model answers single questions, and the contract holds the system text."""
     roles = [m.get("role") if isinstance(m, dict) else m for m in messages] if isinstance(messages, list) else messages
     if roles != ["user"]:
-        raise ValueError(f"expected one message of role user (the model answers single questions), found {roles}"[:200])
+        raise ValueError(
+            f"expected one message of role user (the model answers single questions), found {roles!r}"[:200]
+        )
     content = messages[0].get("content")
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
@@ -127,7 +129,7 @@ def parse_request(body: bytes, *, model: str, max_new_tokens: int) -> ChatReques
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        found = "" if name == "messages" else f", found {str(first['input'])[:40]}"
+        found = "" if name == "messages" else f", found {first['input']!r:.40}"
         raise ApiError(f"{name}: {first['msg']}{found}", param=name) from None
     if request.limit > max_new_tokens:
         name = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"

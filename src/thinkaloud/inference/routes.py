@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,7 +65,7 @@ class ChatCompletions:
                 async for _ in events:
                     if await request.is_disconnected():
                         return
-                response = json_response(200, reply.whole(choices))
+                response = JSONResponse(reply.whole(choices))
             await response(scope, receive, send)
 
     async def _body(self, request: Request) -> bytes:
@@ -86,7 +86,7 @@ class ChatCompletions:
             raise ApiError("the request body did not arrive in time", status=408) from None
         return bytes(body)
 
-    async def _events(self, job: Job, reply: Reply, choices: list[Choice]) -> AsyncIterator[bytes]:
+    async def _events(self, job: Job, reply: Reply, choices: list[Choice]) -> AsyncIterator[str]:
         """Server-sent events, one item per decode call. A request that does not stream only waits for the last one."""
         events = [reply.chunk(index, {"role": "assistant", "content": ""}) for index in range(len(choices))]
         growing = dict(enumerate(choices))
@@ -97,16 +97,16 @@ class ChatCompletions:
                 if choice.finish:
                     events.append(reply.chunk(index, {}, finish_reason=choice.finish, format=choice.format))
                     del growing[index]
-            yield b"".join(map(_event, events))
+            yield "".join(map(_event, events))
             if not growing:
                 break
             events = []
         if job.request.stream_options.include_usage:
             yield _event(reply.usage_chunk(choices))
-        yield b"data: [DONE]\n\n"
+        yield "data: [DONE]\n\n"
 
 
-async def _errors_as_events(first: bytes, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _errors_as_events(first: str, events: AsyncIterator[str]) -> AsyncIterator[str]:
     """A stream that has begun reports a failure as its last event."""
     yield first
     try:
@@ -116,25 +116,14 @@ async def _errors_as_events(first: bytes, events: AsyncIterator[bytes]) -> Async
         yield _event(error.body)
 
 
-def _event(value: Any) -> bytes:
-    return b"data: " + _dumps(value) + b"\n\n"
-
-
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def json_response(status: int, value: Any, headers: dict[str, str] | None = None) -> Response:
-    """A response; JSON with lone surrogates replaced."""
-    return Response(_dumps(value), status, headers, media_type="application/json")
+def _event(value: dict[str, Any]) -> str:
+    return f"data: {json.dumps(value)}\n\n"
 
 
 def error_response(error: ApiError) -> Response:
-    """OpenAI's error object. The connection is closed where the request's body may be unread."""
-    headers = {"Retry-After": "1"} if error.status == 429 else {}
-    if error.status in (401, 403, 404, 405, 408, 413, 415):
-        headers["Connection"] = "close"
-    return json_response(error.status, error.body, headers)
+    """OpenAI's error object. The connection is closed: the request's body may be unread."""
+    retry = {"Retry-After": "1"} if error.status == 429 else {}
+    return JSONResponse(error.body, error.status, {"Connection": "close", **retry})
 
 
 class Guard:
@@ -186,10 +175,10 @@ def build_app(chat: ChatCompletions, *, host: str) -> Starlette:
     listed = {"id": chat.name, "object": "model", "created": int(time.time()), "owned_by": "thinkaloud"}
 
     async def health(request: Request) -> Response:
-        return json_response(200, {"status": "ok"})
+        return JSONResponse({"status": "ok"})
 
     async def models(request: Request) -> Response:
-        return json_response(200, {"object": "list", "data": [listed]})
+        return JSONResponse({"object": "list", "data": [listed]})
 
     async def on_error(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):

@@ -35,7 +35,7 @@ class Connection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A listening server of one model. `run` serves until Ctrl-C or `stop`; leaving the block closes the socket."""
+    """A listening server of one model; leaving the block closes the socket."""
 
     def __init__(self, chat: ChatCompletions, listener: socket.socket, host: str) -> None:
         limits = chat.limits
@@ -71,16 +71,10 @@ class Server(uvicorn.Server):
         return not self.force_exit  # a second Ctrl-C cancels all tasks; their tracebacks are of no use
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve. Ctrl-C raises KeyboardInterrupt once the requests being decoded are complete; a second one at once."""
+        """Serve until Ctrl-C or `should_exit`. Requests in flight then have `timeout_seconds` to complete; a second
+        Ctrl-C ends them at once.
+        """
         super().run(sockets or [self._listener])
-
-    def stop(self) -> None:
-        """End `run`, from another thread."""
-        self.should_exit = True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.chat.batcher.close()
-        await super().shutdown(sockets)
 
 
 def open_server(

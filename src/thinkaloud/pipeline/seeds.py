@@ -21,9 +21,7 @@ from thinkaloud.pipeline.opening import TrainOptions
 from thinkaloud.pipeline.resume import check_recipe
 from thinkaloud.pipeline.stopping import Stop
 from thinkaloud.pipeline.train import train
-from thinkaloud.report.comparison import compare_groups
-from thinkaloud.report.comparison_files import save_comparison
-from thinkaloud.report.groups import check_alike, group_runs, load_runs
+from thinkaloud.report.comparison_files import compare_runs
 from thinkaloud.storage.atomic import write_json
 from thinkaloud.storage.run_directory import RunDir, check_new
 from thinkaloud.tracking.display import Display
@@ -35,12 +33,31 @@ def seed_recipes(recipe: Recipe, count: int) -> list[Recipe]:
     """The recipe with `count` consecutive seeds, all with the same tasks.
 
     Raises:
-        UserError: A seed is too large.
+        UserError: Fewer than two seeds, or a seed is too large.
     """
+    if count < 2:
+        raise UserError(f"expected two or more seeds, found {count}; a single run has seed = N in its recipe")
     return [
         change_recipe(recipe, [f"seed={recipe.seed + index}", f"data.seed={recipe.data_seed}"])
         for index in range(count)
     ]
+
+
+def train_series(options: TrainOptions, count: int, display: Display) -> dict[str, Any]:
+    """Train with `count` seeds and compare them.
+
+    Returns:
+        `run` (the folder of the series), `runs` (the run directories) and `report` (compare.html), JSON-ready, with the
+        comparison (see `report.comparison.compare_groups`). Runs that cannot be compared have `report` None and no
+        comparison.
+
+    Raises:
+        UserError, StopRequested: See `train_seeds`.
+    """
+    runs = train_seeds(options, count, display)
+    found = compare_seeds(runs, options.out, display)
+    report = str(options.out / "compare.html") if found else None
+    return {"run": str(options.out), "runs": list(map(str, runs)), "report": report, **(found or {})}
 
 
 def train_seeds(options: TrainOptions, count: int, display: Display) -> list[Path]:
@@ -90,15 +107,10 @@ def train_seeds(options: TrainOptions, count: int, display: Display) -> list[Pat
 def compare_seeds(paths: Sequence[Path], out: Path, display: Display) -> dict[str, Any] | None:
     """Write the comparison of a series into its folder; returns it, or None if its runs cannot be compared (noted)."""
     try:
-        runs = load_runs(paths)
-        check_alike(runs)
-        groups = group_runs(runs)
-        found = compare_groups(groups)
-        save_comparison(groups, found, out)
+        return compare_runs(paths, out)
     except UserError as error:
         display.note(f"the seeds were not compared: {error}")
         return None
-    return found
 
 
 def _finished(out: Path) -> list[str]:

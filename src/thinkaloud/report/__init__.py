@@ -19,6 +19,7 @@
     comparison.py           differences between groups: recipes, results, gains above controls
     comparison_page.py      the tables, sentences and the page of `thinkaloud compare`
     comparison_files.py     its CSV and LaTeX tables and learning curves
+    notebook.py             the same results as a notebook shows them, and as pandas frames
     serve.py                the live page of `thinkaloud watch`
 
 Nothing here imports JAX or uses the network; neither does the page.

@@ -8,9 +8,9 @@ from thinkaloud.domains import in_order
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.charts import BLUE, GRAY, GRID, INK, MUTED, ORANGE, PAPER, Chart
 from thinkaloud.report.run_data import Run, lookup, number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import interval, label
 from thinkaloud.report.training import samples_of, trained_domains
+from thinkaloud.storage.unicode import printable
 
 STAGE_COLORS = {"base": GRAY, "cold_start": ORANGE, "trained": BLUE}
 _OTHER_STAGES = (MUTED, INK)

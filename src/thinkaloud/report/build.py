@@ -9,10 +9,9 @@ from thinkaloud.errors import UserError
 from thinkaloud.report.figures import save_figures
 from thinkaloud.report.page import page
 from thinkaloud.report.run_data import load_run
-from thinkaloud.report.samples import printable
 from thinkaloud.report.writeup import writeup
 from thinkaloud.storage.atomic import write_text
-from thinkaloud.storage.unicode import well_formed
+from thinkaloud.storage.unicode import printable, well_formed
 
 
 def build_report(run_dir: Path, notify: Callable[[str], None] = lambda _: None) -> Path:

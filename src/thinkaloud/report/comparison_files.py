@@ -1,4 +1,4 @@
-"""The files of a comparison: compare.html, rates and differences as CSV and LaTeX, learning curves as SVG."""
+"""Compares runs, and writes compare.html, rates and differences as CSV and LaTeX, and learning curves as SVG."""
 
 from __future__ import annotations
 
@@ -8,21 +8,53 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from thinkaloud.domains import Registry
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.seeds import measures
 from thinkaloud.report.charts import BLUE, GRID, INK, ORANGE, PAPER, Chart
+from thinkaloud.report.comparison import compare_groups
 from thinkaloud.report.comparison_page import MEASURES, comparison_page, difference_tables
 from thinkaloud.report.figures import save_charts
-from thinkaloud.report.groups import Group
+from thinkaloud.report.groups import Group, check_alike, group_runs, load_runs
 from thinkaloud.report.run_data import number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, by_domain, has_values, interval, label, plain_text
 from thinkaloud.storage.atomic import write_text
-from thinkaloud.storage.unicode import well_formed
+from thinkaloud.storage.unicode import printable, well_formed
 
 COLORS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
 """One per group, in turn; Okabe and Ito's, as in `charts`."""
 CURVES = {"reward": "Sampled reward", "format_rate": "Format rate, sampled", "accuracy": "Accuracy, sampled"}
+
+
+RATE_COLUMNS = ("domain", "measure", "value", "low", "high", "tasks")
+DIFFERENCE_COLUMNS = ("first", "second", "domain", "measure", "second_minus_first", "low", "high", "tasks")
+
+
+def compare_runs(paths: Sequence[Path], out: Path | None = None, *, allow_different: bool = False) -> dict[str, Any]:
+    """Compare runs; seeds of one recipe are one result.
+
+    Args:
+        paths: Run directories, or folders of `train --seeds`; the reference first.
+        out: A folder for the files of the comparison; not written if None.
+        allow_different: Compare runs with another stage, split, set of tasks or token limit.
+
+    Returns:
+        See `report.comparison.compare_groups`.
+
+    Raises:
+        UserError: Fewer than two runs, no run directory, runs that were not evaluated alike, or a folder that cannot be
+            written.
+    """
+    if out and (out.suffix == ".html" or (out.exists() and not out.is_dir())):
+        raise UserError(f"expected a folder for --out, found {out}; name a folder, compare.html is written into it")
+    runs = load_runs(paths)
+    if not allow_different:
+        check_alike(runs)
+    groups = group_runs(runs)
+    found = compare_groups(groups)
+    if out:
+        save_comparison(groups, found, out)
+    return found
 
 
 def save_comparison(groups: dict[str, Group], found: dict[str, Any], folder: Path) -> Path:
@@ -42,7 +74,7 @@ def save_comparison(groups: dict[str, Group], found: dict[str, Any], folder: Pat
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "rates.csv", _csv(_rates(groups)))
         write_text(folder / "rates.tex", latex(rates))
-        write_text(folder / "differences.csv", _csv(_differences(found["differences"])))
+        write_text(folder / "differences.csv", _csv([DIFFERENCE_COLUMNS, *difference_rows(found["differences"])]))
         write_text(folder / "differences.tex", latex(differences))
         if curves:
             save_charts(curves, folder / "curves.svg", columns=3)
@@ -62,19 +94,24 @@ def rate_tables(groups: dict[str, Group], stage: str) -> list[Table]:
 
 
 def _rates(groups: dict[str, Group]) -> Iterator[tuple[object, ...]]:
-    yield ("group", "seeds", "stage", "domain", "measure", "value", "low", "high", "tasks")
+    yield ("group", "seeds", "stage", *RATE_COLUMNS)
     for name, group in groups.items():
         for stage in group.stages:
-            rates = group.rates(stage)
-            for domain, own in (*rates["domains"].items(), ("overall", rates["overall"])):
-                for measure in measures(group.first.registry):
-                    if (value := number(own, measure.key)) is not None:
-                        bounds = interval(own, measure.bounds) or (None, None)
-                        yield (name, len(group.runs), stage, domain, measure.key, value, *bounds, number(own, "n"))
+            for row in rate_rows(group.rates(stage), group.first.registry):
+                yield (name, len(group.runs), stage, *row)
 
 
-def _differences(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
-    yield ("first", "second", "domain", "measure", "second_minus_first", "low", "high", "tasks")
+def rate_rows(rates: dict[str, Any], registry: Registry) -> Iterator[tuple[object, ...]]:
+    """The rates and means of one stage, with the columns `RATE_COLUMNS`."""
+    for domain, own in (*rates["domains"].items(), ("overall", rates["overall"])):
+        for measure in measures(registry):
+            if (value := number(own, measure.key)) is not None:
+                bounds = interval(own, measure.bounds) or (None, None)
+                yield (domain, measure.key, value, *bounds, number(own, "n"))
+
+
+def difference_rows(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
+    """The `differences` of a comparison, with the columns `DIFFERENCE_COLUMNS`."""
     for entry in entries:
         for domain, own in (*entry["domains"].items(), ("overall", entry["overall"])):
             value, bounds, tasks = own["difference"], own["interval"], own["tasks"]

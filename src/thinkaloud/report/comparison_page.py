@@ -10,7 +10,6 @@ from typing import Any
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.comparison import DIFFERENCES
 from thinkaloud.report.run_data import number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import (
     Table,
     by_domain,
@@ -25,6 +24,7 @@ from thinkaloud.report.tables import (
     reward_text,
     seconds_text,
 )
+from thinkaloud.storage.unicode import printable
 
 MEASURES: tuple[tuple[str, Callable[[object], str]], ...] = (
     ("Format rate", partial(rate_text, name="format")),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from thinkaloud.evaluate.paired import LEVEL
 from thinkaloud.report.run_data import Run, lookup, number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, label, rate_text
+from thinkaloud.storage.unicode import printable
 
 _MAX_PIECE = 40
 

@@ -15,7 +15,6 @@ from thinkaloud.evaluate.rows import STAGE_LABELS
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.records import Status
 from thinkaloud.report.run_data import Run, lookup, number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import (
     Table,
     by_domain,
@@ -30,6 +29,7 @@ from thinkaloud.report.tables import (
     reward_text,
 )
 from thinkaloud.report.training import windows
+from thinkaloud.storage.unicode import printable
 
 
 def title(run: Run) -> str:

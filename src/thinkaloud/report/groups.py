@@ -16,8 +16,8 @@ from thinkaloud.evaluate.partial_results import digest
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.seeds import summarize_seeds
 from thinkaloud.report.run_data import Run, load_run, number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import label
+from thinkaloud.storage.unicode import printable
 
 SEED_FOLDER = re.compile(r"seed-\d+")
 """The run directories that `thinkaloud train --seeds` makes in one folder."""

@@ -15,9 +15,10 @@ from thinkaloud.report import bars, charts, training
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.figures import inline_svg
 from thinkaloud.report.run_data import Run
-from thinkaloud.report.samples import first_look, printable, samples, statuses_of
+from thinkaloud.report.samples import first_look, samples, statuses_of
 from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import label
+from thinkaloud.storage.unicode import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,8 +9,8 @@ from thinkaloud.durations import duration
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.prompt.diff import visible
 from thinkaloud.report.run_data import Run, lookup, number
-from thinkaloud.report.samples import printable
 from thinkaloud.report.tables import Table, seconds_text
+from thinkaloud.storage.unicode import printable
 
 _MAX_EVENTS = 200
 

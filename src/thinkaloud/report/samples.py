@@ -6,7 +6,6 @@ Samples are not selected by hand: they are the first tasks of each domain in eva
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from thinkaloud.evaluate.rows import READING_STAGES, Row
 from thinkaloud.records import Status
 from thinkaloud.report.run_data import Run, lookup
 from thinkaloud.report.tables import label
+from thinkaloud.storage.unicode import printable
 
 _MAX_COMPONENTS = 12
 
@@ -163,24 +163,6 @@ def _components(text: str) -> tuple[tuple[str, str], ...]:
         return ()
     pairs = [(printable(str(name), 40), value) for name, value in found.items() if isinstance(value, int | float)]
     return tuple((name.replace("_", " "), f"{value:.3g}") for name, value in pairs[:_MAX_COMPONENTS])
-
-
-def printable(text: str, max_chars: int) -> str:
-    """`text` truncated to `max_chars`, with characters that could hide or reorder text written as escapes.
-
-    Control, format (bidirectional overrides, zero width), private and unassigned characters and lone surrogates become
-    `⟨U+202E⟩`; line feeds and tabs stay. Time is linear in `max_chars`.
-
-    >>> printable("a\\x1b[2Jb", 80)
-    'a⟨U+001B⟩[2Jb'
-    """
-    shown = "".join(
-        f"⟨U+{ord(ch):04X}⟩"
-        if ch not in "\n\t" and unicodedata.category(ch) in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
-        else ch
-        for ch in text[:max_chars]
-    )
-    return shown if len(text) <= max_chars else f"{shown}\n[truncated for display: {len(text):,} characters in all]"
 
 
 def statuses_of(found: Sequence[Sample]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from thinkaloud.report import contract_experiment, evaluation, run_details, training
 from thinkaloud.report.run_data import Run
-from thinkaloud.report.samples import printable
+from thinkaloud.storage.unicode import printable
 
 
 def sections(run: Run) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import re
 from pathlib import Path
 
 from thinkaloud.report.run_data import Run
-from thinkaloud.report.samples import printable, samples
+from thinkaloud.report.samples import samples
 from thinkaloud.report.sections import sections
 from thinkaloud.report.tables import Table
+from thinkaloud.storage.unicode import printable
 
 _PER_DOMAIN = 1
 _MAX_CHARS = 1_500

@@ -1,6 +1,8 @@
-"""Text that UTF-8 can hold."""
+"""Text that UTF-8 can hold, and text that can be shown safely."""
 
 from __future__ import annotations
+
+import unicodedata
 
 
 def well_formed(text: str) -> str:
@@ -14,3 +16,21 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def printable(text: str, max_chars: int) -> str:
+    """`text` truncated to `max_chars`, with characters that could hide or reorder text written as escapes.
+
+    Control, format (bidirectional overrides, zero width), private and unassigned characters and lone surrogates become
+    `⟨U+202E⟩`; line feeds and tabs stay. Time is linear in `max_chars`.
+
+    >>> printable("a\\x1b[2Jb", 80)
+    'a⟨U+001B⟩[2Jb'
+    """
+    shown = "".join(
+        f"⟨U+{ord(ch):04X}⟩"
+        if ch not in "\n\t" and unicodedata.category(ch) in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp")
+        else ch
+        for ch in text[:max_chars]
+    )
+    return shown if len(text) <= max_chars else f"{shown}\n[truncated for display: {len(text):,} characters in all]"
