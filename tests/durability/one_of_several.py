@@ -36,15 +36,15 @@ def inject(fault: str) -> None:
 
 
 def main(fault: str, *arguments: str) -> None:
-    from thinkaloud.cli import processes
+    from thinkaloud.distributed import processes
 
-    join = processes._join
+    connect = processes.connect
 
-    def join_and_inject(*given: Any) -> None:
-        join(*given)
+    def connect_and_inject(*given: Any, **more: Any) -> None:
+        connect(*given, **more)
         inject(fault)
 
-    processes._join = join_and_inject
+    processes.connect = connect_and_inject
     if "--coordinator" not in arguments:
         from thinkaloud.pipeline import train as pipeline
 

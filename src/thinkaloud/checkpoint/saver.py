@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ from thinkaloud.checkpoint.files import (
     save,
     set_aside,
 )
-from thinkaloud.distributed.team import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first
+from thinkaloud.distributed.processes import broadcast
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 
@@ -135,11 +136,22 @@ def find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found
     Raises:
         UserError: All are damaged, or a whole one has another shape or was written by an earlier version.
     """
-    found = from_first(lambda: _find(directory, stage, like, state_like))
-    if found.restored is None:
-        return found
-    adapter, state = placed_like((found.restored.adapter, found.restored.state), (like, state_like))
-    return replace(found, restored=replace(found.restored, adapter=adapter, state=state))
+    own: list[Found] = []  # in process 0
+
+    def look() -> tuple[list[Any] | None, tuple[str, ...]]:
+        own.append(_find(directory, stage, like, state_like))
+        there = own[0].restored
+        at = None if there is None else [str(there.saved.path), there.saved.step, there.progress]
+        return at, own[0].passed_over
+
+    at, passed = from_first(look)
+    if at is None:
+        return Found(None, tuple(passed))
+    path, step, progress = at
+    first = own[0].restored if own else None
+    arrays = broadcast((first.adapter, first.state) if first else None, (like, state_like))
+    adapter, state = placed_like(arrays, (like, state_like))
+    return Found(Restored(Saved(Path(path), stage, step), adapter, state, progress), tuple(passed))
 
 
 def _find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, zip_longest
 
-from thinkaloud.distributed.team import alone, from_first
+from thinkaloud.distributed.agreement import alone, from_first
 from thinkaloud.domains import Registry
 from thinkaloud.domains.answer_kind import expected_of
 from thinkaloud.errors import UserError
@@ -102,7 +102,7 @@ def evaluate(
     for part in range(num_parts):
         places = range(part, len(tasks), num_parts)  # every part has tasks of all domains, so that shapes repeat
         chosen, done = [tasks[i] for i in places], len(rows)
-        kept = from_first(partial(parts.read, part)) if parts else None
+        kept = from_first(partial(parts.read, part), list[Row] | None) if parts else None
         known = kept is not None and len(kept) == len(chosen) * decoding.samples
         if kept is None or not known:
             groups = score(_sample(policy, adapter, chosen, decoding, part, prompts, after(done)))

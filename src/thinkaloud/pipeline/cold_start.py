@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter

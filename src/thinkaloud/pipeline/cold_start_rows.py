@@ -16,7 +16,7 @@ from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.starter import has_starter, load_starter
 from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
-from thinkaloud.distributed.team import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first
 from thinkaloud.domains import Registry, registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.readings import first_example, length
@@ -84,7 +84,7 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
         name: [task for task in own[: recipe.cold_start.self_tasks] if task.id not in known and answerer.can_ask(task)]
         for name, own in pool.by_domain("train").items()
     }
-    batches, ended, sampled = from_first(lambda: _read(context, tasks))
+    batches, ended, sampled = _read(context, tasks)
     size = max(1, recipe.rollout.prompts_per_step * recipe.rollout.group_size // recipe.cold_start.self_samples)
     context.display.stage("cold_start_rows", total_steps=0)
     while not ended and (batch := next_tasks(tasks, sampled, size, registry, recipe.cold_start)):
@@ -179,7 +179,7 @@ def _rows(tasks: Sequence[Task], chosen: Sequence[Candidate], origin: str) -> It
 
 def _read(context: TrainContext, tasks: Mapping[str, Sequence[Task]]) -> tuple[int, bool, dict[str, Sampled]]:
     """Batches sampled, whether the sampling has ended, and its state by domain."""
-    saved = context.run.read_json(FILE) if (context.run.path / FILE).exists() else {}
+    saved = from_first(lambda: context.run.read_json(FILE) if (context.run.path / FILE).exists() else {})
     sampled = {name: Sampled() for name in tasks}
     for name, own in saved.get("domains", {}).items():
         sampled[name] = Sampled(own["tasks"], own["samples"], [Candidate(**one) for one in own["candidates"]])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first
 
 RECENT_STEPS = 20
 """The plan uses the times of so many recent steps, or of all if there are fewer."""
@@ -196,4 +196,4 @@ class TeamPlanner(Planner):
         return from_first(super().must_drop_step)
 
     def replan(self, done: int) -> Plan | None:
-        return from_first(partial(super().replan, done))
+        return from_first(partial(super().replan, done), Plan | None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first
 from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.answer import evaluate, held_out
@@ -22,6 +22,7 @@ from thinkaloud.evaluate.summary import percent
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.resume import BASE, changed_software
+from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.records import Task
 from thinkaloud.storage.run_directory import RunDir
 
@@ -49,7 +50,11 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
             return list(rows)
         try:
             contract, note = context.session.contract, context.display.note
-            return from_first(partial(marked, rows, context.judge, contract, registry, interrupt, note))
+            return from_first(
+                partial(marked, rows, context.judge, contract, registry, interrupt, note),
+                list[Row],
+                raises=(StopRequested, _OutOfTime),
+            )
         except _OutOfTime:
             context.display.note(f"deadline: no time for the judge's marks of {stage}; run `{again} --judge`")
             return list(rows)

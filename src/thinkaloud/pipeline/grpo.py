@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from thinkaloud.checkpoint.arrays import placed_like
-from thinkaloud.checkpoint.files import list_saved, restore_adapter, trained
+from thinkaloud.checkpoint.files import list_saved, read_adapter, trained
 from thinkaloud.checkpoint.saver import forget_after
 from thinkaloud.data.curriculum import Curriculum
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first
+from thinkaloud.distributed.processes import broadcast
 from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
@@ -113,16 +114,19 @@ class _GrpoStage:
             return adapter
         self.context.saver.wait()
 
-        def best() -> tuple[int, Any] | None:
+        best: list[Adapter] = []  # in the primary process
+
+        def look() -> int | None:
             saved = trained(self.context.run.checkpoints, use)
             if saved is None or saved.step == self.done:
                 return None
-            return saved.step, jax.device_get(restore_adapter(saved, adapter))
+            best.append(read_adapter(saved, adapter))
+            return saved.step
 
-        if (found := from_first(best)) is None:
+        if (step := from_first(look)) is None:
             return adapter
-        self.context.display.note(f"the trained model is that of step {found[0]}, the best by validation")
-        return placed_like(found[1], adapter)
+        self.context.display.note(f"the trained model is that of step {step}, the best by validation")
+        return placed_like(broadcast(best[0] if best else None, adapter), adapter)
 
     def _steps(self) -> None:
         while self.done < self.total:

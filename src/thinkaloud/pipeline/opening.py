@@ -20,7 +20,7 @@ from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.data.store import POOL_FILES
-from thinkaloud.distributed.team import from_first, gather, is_first
+from thinkaloud.distributed.agreement import from_first, gather, is_first
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.judge import FILE as JUDGE_FILE
@@ -264,7 +264,7 @@ def _open_planner(options: TrainOptions, tracker: Tracker | None) -> TeamPlanner
 
 def _first_signal(own: signal.Signals | None) -> signal.Signals | None:
     """The signal that the first of the signalled processes received."""
-    return next((one for one in gather(own) if one is not None), None)
+    return next((one for one in gather(own, signal.Signals | None) if one is not None), None)
 
 
 def _warn(findings: Sequence[Finding], display: Display) -> None:

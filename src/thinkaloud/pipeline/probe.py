@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from thinkaloud.data.curriculum import Curriculum
-from thinkaloud.distributed.team import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first
 from thinkaloud.durations import session_clock
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext

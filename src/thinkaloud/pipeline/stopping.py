@@ -26,12 +26,12 @@ class StopRequested(Exception):
         signal: The signal.
     """
 
-    def __init__(self, which: signal.Signals) -> None:
-        super().__init__(f"stopped by {which.name}")
-        self.signal = which
+    def __init__(self, which: signal.Signals | int) -> None:
+        super().__init__(which)
+        self.signal = signal.Signals(which)
 
-    def __reduce__(self) -> tuple[type[StopRequested], tuple[signal.Signals]]:
-        return StopRequested, (self.signal,)
+    def __str__(self) -> str:
+        return f"stopped by {self.signal.name}"
 
     @property
     def code(self) -> int:

@@ -6,7 +6,7 @@ GRPO from their newest intact checkpoint, and an evaluation from its last saved 
 
 from __future__ import annotations
 
-from thinkaloud.distributed.team import is_first
+from thinkaloud.distributed.agreement import is_first
 from thinkaloud.errors import UserError
 from thinkaloud.pipeline.cold_start import run_cold_start
 from thinkaloud.pipeline.context import TrainContext

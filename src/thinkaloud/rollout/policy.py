@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from thinkaloud.distributed.team import share
+from thinkaloud.distributed.agreement import share
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets
@@ -69,7 +69,7 @@ class Policy:
                 progress=progress,
             )
 
-        sampled = share(len(tasks), lambda rows: sample_rows(rows) if rows else [])
+        sampled = share(len(tasks), lambda rows: sample_rows(rows) if rows else [], list[Sampled])
         return [
             RolloutGroup(task=task, prompt_ids=prompt, completions=tuple(map(self._completion, members)))
             for task, prompt, members in zip(tasks, prompts, sampled, strict=True)

@@ -21,8 +21,8 @@ import optax
 
 from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Mixture, Pool
+from thinkaloud.distributed.agreement import gather, own_rows
 from thinkaloud.distributed.processes import sum_trees
-from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.errors import UserError
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
@@ -234,7 +234,7 @@ def _imitate(
     gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
     rate = np.float32(learning_rate)
     adapter, state, norm = apply_gradients(adapter, state, gradients, rate, optimizer=optimizer)
-    loss = float(sum(sum(part) for part in gather(jax.device_get(losses))))
+    loss = float(sum(sum(part) for part in gather([float(one) for one in jax.device_get(losses)])))
     found = {"loss": loss, "grad_norm": float(norm)}
     row = {name: value if np.isfinite(value) else None for name, value in found.items()}
     return adapter, state, {**row, "skipped_updates": int(row["grad_norm"] is None), "tokens": sum(map(len, targets))}

@@ -17,8 +17,8 @@ import numpy as np
 from jax.profiler import TraceAnnotation
 
 from thinkaloud.config import Recipe
+from thinkaloud.distributed.agreement import gather
 from thinkaloud.distributed.processes import sum_trees
-from thinkaloud.distributed.team import gather
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
@@ -139,8 +139,9 @@ class GrpoTrainer(Trainer):
                     )
                     norms.append(norm)
         rate = self.learning_rate(state, 0)
+        parts: Any = gather([list(map(float, one)) for one in jax.device_get(sums)])
         learned = update_metrics(
-            gather(jax.device_get(sums)),
+            [[Sums(*one) for one in own] for own in parts],
             jax.device_get(norms),
             rate,
             config,

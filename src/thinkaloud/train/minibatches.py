@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thinkaloud.config import Recipe
-from thinkaloud.distributed.team import own_rows
+from thinkaloud.distributed.agreement import own_rows
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
