@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +38,21 @@ def inject(fault: str) -> None:
 
 
 def main(fault: str, *arguments: str) -> None:
-    from thinkaloud.distributed import processes
+    from thinkaloud.cli import processes
 
-    connect = processes.connect
+    connected = processes.in_processes
 
-    def connect_and_inject(*given: Any, **more: Any) -> None:
-        connect(*given, **more)
-        inject(fault)
+    @contextmanager
+    def connected_and_injected(*given: Any) -> Iterator[None]:
+        with connected(*given):
+            inject(fault)
+            yield
 
-    processes.connect = connect_and_inject
+    processes.in_processes = connected_and_injected
     if "--coordinator" not in arguments:
         from thinkaloud.pipeline import train as pipeline
 
         pipeline.build_report = lambda path: path  # the reference run needs no report
-        inject(fault)
     sys.argv = ["thinkaloud", "train", str(Path(__file__).parents[2] / "recipes" / "tiny.toml"), *arguments]
     cli.main()
 

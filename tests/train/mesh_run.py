@@ -15,7 +15,6 @@ from typing import Any
 
 def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     import jax
-    import numpy as np
 
     sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program: for tests/support
     from support.scorers import grouped
@@ -28,7 +27,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.model.load import Model
     from thinkaloud.model.lora import TARGETS, init_adapter
     from thinkaloud.model.random_weights import random_params
-    from thinkaloud.model.sharding import mesh_of, open_mesh, place
+    from thinkaloud.model.sharding import fetch, mesh_of, open_mesh, place
     from thinkaloud.prompt.contract import PromptContract
     from thinkaloud.prompt.tokenizer import byte_tokenizer
     from thinkaloud.records import Completion, Score, Status, Task, task_id
@@ -91,7 +90,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
         found["tokens"] += [list(c.token_ids) for group in result.groups for c in group.completions]
     greedy = policy.sample(state.adapter, tasks, group_size=1, max_new_tokens=6, sampling=GREEDY, seed=0)
     found["greedy"] = [list(group.completions[0].token_ids) for group in greedy]
-    leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(state.adapter)]
+    leaves = [leaf.ravel().tolist() for leaf in jax.tree.leaves(fetch(state.adapter))]
     found["adapter"] = [number for leaf in leaves for number in leaf]
     if is_first():
         Path(out).write_text(json.dumps(found))

@@ -35,6 +35,7 @@ from thinkaloud.distributed.agreement import from_first, is_first
 from thinkaloud.distributed.processes import broadcast
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
+from thinkaloud.model.sharding import fetch
 
 
 class Saver:
@@ -52,8 +53,8 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._failures: list[str] = []
         self._unsaved: tuple[Stage, int] | None = None
-        self.seconds = 0.0
-        """Duration of the slowest save, copy included."""
+        self._slowest = self.seconds = 0.0
+        """Duration of the slowest save before this one, copy included; the same in all processes."""
 
     @property
     def unsaved(self) -> bool:
@@ -66,11 +67,13 @@ class Saver:
         Args:
             progress: JSON-ready; `best`, if present, holds the step of the best by validation, which is kept.
         """
-        if not is_first():  # all processes hold the same arrays
-            return
         self.wait()
+        self.seconds = from_first(lambda: self._slowest)
         self._began = time.perf_counter()
-        arrays = jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get((adapter, state)))
+        arrays = fetch((adapter, state))
+        if not is_first():
+            return
+        arrays = jax.tree.map(lambda leaf: np.array(leaf, copy=True), arrays)
         self._thread = threading.Thread(
             target=self._write, args=(stage, step, *arrays, dict(progress)), name="checkpoint", daemon=True
         )
@@ -93,7 +96,7 @@ class Saver:
             self._write_metrics(stage, step)
             save(self._directory, stage, step, adapter, state, progress)
             self._unsaved = None
-            self.seconds = max(self.seconds, time.perf_counter() - self._began)
+            self._slowest = max(self._slowest, time.perf_counter() - self._began)
             best = progress.get("best") or {}
             own = [saved for saved in list_saved(self._directory) if saved.stage == stage and saved.step <= step]
             for old in own[: -self._keep]:

@@ -17,6 +17,7 @@ from jax.errors import JaxRuntimeError
 from pydantic import TypeAdapter
 
 from thinkaloud.config.flat import changed_keys
+from thinkaloud.durations import session_clock
 from thinkaloud.errors import ProcessLost, UserError
 
 T = TypeVar("T")
@@ -215,6 +216,11 @@ def index() -> int:
 def alone() -> bool:
     """Whether there is nothing to exchange with other processes."""
     return _processes.alone
+
+
+def shared_clock() -> float:
+    """`durations.session_clock` of the primary process, in all processes."""
+    return from_first(session_clock)
 
 
 def own_rows(count: int) -> range:

@@ -149,20 +149,6 @@ def broadcast(tree: Any, like: Any) -> Any:
     return jax.tree.map(lambda leaf, there: np.asarray(leaf).view(there.dtype).reshape(np.shape(there)), sent, like)
 
 
-def sum_trees(tree: Any) -> Any:
-    """The sum of a tree of arrays over all processes, in the same order in each, with the sharding of the input."""
-    if alone():
-        return tree
-    from jax.experimental.multihost_utils import process_allgather
-
-    def add(leaf: Any) -> Any:
-        parts = np.asarray(process_allgather(np.asarray(leaf))).reshape(jax.process_count(), *leaf.shape)
-        total = np.sum(parts, axis=0, dtype=parts.dtype)
-        return jax.device_put(total, leaf.sharding) if isinstance(leaf, jax.Array) else total
-
-    return jax.tree.map(add, tree)
-
-
 def _is_of_collective(error: BaseException) -> bool:
     """Whether an exchange between devices failed, which is how a computation notices a lost process."""
     return (

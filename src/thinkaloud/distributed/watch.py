@@ -94,9 +94,10 @@ class Watch:
                 self._wait_for_others()
 
     def lose_primary(self) -> None:
-        """The connection to process 0 was lost. Does not return."""
+        """JAX aborts: the connection to process 0 was lost, or this process was not heard. Does not return."""
         self._broken = True
-        self.end(gone(0) if self.index else "JAX aborted; TF_CPP_MIN_LOG_LEVEL=0 shows why")
+        own = "process 0 was suspended for longer than --heartbeat, or JAX failed (TF_CPP_MIN_LOG_LEVEL=0 shows it)"
+        self.end(gone(0) if self.index else own)
 
     def _wait_for_others(self) -> None:
         while len(self._live()) > 1:

@@ -16,9 +16,8 @@ from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.starter import has_starter, load_starter
 from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
-from thinkaloud.distributed.agreement import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first, shared_clock
 from thinkaloud.domains import Registry, registry_of
-from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.readings import first_example, length
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.pipeline.answerer import Answerer, open_answerer
@@ -73,7 +72,7 @@ def cold_start_rows(context: TrainContext, seconds: float) -> Pool | None:
 
 
 def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
-    recipe, pool, began = context.recipe, context.session.pool, session_clock()
+    recipe, pool, began = context.recipe, context.session.pool, shared_clock()
     registry, contract = registry_of(recipe), context.session.contract
     reasoned = pool.by_domain("train", with_rationale=True)
     examples = {name: one for name, own in reasoned.items() if (one := worked_example(contract, own[:FEW]))}
@@ -95,7 +94,7 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
             own.samples += len(group.completions)
             own.candidates += candidates_of([group], contract, registry, recipe.rollout.max_new_tokens)
         batches += 1
-        ended = from_first(lambda: session_clock() - began > seconds)
+        ended = shared_clock() - began > seconds
         _write(context, batches, ended, sampled)
         asked, limit = sum(own.tasks for own in sampled.values()), sum(map(len, tasks.values()))
         context.display.progress(asked, limit, "cold start: tasks asked")

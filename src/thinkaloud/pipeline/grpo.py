@@ -14,7 +14,7 @@ from thinkaloud.checkpoint.arrays import placed_like
 from thinkaloud.checkpoint.files import list_saved, read_adapter, trained
 from thinkaloud.checkpoint.saver import forget_after
 from thinkaloud.data.curriculum import Curriculum
-from thinkaloud.distributed.agreement import from_first
+from thinkaloud.distributed.agreement import from_first, shared_clock
 from thinkaloud.distributed.processes import broadcast
 from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
@@ -218,7 +218,7 @@ class _GrpoStage:
         context, checkpoint = self.context, self.context.recipe.checkpoint
         step, curriculum = self.done, self.curriculum
         tasks = curriculum.tasks(step, context.recipe.rollout.prompts_per_step)
-        began = session_clock()
+        began = shared_clock()
         with context.profiler.step(step + 1):
             result = self.trainer.step(
                 self.state, tasks, lambda replaced, round, seen: curriculum.replacements(replaced, step, round, seen)
@@ -246,7 +246,7 @@ class _GrpoStage:
         context.recorder.step(row)
         context.after_step()
         if context.planner:
-            context.planner.record_step(session_clock() - began)
+            context.planner.record_step(shared_clock() - began)
             self._plan()
         if validated or self.done % checkpoint.every_steps == 0 or self.done == self.total:
             self._save()

@@ -52,8 +52,9 @@ def train(options: TrainOptions, display: Display, stop: Stop | None = None) -> 
         run_stages(context)
     if context.saver.unsaved:
         raise UserError(f"the newest state of {out} is not saved; free some space, then continue with --resume")
+    late = context.planner is not None and context.planner.seconds_left < 0
     if is_first():
-        if context.planner and context.planner.seconds_left < 0:
+        if late:
             display.note(f"deadline: no time left for the report; create it with `thinkaloud report {out}`")
         else:
             build_report(out)
