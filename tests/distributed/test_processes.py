@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,6 +14,8 @@ import pytest
 
 from thinkaloud.distributed.processes import connect
 from thinkaloud.errors import UserError
+
+PROGRAM = Path(__file__).with_name("together.py")
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,42 @@ def test_what_jax_cannot_connect_is_one_line(
 def test_a_single_process_needs_no_connection() -> None:
     connect("localhost:1", 1, 0, {})
     assert jax.process_count() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("none", ""),
+        ("raise:0", "error: process 0 ended: a bug"),
+        ("raise:1", "error: process 1 ended: a bug"),
+        ("kill:0", "error: process 0 is gone"),
+        ("hang:0", "error: process 0 is gone"),
+        ("hang:1", "error: process 1 is gone"),
+    ],
+)
+def test_the_end_of_one_process_is_one_line_in_the_others(fault: str, expected: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(PROGRAM), address, "3", str(index), fault], stderr=subprocess.PIPE, text=True
+        )
+        for index in range(3)
+    ]
+    try:
+        ends = [(process.communicate(timeout=120)[1], process.returncode) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    name, _, failing = fault.partition(":")
+    for index, (err, code) in enumerate(ends):
+        if str(index) != failing:
+            assert code == bool(expected), err
+            assert len(err.splitlines()) == bool(expected), err
+            assert err.startswith(expected)
+        elif name == "raise":
+            assert (err, code) == ("error: a bug\n", 1)
+        else:
+            assert (err, code) == ("", -signal.SIGKILL)

@@ -63,8 +63,8 @@ def in_processes(
         )
         yield
         disconnect()
-    except StopRequested:  # raised in all processes
-        disconnect()
+    except StopRequested as stopped:  # raised in all processes
+        disconnect(stopped.code)
         raise
     except (Exception, KeyboardInterrupt) as error:
         cause = fail(error)

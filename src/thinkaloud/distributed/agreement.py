@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from jax.errors import JaxRuntimeError
 from pydantic import TypeAdapter
 
 from thinkaloud.config.flat import changed_keys
@@ -126,6 +125,8 @@ class Processes:
 
     @contextmanager
     def _connection(self) -> Iterator[None]:
+        from jax.errors import JaxRuntimeError  # the command line imports this module before JAX may be imported
+
         try:
             yield
         except JaxRuntimeError as error:

@@ -81,7 +81,7 @@ def connect(
     from jax._src.distributed import global_state  # there is no public access to the key-value store
 
     client, index, count = global_state.client, global_state.process_id, global_state.num_processes
-    _watch = Watch(client, index, count)
+    _watch = Watch(client, index, count, heartbeat_seconds)
     handle_abort(_watch.lose_primary)
     join(Processes(index, count, client, _watch.check))
     require_same(gather(dict(settings)))
@@ -91,8 +91,11 @@ def connect(
         process_allgather(np.zeros((1,), np.float32))
 
 
-def disconnect() -> None:
+def disconnect(code: int = 0) -> None:
     """All processes are done: wait for them, and close the connections.
+
+    Args:
+        code: The exit code that this process will have.
 
     Raises:
         ProcessLost: Another process has ended before.
@@ -101,13 +104,13 @@ def disconnect() -> None:
     if _watch is None:
         return
     gather(None)
-    _watch.close()
+    _watch.close(code)
     from jax._src.distributed import global_state
 
     service: Any = global_state
     service.shutdown()
     forget_abort()
-    join(Processes())
+    join(Processes(_watch.index))  # alone now, and the primary process is still the one that reports
     _watch = None
 
 
@@ -121,11 +124,11 @@ def fail(error: BaseException) -> BaseException:
         return error
     if _is_of_collective(error):
         try:
-            _watch.wait(CONNECT_SECONDS)
+            _watch.wait()
         except ProcessLost as lost:
             error = lost
     words = " ".join(str(error).split())[:1000] or type(error).__name__
-    _watch.fail(words if isinstance(error, ProcessLost) else f"process {_watch.index} ended: {words}")
+    _watch.fail("" if isinstance(error, ProcessLost) else f"process {_watch.index} ended: {words}")
     return error
 
 
