@@ -1,7 +1,7 @@
 """A program: one of several processes that exchange values until one of them fails.
 
-Usage: together.py ADDRESS NUM_PROCESSES PROCESS_ID FAULT; FAULT is `none`, or `raise`, `kill` or `hang` with the index
-of the process that raises an error or is killed, such as `kill:1`. With `hang` the others are inside a computation.
+Usage: together.py ADDRESS NUM_PROCESSES PROCESS_ID FAULT; FAULT is `raise` or `kill` with the index of the process
+that raises an error or is killed, such as `kill:1`, while the others wait; `hang` kills while they compute.
 """
 
 from __future__ import annotations

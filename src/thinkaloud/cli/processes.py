@@ -61,11 +61,12 @@ def in_processes(
             heartbeat_seconds=heartbeat_seconds,
             notify=lambda text: print(text, file=sys.stderr),
         )
-        yield
-        disconnect()
-    except StopRequested as stopped:  # raised in all processes
-        disconnect(stopped.code)
-        raise
+        stopped: StopRequested | None = None
+        try:
+            yield
+        except StopRequested as error:  # raised in all processes
+            stopped = error
+        disconnect(stopped.code if stopped else 0)
     except (Exception, KeyboardInterrupt) as error:
         cause = fail(error)
         is_user_error = isinstance(cause, UserError | OSError) or out_of_memory(cause) is not None
@@ -73,6 +74,8 @@ def in_processes(
         if cause is error:
             raise
         raise cause from error
+    if stopped:
+        raise stopped
 
 
 def _versions() -> dict[str, str]:

@@ -73,7 +73,7 @@ class Watch:
         self.check()
 
     def close(self, code: int) -> None:
-        """Disconnect; all processes call this at the same point. Process 0 waits for the others, which use it.
+        """Before JAX is shut down, at the same point in all processes. Process 0 waits until the others have done that.
 
         Args:
             code: The exit code of a process other than process 0, if its connection breaks before it is closed.
@@ -81,13 +81,11 @@ class Watch:
         self._leaving.set()
         self._stop.set()
         if self.index:
-            self._thread.join()  # Python must not exit while a thread is inside JAX
             self._code = code
-            self._client.shutdown()
-            return
-        while len(self._live()) > 1:
-            pass
-        self._thread.join()
+        else:
+            while len(self._live()) > 1:
+                pass
+        self._thread.join()  # Python must not exit while a thread is inside JAX
 
     def fail(self, reason: str) -> None:
         """Tell the others why this process fails, and wait until they know. It must then end by `os._exit`.
