@@ -18,6 +18,10 @@ class UserError(Exception):
         return " ".join(str(super().__str__()).split())
 
 
+class ProcessLost(Exception):
+    """Another process of the run has ended; the message is one line with the reason. Exit code 1."""
+
+
 class ContractMismatch(UserError):
     """Two prompt contracts differ; `diff` shows where, with white space made visible."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +40,19 @@ def inject(fault: str) -> None:
 def main(fault: str, *arguments: str) -> None:
     from thinkaloud.cli import processes
 
-    join = processes._join
+    connected = processes.in_processes
 
-    def join_and_inject(*given: Any) -> None:
-        join(*given)
-        inject(fault)
+    @contextmanager
+    def connected_and_injected(*given: Any) -> Iterator[None]:
+        with connected(*given):
+            inject(fault)
+            yield
 
-    processes._join = join_and_inject
+    processes.in_processes = connected_and_injected
     if "--coordinator" not in arguments:
         from thinkaloud.pipeline import train as pipeline
 
         pipeline.build_report = lambda path: path  # the reference run needs no report
-        inject(fault)
     sys.argv = ["thinkaloud", "train", str(Path(__file__).parents[2] / "recipes" / "tiny.toml"), *arguments]
     cli.main()
 

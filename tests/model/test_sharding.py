@@ -11,14 +11,13 @@ from jax.tree_util import DictKey
 
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.config.mesh import parse_mesh
-from thinkaloud.distributed.processes import sum_trees
 from thinkaloud.errors import UserError
 from thinkaloud.model import sharding
 from thinkaloud.model.config import tiny_config
 from thinkaloud.model.layout import num_parameters
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.random_weights import random_params
-from thinkaloud.model.sharding import choose_axes, mesh_of, open_mesh, place, place_rows, row_shards, weight_spec
+from thinkaloud.model.sharding import choose_axes, fetch, mesh_of, open_mesh, place, place_rows, row_shards, weight_spec
 
 CONFIG = tiny_config()
 DEVICES = jax.device_count()  # two, by tests/conftest.py
@@ -134,6 +133,15 @@ def test_one_device_needs_no_mesh() -> None:
     assert mesh_of(place(random_params(CONFIG, 0), None, CONFIG)) is None
 
 
-def test_one_process_adds_nothing_up() -> None:
-    tree = {"a": np.ones(2)}
-    assert sum_trees(tree) is tree
+def test_sharded_arrays_are_fetched_as_a_whole() -> None:
+    mesh = open_mesh({"data": DEVICES}, CONFIG)
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    found = fetch({"rows": place_rows(rows, mesh), "host": rows})
+    assert all(isinstance(leaf, np.ndarray) for leaf in found.values())
+    np.testing.assert_array_equal(found["rows"], rows)
+
+
+def test_a_shape_stands_for_zeros_on_their_devices() -> None:
+    zeros = place_rows(jax.ShapeDtypeStruct((4, 3), np.float32), open_mesh({"data": DEVICES}, CONFIG))
+    assert zeros.addressable_shards[0].data.shape == (4 // DEVICES, 3)
+    assert not np.any(zeros)

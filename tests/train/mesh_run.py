@@ -15,20 +15,19 @@ from typing import Any
 
 def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     import jax
-    import numpy as np
 
     sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a program: for tests/support
     from support.scorers import grouped
     from thinkaloud.config.load import parse_recipe
     from thinkaloud.config.mesh import parse_mesh
     from thinkaloud.data import Pool
-    from thinkaloud.distributed.processes import connect_devices
-    from thinkaloud.distributed.team import is_first, join, meet, share
+    from thinkaloud.distributed.agreement import is_first, share
+    from thinkaloud.distributed.processes import connect, disconnect
     from thinkaloud.model.config import tiny_config
     from thinkaloud.model.load import Model
     from thinkaloud.model.lora import TARGETS, init_adapter
     from thinkaloud.model.random_weights import random_params
-    from thinkaloud.model.sharding import mesh_of, open_mesh, place
+    from thinkaloud.model.sharding import fetch, mesh_of, open_mesh, place
     from thinkaloud.prompt.contract import PromptContract
     from thinkaloud.prompt.tokenizer import byte_tokenizer
     from thinkaloud.records import Completion, Score, Status, Task, task_id
@@ -38,9 +37,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.train.grpo_step import GrpoTrainer
 
     if processes:
-        own = processes[0], int(processes[1]), int(processes[2])
-        join(meet(*own, {}))
-        connect_devices(*own)
+        connect(processes[0], int(processes[1]), int(processes[2]), {})
     sizes = parse_mesh(mesh) if mesh != "auto" else {}
     config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)
     params = place(random_params(config, 0), open_mesh(sizes, config), config)
@@ -77,7 +74,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
                 for i in rows
             ]
 
-        return share(len(completions), own)
+        return share(len(completions), own, Score)
 
     adapter: Any = place(init_adapter(config, 2, TARGETS, 3), mesh_of(params), config)
     found: dict[str, Any] = {"losses": [], "tokens": [], "devices": len(params["layers"]["q"].devices())}
@@ -93,10 +90,11 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
         found["tokens"] += [list(c.token_ids) for group in result.groups for c in group.completions]
     greedy = policy.sample(state.adapter, tasks, group_size=1, max_new_tokens=6, sampling=GREEDY, seed=0)
     found["greedy"] = [list(group.completions[0].token_ids) for group in greedy]
-    leaves = [np.asarray(leaf).ravel().tolist() for leaf in jax.tree.leaves(state.adapter)]
+    leaves = [leaf.ravel().tolist() for leaf in jax.tree.leaves(fetch(state.adapter))]
     found["adapter"] = [number for leaf in leaves for number in leaf]
     if is_first():
         Path(out).write_text(json.dumps(found))
+    disconnect()
 
 
 if __name__ == "__main__":

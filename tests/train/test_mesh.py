@@ -1,4 +1,4 @@
-"""The same numbers on one device, on eight, and in two processes."""
+"""The same numbers on one device, on eight, and in two and four processes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def assert_same(found: dict[str, Any], one: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mesh", "devices"), [("auto", 2), ("auto", 4), ("auto", 8), ("data=2,fsdp=2,tensor=2", 8)])
+@pytest.mark.parametrize(("mesh", "devices"), [("auto", 4), ("auto", 8), ("data=2,fsdp=2,tensor=2", 8)])
 def test_several_devices_give_the_numbers_of_one(
     one_device: dict[str, Any], tmp_path: Path, mesh: str, devices: int
 ) -> None:
@@ -69,13 +69,17 @@ def test_several_devices_give_the_numbers_of_one(
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_numbers_of_one(one_device: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mesh", "count"), [("fsdp=2", 2), ("data=2,fsdp=2", 4)])
+def test_several_processes_give_the_numbers_of_one(
+    one_device: dict[str, Any], tmp_path: Path, mesh: str, count: int
+) -> None:
+    """With one device each, so that weights are divided between processes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    outs = [tmp_path / "first.json", tmp_path / "second.json"]
-    running = [start(out, "data=2", 1, address, "2", str(index)) for index, out in enumerate(outs)]
+    outs = [tmp_path / f"{index}.json" for index in range(count)]
+    running = [start(out, mesh, 1, address, str(count), str(index)) for index, out in enumerate(outs)]
     for process in running:
         finish(process)
-    assert not outs[1].exists()
+    assert [out for out in outs if out.exists()] == outs[:1]
     assert_same(json.loads(outs[0].read_text()), one_device)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from thinkaloud.model.sharding import put
 from thinkaloud.storage.atomic import write_bytes
 
 
@@ -63,7 +64,7 @@ def placed_like(tree: Any, like: Any) -> Any:
 
     def place(leaf: Any, there: Any) -> jax.Array:
         committed = isinstance(there, jax.Array) and there.committed
-        return jax.device_put(leaf, there.sharding if committed else None)
+        return put(leaf, there.sharding) if committed else jax.device_put(leaf)
 
     return jax.tree.map(place, tree, like)
 

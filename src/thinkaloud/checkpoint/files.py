@@ -167,8 +167,13 @@ def restore_adapter(saved: Saved, like: Adapter) -> Adapter:
     Raises:
         UserError: The files are damaged, of an earlier version, or hold an adapter of another shape.
     """
+    return placed_like(read_adapter(saved, like), like)
+
+
+def read_adapter(saved: Saved, like: Adapter) -> Adapter:
+    """The adapter of a checkpoint as numpy arrays; raises UserError as `restore_adapter` does."""
     (adapter,) = _read(saved, {_ADAPTER: like})
-    return placed_like(adapter, like)
+    return adapter
 
 
 def restore(saved: Saved, like: Adapter, state_like: Any) -> Restored:

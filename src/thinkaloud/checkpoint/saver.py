@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,11 @@ from thinkaloud.checkpoint.files import (
     save,
     set_aside,
 )
-from thinkaloud.distributed.team import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first
+from thinkaloud.distributed.processes import broadcast
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
+from thinkaloud.model.sharding import fetch
 
 
 class Saver:
@@ -51,8 +53,8 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._failures: list[str] = []
         self._unsaved: tuple[Stage, int] | None = None
-        self.seconds = 0.0
-        """Duration of the slowest save, copy included."""
+        self._slowest = self.seconds = 0.0
+        """Duration of the slowest save before this one, copy included; the same in all processes."""
 
     @property
     def unsaved(self) -> bool:
@@ -65,11 +67,13 @@ class Saver:
         Args:
             progress: JSON-ready; `best`, if present, holds the step of the best by validation, which is kept.
         """
-        if not is_first():  # all processes hold the same arrays
-            return
         self.wait()
+        self.seconds = from_first(lambda: self._slowest)
         self._began = time.perf_counter()
-        arrays = jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get((adapter, state)))
+        arrays = fetch((adapter, state))
+        if not is_first():
+            return
+        arrays = jax.tree.map(lambda leaf: np.array(leaf, copy=True), arrays)
         self._thread = threading.Thread(
             target=self._write, args=(stage, step, *arrays, dict(progress)), name="checkpoint", daemon=True
         )
@@ -92,7 +96,7 @@ class Saver:
             self._write_metrics(stage, step)
             save(self._directory, stage, step, adapter, state, progress)
             self._unsaved = None
-            self.seconds = max(self.seconds, time.perf_counter() - self._began)
+            self._slowest = max(self._slowest, time.perf_counter() - self._began)
             best = progress.get("best") or {}
             own = [saved for saved in list_saved(self._directory) if saved.stage == stage and saved.step <= step]
             for old in own[: -self._keep]:
@@ -135,11 +139,22 @@ def find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found
     Raises:
         UserError: All are damaged, or a whole one has another shape or was written by an earlier version.
     """
-    found = from_first(lambda: _find(directory, stage, like, state_like))
-    if found.restored is None:
-        return found
-    adapter, state = placed_like((found.restored.adapter, found.restored.state), (like, state_like))
-    return replace(found, restored=replace(found.restored, adapter=adapter, state=state))
+    own: list[Found] = []  # in process 0
+
+    def look() -> tuple[list[Any] | None, tuple[str, ...]]:
+        own.append(_find(directory, stage, like, state_like))
+        there = own[0].restored
+        at = None if there is None else [str(there.saved.path), there.saved.step, there.progress]
+        return at, own[0].passed_over
+
+    at, passed = from_first(look)
+    if at is None:
+        return Found(None, tuple(passed))
+    path, step, progress = at
+    first = own[0].restored if own else None
+    arrays = broadcast((first.adapter, first.state) if first else None, (like, state_like))
+    adapter, state = placed_like(arrays, (like, state_like))
+    return Found(Restored(Saved(Path(path), stage, step), adapter, state, progress), tuple(passed))
 
 
 def _find(directory: Path, stage: Stage, like: Adapter, state_like: Any) -> Found:

@@ -1,7 +1,7 @@
 """Exit codes, and the one-line messages of user errors.
 
 0: done. 2: the user's input is wrong, or disk or memory are not sufficient (one line: expected, found, fix). 130: after
-Ctrl-C. 1: anything else, with a traceback, because it is a bug.
+Ctrl-C. 1: another process of the run has ended (one line), or anything else, with a traceback, because it is a bug.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from thinkaloud.errors import ContractMismatch, UserError, out_of_memory
+from thinkaloud.errors import ContractMismatch, ProcessLost, UserError, out_of_memory
 
 # Newer versions of typer include a copy of click, older ones import it: take the exceptions beside BadParameter.
 _usage: Any = importlib.import_module(typer.BadParameter.__module__)
@@ -67,6 +67,8 @@ def run(command: Callable[..., Any]) -> NoReturn:
         fail(str(error))
     except UserError as error:
         fail(str(error))
+    except ProcessLost as error:
+        fail(str(error), code=1)
     except BrokenPipeError:
         _drop_stdout()  # such as with `| head -1`
         sys.exit(1)
@@ -85,10 +87,10 @@ def run(command: Callable[..., Any]) -> NoReturn:
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def fail(message: str) -> NoReturn:
-    """Exit with code 2 and one line on stderr."""
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Exit with one line on stderr."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _end_quietly() -> None:

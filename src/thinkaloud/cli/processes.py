@@ -16,8 +16,12 @@ from thinkaloud.pipeline.stopping import StopRequested
 
 
 @contextmanager
-def in_team(
-    coordinator: str | None, num_processes: int | None, process_id: int | None, settings: Mapping[str, Any]
+def in_processes(
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    settings: Mapping[str, Any],
+    heartbeat_seconds: int,
 ) -> Iterator[None]:
     """Connect this process to the others of the run, if the options are given. JAX must not have been used before.
 
@@ -26,9 +30,11 @@ def in_team(
 
     Args:
         settings: Settings that must be the same in all processes, JSON-ready, by name.
+        heartbeat_seconds: A process that was not heard for so long is lost.
 
     Raises:
         UserError: The options are incomplete, the others do not connect, or their settings differ.
+        ProcessLost: Another process has ended.
     """
     if coordinator is None and num_processes is None and process_id is None:
         yield
@@ -40,51 +46,36 @@ def in_team(
             "expected --coordinator HOST:PORT, --num-processes and --process-id together, or --coordinator auto alone; "
             "give all three, none, or auto"
         )
-    # JAX aborts the other processes if process 0 is lost; this hides its stack trace.
+    # To be set before JAX is imported. JAX aborts a process that cannot connect, or whose process 0 is lost, with a C++
+    # stack trace; `distributed/watch.py` has one line instead.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "4")
     os.environ.setdefault("JAX_ENABLE_PREEMPTION_SERVICE", "0")  # it would also handle SIGTERM
-    from thinkaloud.distributed import team
+    from thinkaloud.distributed.processes import connect, disconnect, fail
 
     try:
-        _join(coordinator, num_processes, process_id, {**settings, **_versions()})
-        yield
-        team.gather(None)
-    except StopRequested:  # raised in all processes
-        team.leave()
-        raise
+        connect(
+            None if coordinator == "auto" else coordinator,
+            num_processes,
+            process_id,
+            {**settings, **_versions()},
+            heartbeat_seconds=heartbeat_seconds,
+            notify=lambda text: print(text, file=sys.stderr),
+        )
+        stopped: StopRequested | None = None
+        try:
+            yield
+        except StopRequested as error:  # raised in all processes
+            stopped = error
+        disconnect(stopped.code if stopped else 0)
     except (Exception, KeyboardInterrupt) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        team.leave(message if isinstance(error, team.TeamError) else f"process {team.index()} ended: {message[:1000]}")
-        is_user_error = isinstance(error, UserError | OSError) or out_of_memory(error) is not None
-        atexit.register(_leave, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 2 if is_user_error else 1)
-        raise
-    team.leave()
-
-
-def _join(
-    coordinator: str | None, num_processes: int | None, process_id: int | None, settings: Mapping[str, Any]
-) -> None:
-    from thinkaloud.distributed import team
-
-    local_devices = None
-    if coordinator is None or num_processes is None or process_id is None:
-        from thinkaloud.distributed.processes import find_devices
-
-        coordinator, num_processes, process_id, local_devices = find_devices()
-    connected = team.meet(
-        coordinator,
-        num_processes,
-        process_id,
-        settings,
-        key=os.environ.get(team.KEY_VARIABLE, "").encode(),
-        notify=lambda text: print(text, file=sys.stderr),
-    )
-    team.join(connected)
-    if team.alone():
-        return
-    from thinkaloud.distributed.processes import connect_devices
-
-    connect_devices(coordinator, num_processes, process_id, local_devices)
+        cause = fail(error)
+        is_user_error = isinstance(cause, UserError | OSError) or out_of_memory(cause) is not None
+        atexit.register(_leave, INTERRUPTED if isinstance(cause, KeyboardInterrupt) else 2 if is_user_error else 1)
+        if cause is error:
+            raise
+        raise cause from error
+    if stopped:
+        raise stopped
 
 
 def _versions() -> dict[str, str]:

@@ -68,11 +68,17 @@ def train(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Address of the primary process; auto: detect SLURM or a TPU pod.",
+            help="Address of the primary process; auto: that of SLURM, Open MPI, Kubernetes or a TPU pod.",
         ),
     ] = None,
     num_processes: Annotated[int | None, typer.Option(help="Number of processes.")] = None,
     process_id: Annotated[int | None, typer.Option(help="Index of this process, from 0.")] = None,
+    heartbeat: Annotated[
+        int,
+        typer.Option(
+            min=5, metavar="SECONDS", help="With several processes: one that was not heard for so long is lost."
+        ),
+    ] = 30,
     engine: Annotated[
         str | None, typer.Option(help="The trainer of GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
@@ -102,9 +108,9 @@ def train(
             "--seeds needs a single process, found several; train each seed by itself with --set seed=N and the same "
             "--set data.seed, then use `thinkaloud compare`"
         )
-    from thinkaloud.cli.processes import in_team
+    from thinkaloud.cli.processes import in_processes
     from thinkaloud.config.flat import flat
-    from thinkaloud.distributed import team
+    from thinkaloud.distributed.agreement import is_first
     from thinkaloud.pipeline.stopping import StopRequested
 
     target = out or Path("runs") / loaded.name
@@ -115,8 +121,8 @@ def train(
     }
     try:
         with (
-            in_team(coordinator, num_processes, process_id, shared_settings),
-            open_display(silent=not team.is_first()) as display,
+            in_processes(coordinator, num_processes, process_id, shared_settings, heartbeat),
+            open_display(silent=not is_first()) as display,
         ):
             from thinkaloud.pipeline.opening import TrainOptions
             from thinkaloud.pipeline.train import train as run_training
@@ -139,7 +145,7 @@ def train(
             else:
                 run = run_training(options, display)
     except StopRequested as stopped:
-        if team.is_first():
+        if is_first():
             _print_stopped(
                 stopped,
                 target,
@@ -149,7 +155,7 @@ def train(
         raise typer.Exit(stopped.code) from None
     if seeds is not None:
         _print_series(series, as_json)
-    elif team.is_first():
+    elif is_first():
         _print_result(run, as_json)
 
 

@@ -1,1 +1,1 @@
-"""Training in several processes: agreement on decisions, and sums of gradients."""
+"""Training in several processes: connecting them, agreement on decisions, and the end of a lost one."""

@@ -1,109 +1,194 @@
-"""JAX with several processes: detecting a scheduler's settings, connecting devices, summing gradients."""
+"""Connecting the processes of a run by `jax.distributed`, and disconnecting them."""
 
 from __future__ import annotations
 
 import os
-import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import jax
 import numpy as np
 
-from thinkaloud.distributed.team import TeamError, alone, from_first, gather
-from thinkaloud.errors import UserError, out_of_memory
+from thinkaloud.distributed.agreement import Processes, alone, gather, is_first, join, require_same
+from thinkaloud.distributed.watch import Watch, forget_abort, handle_abort
+from thinkaloud.errors import ProcessLost, UserError, out_of_memory
 
-HEARTBEAT_SECONDS = 600
-"""JAX aborts a process after so long without a heartbeat of the others. `team.py` notices a lost process earlier; the
-limit is high so that a machine that was suspended can continue."""
+CONNECT_SECONDS = 300
+"""How long the processes of a run wait for each other at the start."""
+HEARTBEAT_SECONDS = 30
+"""By default, a process that was not heard for so long is lost."""
+
+_watch: Watch | None = None
 
 
-def find_devices() -> tuple[str, int, int, list[int] | None]:
-    """Read the settings of SLURM, Open MPI, Kubernetes or a TPU pod, as `jax.distributed` does.
+def connect(
+    address: str | None,
+    count: int | None,
+    index: int | None,
+    settings: Mapping[str, Any],
+    *,
+    heartbeat_seconds: int = HEARTBEAT_SECONDS,
+    connect_seconds: int = CONNECT_SECONDS,
+    notify: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Connect this process to the others; JAX must not have been used before.
 
-    Returns:
-        HOST:PORT of the primary process, the number of processes, the index of this one, and its local devices (None
-        for all).
+    Args:
+        address: HOST:PORT of process 0, the same for all. None: address, count and index are those of the scheduler
+            (SLURM, Open MPI, Kubernetes, TPU pod), as `jax.distributed` detects it.
+        count: The number of processes.
+        index: The index of this process, from 0.
+        settings: Settings that must be the same in all processes, JSON-ready, by name.
+        heartbeat_seconds: A process that was not heard for so long is lost.
+        connect_seconds: How long to wait for the others.
+        notify: Receives at most one line.
 
     Raises:
-        UserError: No such scheduler started this process.
+        UserError: The address is wrong or its port taken, there is no scheduler, or the settings differ. If others do
+            not connect in time, the process ends with exit code 2.
     """
-    from jax._src.clusters import ClusterEnv  # there is no public function for this
-
-    try:
-        found = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, 60)
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
-        raise UserError(f"--coordinator auto: {error!r:.200}; give {_BY_HAND}") from error
-    address, count, index, local = found
-    if address is None or count is None or index is None:
-        raise UserError(
-            "--coordinator auto: expected a step of SLURM or Open MPI, or a TPU pod, found none; give " + _BY_HAND
+    global _watch
+    if address is not None:
+        assert count is not None
+        assert index is not None
+        _check_place(address, count, index)
+        if count == 1:
+            return
+        notify(
+            f"process {index} of {count}: connecting to process 0 at {address}; progress is shown there"
+            if index
+            else f"process 0 of {count}: waiting at {address} for the others, at most {connect_seconds} s"
         )
-    return str(address), int(count), int(index), None if local is None else list(local)
-
-
-_BY_HAND = "--coordinator HOST:PORT, --num-processes and --process-id instead"
-
-
-def connect_devices(address: str, count: int, index: int, local_devices: list[int] | None = None) -> None:
-    """Connect the devices of all processes; call it after `team.join` and before any other use of JAX.
-
-    Raises:
-        UserError: JAX cannot connect them.
-    """
-    settings: Any = jax.config
-    settings.update("jax_cpu_collectives_implementation", "gloo")  # has an effect on CPUs only
-    host = address.rpartition(":")[0]
-    port = from_first(_free_port)
+    settings_of_jax: Any = jax.config
+    settings_of_jax.update("jax_cpu_collectives_implementation", "gloo")  # has an effect on CPUs only
+    settings_of_jax.update("jax_enable_recoverability", True)  # `watch.py` ends the others of a lost process
+    where = address or "the address that the scheduler gives"
+    handle_abort(lambda: _not_connected(where, connect_seconds))
     try:
         jax.distributed.initialize(
-            f"{host}:{port}",
+            address,
             count,
             index,
-            local_device_ids=local_devices,
-            cluster_detection_method="deactivate",
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            cluster_detection_method=None if address is None else "deactivate",
+            initialization_timeout=connect_seconds,
+            heartbeat_timeout_seconds=heartbeat_seconds,
         )
-    except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f"JAX cannot connect the processes at {host}:{port} ({str(error)[:200]}); open all ports between the hosts"
-        ) from error
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        forget_abort()
+        raise UserError(_why_not(address, str(error))) from error
+    from jax._src.distributed import global_state  # there is no public access to the key-value store
+
+    client, index, count = global_state.client, global_state.process_id, global_state.num_processes
+    _watch = Watch(client, index, count, heartbeat_seconds)
+    handle_abort(_watch.lose_primary)
+    join(Processes(index, count, client, _watch.check))
+    require_same(gather(dict(settings)))
     with _no_stdout():  # gloo prints a line when it is connected
-        sum_trees({"first": np.zeros((1,), np.float32)})
+        from jax.experimental.multihost_utils import process_allgather
+
+        process_allgather(np.zeros((1,), np.float32))
 
 
-def sum_trees(tree: Any) -> Any:
-    """The sum of a tree of arrays over all processes, in the same order in each, with the sharding of the input.
+def disconnect(code: int = 0) -> None:
+    """All processes are done: wait for them, and close the connections.
+
+    Args:
+        code: The exit code that this process will have.
 
     Raises:
-        TeamError: The connection to a process was lost.
+        ProcessLost: Another process has ended before.
+    """
+    global _watch
+    if _watch is None:
+        return
+    gather(None)
+    _watch.close(code)
+    from jax._src.distributed import global_state
+
+    service: Any = global_state
+    service.shutdown()
+    forget_abort()
+    join(Processes(_watch.index))  # alone now, and the primary process is still the one that reports
+    _watch = None
+
+
+def fail(error: BaseException) -> BaseException:
+    """Tell the other processes why this one ends.
+
+    Returns:
+        ProcessLost if `error` is only a consequence of another process's end, else `error`.
+    """
+    if _watch is None:
+        return error
+    if _is_of_collective(error):
+        try:
+            _watch.wait()
+        except ProcessLost as lost:
+            error = lost
+    words = " ".join(str(error).split())[:1000] or type(error).__name__
+    _watch.fail("" if isinstance(error, ProcessLost) else f"process {_watch.index} ended: {words}")
+    return error
+
+
+def broadcast(tree: Any, like: Any) -> Any:
+    """The primary process's arrays, on the host of every process, with every bit.
+
+    Args:
+        tree: Of numpy arrays; read in the primary process only.
+        like: A tree with the shapes and dtypes of `tree`.
     """
     if alone():
         return tree
-    from jax.experimental.multihost_utils import process_allgather
+    from jax.experimental.multihost_utils import broadcast_one_to_all
 
-    gather(None)  # detects a lost process here; the collective would wait for it
+    def as_bytes(leaf: Any) -> np.ndarray:
+        return np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
 
-    def add(leaf: Any) -> Any:
-        parts = np.asarray(process_allgather(np.asarray(leaf))).reshape(jax.process_count(), *leaf.shape)
-        total = np.sum(parts, axis=0, dtype=parts.dtype)
-        return jax.device_put(total, leaf.sharding) if isinstance(leaf, jax.Array) else total
-
-    try:
-        return jax.tree.map(add, tree)
-    except (RuntimeError, ValueError) as error:
-        if out_of_memory(error):
-            raise
-        raise TeamError(
-            f"a collective operation failed ({str(error)[:200]}); continue with --resume in all processes"
-        ) from error
+    if not is_first():
+        tree = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), like)
+    sent = broadcast_one_to_all(jax.tree.map(as_bytes, tree))
+    return jax.tree.map(lambda leaf, there: np.asarray(leaf).view(there.dtype).reshape(np.shape(there)), sent, like)
 
 
-def _free_port() -> int:
-    with socket.create_server(("", 0)) as probe:
-        return int(probe.getsockname()[1])
+def _is_of_collective(error: BaseException) -> bool:
+    """Whether an exchange between devices failed, which is how a computation notices a lost process."""
+    return (
+        isinstance(error, jax.errors.JaxRuntimeError | ValueError)
+        and out_of_memory(error) is None
+        and any(word in str(error).lower() for word in ("gloo", "nccl", "connection", "unavailable", "collective"))
+    )
+
+
+def _check_place(address: str, count: int, index: int) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+        raise UserError(f"--coordinator {address!r}: expected HOST:PORT of process 0, such as 10.0.0.1:8476")
+    if not 0 <= index < count:
+        raise UserError(f"--process-id {index}: expected 0 to {count - 1} with {count} processes")
+
+
+def _why_not(address: str | None, error: str) -> str:
+    by_hand = "--coordinator HOST:PORT, --num-processes and --process-id"
+    if address is None:
+        return (
+            "--coordinator auto: expected a step of SLURM or Open MPI, Kubernetes, or a TPU pod, found none "
+            f"({error[:100]}); give {by_hand} instead"
+        )
+    if "RPC server" in error:
+        return f"process 0 cannot listen at {address}: the port is taken; give --coordinator a free port of its host"
+    return f"the processes cannot connect at {address} ({error[:200]}); give every process its own --process-id"
+
+
+def _not_connected(where: str, seconds: int) -> None:
+    print(
+        f"error: not all processes connected at {where} within {seconds} s; start all of them with the same "
+        "--coordinator and --num-processes, each with its own --process-id, and open the port",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(2)
 
 
 @contextmanager

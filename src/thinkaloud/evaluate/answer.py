@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, zip_longest
 
-from thinkaloud.distributed.team import alone, from_first
+from thinkaloud.distributed.agreement import from_first
 from thinkaloud.domains import Registry
 from thinkaloud.domains.answer_kind import expected_of
 from thinkaloud.errors import UserError
@@ -84,7 +84,7 @@ def evaluate(
         decoding: How they are decoded.
         score: Scores completions.
         registry: The domains; if given, answers are also read without the tags.
-        progress: Called with (tasks done, all tasks); with several processes at the same points in all of them.
+        progress: Called with (tasks done, all tasks).
         parts: Where finished parts are saved; parts that process 0 already has are not decoded again.
 
     Returns:
@@ -93,8 +93,7 @@ def evaluate(
     """
 
     def after(done: int) -> Callable[[int, int], None] | None:
-        """The progress of a part; batches differ between processes, so then only whole parts are reported."""
-        return (lambda more, _: progress(done + more, len(tasks))) if progress and alone() else None
+        return (lambda more, _: progress(done + more, len(tasks))) if progress else None
 
     prompts = max(1, decoding.batch_size // decoding.samples)
     num_parts = -(-len(tasks) // (BATCHES_A_PART * prompts))
@@ -102,7 +101,7 @@ def evaluate(
     for part in range(num_parts):
         places = range(part, len(tasks), num_parts)  # every part has tasks of all domains, so that shapes repeat
         chosen, done = [tasks[i] for i in places], len(rows)
-        kept = from_first(partial(parts.read, part)) if parts else None
+        kept = from_first(partial(parts.read, part), list[Row] | None) if parts else None
         known = kept is not None and len(kept) == len(chosen) * decoding.samples
         if kept is None or not known:
             groups = score(_sample(policy, adapter, chosen, decoding, part, prompts, after(done)))
@@ -111,7 +110,7 @@ def evaluate(
                 kept = _with_answers(kept, groups, score, policy, registry)
             if parts:
                 parts.write(part, kept)
-        if progress and (known or not alone()):
+        if progress and known:
             progress(done + len(chosen), len(tasks))
         rows.update({i: kept[n * decoding.samples : (n + 1) * decoding.samples] for n, i in enumerate(places)})
     return [row for i in range(len(tasks)) for row in rows[i]]

@@ -30,6 +30,7 @@ from thinkaloud.fetch.adapters import adapter_base
 from thinkaloud.fetch.known import stock_name
 from thinkaloud.judge import FILE, Judge, Notice, fingerprint, open_judge
 from thinkaloud.model.lora import Adapter
+from thinkaloud.model.sharding import fetch
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Task
@@ -70,7 +71,7 @@ def evaluate_into(
         "model": [session.files.name, *(f"{path.name} {path.stat().st_size}" for path in session.files.weights)],
         "merged": digest(session.files.adapter.read_bytes()) if session.files.adapter else "",
         "dtype": session.recipe.model.dtype,
-        "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(adapter))),
+        "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(fetch(adapter)))),
         "scale": policy.scale,
         "prompts": digest(*(str(policy.encode(task)) for task in tasks)) if policy.prompt else "",
         "rewards": session.recipe.rewards.model_dump(mode="json"),

@@ -4,19 +4,20 @@ Parameters, adapters, optimizer moments and batches carry their shardings. XLA i
 are written for one device. Rows (prompts with their groups) are sharded over `data` and `fsdp` together, weights over
 `fsdp` (one axis of each matrix) and `tensor` (heads, the MLP's inner width, the vocabulary).
 
-With several processes, `data` is split over them first: each has a mesh of its own devices with a
-copy of the weights, and `thinkaloud.distributed.processes` sums their gradients.
+With several processes the mesh covers the devices of all of them, and all run the same programs on the same rows: each
+puts its part of an array on its own devices.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, Sharding
 from jax.sharding import PartitionSpec as Spec
 
 from thinkaloud.config.mesh import AXES
@@ -59,11 +60,11 @@ COPIES = 2
 
 
 def open_mesh(sizes: Mapping[str, int], config: ModelConfig, itemsize: int = 4) -> Mesh | None:
-    """The mesh of this process's devices.
+    """The mesh of the devices of all processes.
 
     Args:
-        sizes: Devices along each axis, over all processes; a missing axis has size 1. A single process may use fewer
-            devices than it has. {} for all devices, by `choose_axes`.
+        sizes: Devices along each axis; a missing axis has size 1. A single process may use fewer devices than it has,
+            several use all. {} for all devices, by `choose_axes`.
         config: Of the model, whose sizes the axes must divide.
         itemsize: Bytes of a weight.
 
@@ -74,10 +75,10 @@ def open_mesh(sizes: Mapping[str, int], config: ModelConfig, itemsize: int = 4) 
         UserError: The sizes do not fit the devices or the model.
     """
     if not sizes:
-        count, memory = len(available_devices()), device_memory_bytes()
+        memory = device_memory_bytes()
         if memory is not None and jax.default_backend() == "cpu":
-            memory //= count  # of the machine, which the devices share
-        return _mesh(choose_axes(count, config, itemsize, memory))
+            memory //= jax.local_device_count()  # of the machine, which the devices share
+        return _mesh(choose_axes(len(available_devices()), config, itemsize, memory))
     data, fsdp, tensor = (sizes.get(axis, 1) for axis in AXES)
     written = ",".join(f"{axis}={size}" for axis, size in sizes.items())
     found, processes = jax.device_count(), jax.process_count()
@@ -88,23 +89,18 @@ def open_mesh(sizes: Mapping[str, int], config: ModelConfig, itemsize: int = 4) 
             f"mesh {written} needs {wanted} devices, found {found}: the product of data, fsdp and tensor {most}; "
             f"for example data={found}, or auto"
         )
-    if data % processes:
-        raise UserError(
-            f"mesh {written}: data must be a multiple of the number of processes ({processes}): each holds a copy of "
-            "the weights, and fsdp and tensor stay within one process"
-        )
     if misfit := _misfit(config, fsdp, tensor):
         raise UserError(f"mesh {written}: the model's {misfit}")
-    return _mesh((data // processes, fsdp, tensor))
+    return _mesh((data, fsdp, tensor))
 
 
 def available_devices() -> list[jax.Device]:
-    """The devices of this process."""
-    return jax.local_devices()
+    """The devices of all processes; those of one are next to each other."""
+    return jax.devices()
 
 
 def choose_axes(count: int, config: ModelConfig, itemsize: int, memory_bytes: int | None) -> tuple[int, int, int]:
-    """`data`, `fsdp` and `tensor` for all devices of a process.
+    """`data`, `fsdp` and `tensor` for all devices.
 
     As much `data` as possible, because it needs the least communication: weights are divided over as few devices as
     keep them within `WEIGHTS_SHARE` of a device's memory, by `fsdp` where it divides the model's width.
@@ -151,7 +147,7 @@ def _mesh(shape: tuple[int, int, int]) -> Mesh | None:
     count = math.prod(shape)
     if count == 1:
         return None
-    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.local_devices()[:count])
+    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:count])
 
 
 def mesh_of(params: Any) -> Mesh | None:
@@ -168,10 +164,10 @@ def place(tree: Any, mesh: Mesh | None, config: ModelConfig) -> Any:
     if mesh is None:
         return jax.tree.map(jax.device_put, tree)
 
-    def put(path: tuple[Any, ...], leaf: Any) -> Any:
-        return jax.device_put(leaf, NamedSharding(mesh, weight_spec(path, np.shape(leaf), mesh, config)))
+    def place_leaf(path: tuple[Any, ...], leaf: Any) -> Any:
+        return put(leaf, NamedSharding(mesh, weight_spec(path, np.shape(leaf), mesh, config)))
 
-    return jax.tree_util.tree_map_with_path(put, tree)
+    return jax.tree_util.tree_map_with_path(place_leaf, tree)
 
 
 def weight_spec(path: tuple[Any, ...], shape: tuple[int, ...], mesh: Mesh, config: ModelConfig) -> Spec:
@@ -194,17 +190,51 @@ def weight_spec(path: tuple[Any, ...], shape: tuple[int, ...], mesh: Mesh, confi
 
 
 def place_rows(tree: Any, mesh: Mesh | None) -> Any:
-    """Shard the leading axis of every array over `data` and `fsdp` if they divide it; without a mesh, do nothing."""
+    """Shard the leading axis of every array over `data` and `fsdp` if they divide it; without a mesh, do nothing.
+
+    A shape (`jax.ShapeDtypeStruct`) stands for zeros, which are made on their devices.
+    """
     if mesh is None:
         return tree
     parts = row_shards(mesh)
 
-    def put(leaf: Any) -> Any:
+    def place_leaf(leaf: Any) -> Any:
         shape = np.shape(leaf)
         spread = bool(shape) and shape[0] > 0 and shape[0] % parts == 0
-        return jax.device_put(leaf, NamedSharding(mesh, _spec(ROWS) if spread else _spec()))
+        sharding = NamedSharding(mesh, _spec(ROWS) if spread else _spec())
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jnp.zeros(leaf.shape, leaf.dtype, device=sharding)
+        return put(leaf, sharding)
 
-    return jax.tree.map(put, tree)
+    return jax.tree.map(place_leaf, tree)
+
+
+def put(leaf: Any, sharding: Sharding) -> Any:
+    """An array with this sharding. Over several processes, each gives its part of an array that all have as a whole."""
+    if sharding.is_fully_addressable or not is_whole(leaf):
+        return jax.device_put(leaf, sharding)
+    whole, make = np.asarray(leaf), cast(Any, jax.make_array_from_process_local_data)
+    return make(sharding, whole, whole.shape)
+
+
+def is_whole(leaf: Any) -> bool:
+    """Whether this process has all of an array, not only the parts on its own devices."""
+    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+
+
+def fetch(tree: Any) -> Any:
+    """The arrays of a tree on the host, as a whole. All processes must call it for arrays over several processes."""
+
+    def gathered(leaf: Any) -> Any:
+        if is_whole(leaf) or leaf.is_fully_replicated:
+            return leaf
+        return jax.jit(_same, out_shardings=NamedSharding(leaf.sharding.mesh, _spec()))(leaf)
+
+    return jax.device_get(jax.tree.map(gathered, tree))
+
+
+def _same(leaf: Any) -> Any:
+    return leaf
 
 
 def _spec(*axes: Any) -> Spec:

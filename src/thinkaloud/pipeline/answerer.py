@@ -15,13 +15,14 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from thinkaloud.config import JudgeConfig, ModelSource, Recipe
-from thinkaloud.distributed.team import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.readings import reading_policy
 from thinkaloud.judge import read_key
 from thinkaloud.judge.failure import Failed
 from thinkaloud.model.load import load_model
 from thinkaloud.pipeline.context import TrainContext
+from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.records import Completion, Finish, RolloutGroup, Task
 from thinkaloud.rollout.policy import Policy
@@ -150,7 +151,7 @@ class EndpointAnswerer:
         return True
 
     def answer(self, tasks: Sequence[Task], seed: int) -> list[RolloutGroup]:
-        return from_first(partial(self._answer, tasks))
+        return from_first(partial(self._answer, tasks), list[RolloutGroup], raises=(StopRequested,))
 
     def _answer(self, tasks: Sequence[Task]) -> list[RolloutGroup]:
         asked = [self.messages(task) for task in tasks for _ in range(self._samples)]

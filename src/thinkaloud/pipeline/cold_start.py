@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from thinkaloud.distributed.team import from_first
-from thinkaloud.durations import session_clock
+from thinkaloud.distributed.agreement import from_first, shared_clock
 from thinkaloud.errors import UserError
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.cold_start_rows import cold_start_rows
@@ -31,15 +30,15 @@ def run_cold_start(context: TrainContext) -> Adapter:
         adapter, state, done = restored.adapter, restored.state, restored.saved.step
         if restored.progress.get("finished"):
             return adapter
-    clock, began = session_clock, session_clock()
+    began = shared_clock()
     allowed = context.planner.cold_start_seconds() if context.planner else float("inf")
     with context.timer.phase("cold_start"):
         rows = cold_start_rows(context, ROWS_SHARE * allowed)
-    allowed -= from_first(lambda: clock() - began)
+    allowed -= shared_clock() - began
     context.display.stage("cold_start", total_steps=config.max_steps, done=done)
     health = Health("cold_start")
     health.replay(context.rows("cold_start"))
-    began = clock()
+    began = shared_clock()
     with context.timer.phase("cold_start"):
         for step in cold_start(context.policy, adapter, recipe, context.session.pool, state, done, rows):
             adapter = step.adapter
@@ -53,7 +52,7 @@ def run_cold_start(context: TrainContext) -> Adapter:
                     "the gradient of three steps of the cold start in a row was not finite; lower "
                     "cold_start.learning_rate and start again with --out"
                 )
-            spent = from_first(lambda: clock() - began)
+            spent = shared_clock() - began
             cut = allowed < spent * (1 + 1 / (row["step"] - done))
             if cut and not step.finished:
                 context.display.note(f"deadline: the cold start ends here, after step {row['step']}")

@@ -16,9 +16,8 @@ from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.starter import has_starter, load_starter
 from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
-from thinkaloud.distributed.team import from_first, is_first
+from thinkaloud.distributed.agreement import from_first, is_first, shared_clock
 from thinkaloud.domains import Registry, registry_of
-from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.readings import first_example, length
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.pipeline.answerer import Answerer, open_answerer
@@ -73,7 +72,7 @@ def cold_start_rows(context: TrainContext, seconds: float) -> Pool | None:
 
 
 def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
-    recipe, pool, began = context.recipe, context.session.pool, session_clock()
+    recipe, pool, began = context.recipe, context.session.pool, shared_clock()
     registry, contract = registry_of(recipe), context.session.contract
     reasoned = pool.by_domain("train", with_rationale=True)
     examples = {name: one for name, own in reasoned.items() if (one := worked_example(contract, own[:FEW]))}
@@ -84,7 +83,7 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
         name: [task for task in own[: recipe.cold_start.self_tasks] if task.id not in known and answerer.can_ask(task)]
         for name, own in pool.by_domain("train").items()
     }
-    batches, ended, sampled = from_first(lambda: _read(context, tasks))
+    batches, ended, sampled = _read(context, tasks)
     size = max(1, recipe.rollout.prompts_per_step * recipe.rollout.group_size // recipe.cold_start.self_samples)
     context.display.stage("cold_start_rows", total_steps=0)
     while not ended and (batch := next_tasks(tasks, sampled, size, registry, recipe.cold_start)):
@@ -95,7 +94,7 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
             own.samples += len(group.completions)
             own.candidates += candidates_of([group], contract, registry, recipe.rollout.max_new_tokens)
         batches += 1
-        ended = from_first(lambda: session_clock() - began > seconds)
+        ended = shared_clock() - began > seconds
         _write(context, batches, ended, sampled)
         asked, limit = sum(own.tasks for own in sampled.values()), sum(map(len, tasks.values()))
         context.display.progress(asked, limit, "cold start: tasks asked")
@@ -179,7 +178,7 @@ def _rows(tasks: Sequence[Task], chosen: Sequence[Candidate], origin: str) -> It
 
 def _read(context: TrainContext, tasks: Mapping[str, Sequence[Task]]) -> tuple[int, bool, dict[str, Sampled]]:
     """Batches sampled, whether the sampling has ended, and its state by domain."""
-    saved = context.run.read_json(FILE) if (context.run.path / FILE).exists() else {}
+    saved = from_first(lambda: context.run.read_json(FILE) if (context.run.path / FILE).exists() else {})
     sampled = {name: Sampled() for name in tasks}
     for name, own in saved.get("domains", {}).items():
         sampled[name] = Sampled(own["tasks"], own["samples"], [Candidate(**one) for one in own["candidates"]])

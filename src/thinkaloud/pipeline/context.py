@@ -8,12 +8,12 @@ from typing import Any
 from thinkaloud.checkpoint.files import Restored, Stage
 from thinkaloud.checkpoint.saver import Saver, find
 from thinkaloud.config import Recipe
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first
 from thinkaloud.judge import Judge
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.deadline import Planner
-from thinkaloud.pipeline.stopping import Stop
+from thinkaloud.pipeline.stopping import Stop, StopRequested
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.session.scorer import with_judge
@@ -58,7 +58,7 @@ class TrainContext:
         """The scorer of GRPO: `score`, with the judge's marks if the recipe gives them a share."""
         if self.judge is None or not self.recipe.judge.reward_share:
             return self.score
-        return with_judge(self.score, self.judge, self.recipe, self.session.contract, self.stop.check)
+        return with_judge(self.score, self.judge, self.recipe, self.session.contract, self.stop.check, (StopRequested,))
 
     def resume(self, stage: Stage, like: Adapter, state_like: Any) -> Restored | None:
         """The newest intact checkpoint of a stage; None if the stage starts from the beginning.

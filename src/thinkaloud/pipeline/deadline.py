@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
-
-from thinkaloud.distributed.team import from_first
 
 RECENT_STEPS = 20
 """The plan uses the times of so many recent steps, or of all if there are fewer."""
@@ -69,7 +66,8 @@ class Planner:
 
     Args:
         seconds: From now to the deadline.
-        clock: Seconds, monotonic; should count while the machine is suspended.
+        clock: Seconds, monotonic; should count while the machine is suspended. The same in all processes of a run, so
+            that they plan the same.
         most_steps: The recipe's limit, which a plan never exceeds.
     """
 
@@ -175,25 +173,3 @@ class Planner:
         if abs(usual / before - 1) < 0.01:
             return f"steps still take {usual:.3g} s; the time left differs from the plan"
         return f"steps now take {usual:.3g} s, before {before:.3g} s"
-
-
-class TeamPlanner(Planner):
-    """A planner whose answers are those of the primary process, in all processes of a run."""
-
-    def may_evaluate(self) -> bool:
-        return from_first(super().may_evaluate)
-
-    def must_end_evaluation(self, seconds: float | int) -> bool:
-        return from_first(partial(super().must_end_evaluation, seconds))
-
-    def may_read(self) -> bool:
-        return from_first(super().may_read)
-
-    def cold_start_seconds(self) -> float:
-        return from_first(super().cold_start_seconds)
-
-    def must_drop_step(self) -> bool:
-        return from_first(super().must_drop_step)
-
-    def replan(self, done: int) -> Plan | None:
-        return from_first(partial(super().replan, done))

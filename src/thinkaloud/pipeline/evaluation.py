@@ -9,9 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first, shared_clock
 from thinkaloud.domains import registry_of
-from thinkaloud.durations import session_clock
 from thinkaloud.evaluate.answer import evaluate, held_out
 from thinkaloud.evaluate.judged import marked
 from thinkaloud.evaluate.options import decoding_of
@@ -22,6 +21,7 @@ from thinkaloud.evaluate.summary import percent
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.resume import BASE, changed_software
+from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.records import Task
 from thinkaloud.storage.run_directory import RunDir
 
@@ -41,7 +41,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
     if planner and not planner.may_evaluate():
         context.display.note(f"deadline: no time to evaluate {stage}; run `{again}` later")
         return
-    began = session_clock()
+    began = shared_clock()
     interrupt = _interrupt(context, began)
 
     def marking(rows: Sequence[Row]) -> list[Row]:
@@ -49,7 +49,11 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
             return list(rows)
         try:
             contract, note = context.session.contract, context.display.note
-            return from_first(partial(marked, rows, context.judge, contract, registry, interrupt, note))
+            return from_first(
+                partial(marked, rows, context.judge, contract, registry, interrupt, note),
+                list[Row],
+                raises=(StopRequested, _OutOfTime),
+            )
         except _OutOfTime:
             context.display.note(f"deadline: no time for the judge's marks of {stage}; run `{again} --judge`")
             return list(rows)
@@ -64,7 +68,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
         rows = _attempt(context, stage, answer, again)
     finally:
         if planner:
-            planner.record("evaluation", session_clock() - began)
+            planner.record("evaluation", shared_clock() - began)
     if rows:
         rates = _summary(context)["stages"][stage]["overall"]
         context.display.note(f"{_label(stage)}: format {rates['format_rate']:.0%} of {rates['n']} held-out tasks")
@@ -87,7 +91,7 @@ def run_readings(context: TrainContext) -> None:
         answer = partial(
             evaluate_reading,
             *(context.run.evaluation, reading, context.session, context.policy, held_out_tasks(context), context.score),
-            *(context.display, decoding_of(context.session), _interrupt(context, session_clock())),
+            *(context.display, decoding_of(context.session), _interrupt(context, shared_clock())),
         )
         if _attempt(context, stage, answer, again):
             rates = _summary(context)["stages"][stage]["overall"]
@@ -111,7 +115,7 @@ def _interrupt(context: TrainContext, began: float) -> Callable[[], None]:
 
     def interrupt() -> None:
         context.stop.check()
-        if context.planner and context.planner.must_end_evaluation(session_clock() - began):
+        if context.planner and context.planner.must_end_evaluation(shared_clock() - began):
             raise _OutOfTime
 
     return interrupt

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from thinkaloud.checkpoint.arrays import placed_like
-from thinkaloud.checkpoint.files import list_saved, restore_adapter, trained
+from thinkaloud.checkpoint.files import list_saved, read_adapter, trained
 from thinkaloud.checkpoint.saver import forget_after
 from thinkaloud.data.curriculum import Curriculum
-from thinkaloud.distributed.team import from_first
+from thinkaloud.distributed.agreement import from_first, shared_clock
+from thinkaloud.distributed.processes import broadcast
 from thinkaloud.domains import registry_of
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
@@ -119,16 +120,19 @@ class _GrpoStage:
             return adapter
         self.context.saver.wait()
 
-        def best() -> tuple[int, Any] | None:
+        best: list[Adapter] = []  # in the primary process
+
+        def look() -> int | None:
             saved = trained(self.context.run.checkpoints, use)
             if saved is None or saved.step == self.done:
                 return None
-            return saved.step, jax.device_get(restore_adapter(saved, adapter))
+            best.append(read_adapter(saved, adapter))
+            return saved.step
 
-        if (found := from_first(best)) is None:
+        if (step := from_first(look)) is None:
             return adapter
-        self.context.display.note(f"the trained model is that of step {found[0]}, the best by validation")
-        return placed_like(found[1], adapter)
+        self.context.display.note(f"the trained model is that of step {step}, the best by validation")
+        return placed_like(broadcast(best[0] if best else None, adapter), adapter)
 
     def _steps(self) -> None:
         while self.done < self.total:
@@ -220,7 +224,7 @@ class _GrpoStage:
         context, checkpoint = self.context, self.context.recipe.checkpoint
         step, curriculum = self.done, self.curriculum
         tasks = curriculum.tasks(step, context.recipe.rollout.prompts_per_step)
-        began = session_clock()
+        began = shared_clock()
         with context.profiler.step(step + 1):
             result = self.trainer.step(
                 self.state, tasks, lambda replaced, round, seen: curriculum.replacements(replaced, step, round, seen)
@@ -248,7 +252,7 @@ class _GrpoStage:
         context.recorder.step(row)
         context.after_step()
         if context.planner:
-            context.planner.record_step(session_clock() - began)
+            context.planner.record_step(shared_clock() - began)
             self._plan()
         if validated or self.done % checkpoint.every_steps == 0 or self.done == self.total:
             self._save()

@@ -20,7 +20,7 @@ from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.data.store import POOL_FILES
-from thinkaloud.distributed.team import from_first, gather, is_first
+from thinkaloud.distributed.agreement import from_first, gather, is_first, shared_clock
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.judge import FILE as JUDGE_FILE
@@ -28,7 +28,7 @@ from thinkaloud.judge import open_judge
 from thinkaloud.model.weights import load_config
 from thinkaloud.pipeline.answerer import check_teacher
 from thinkaloud.pipeline.context import TrainContext
-from thinkaloud.pipeline.deadline import TeamPlanner
+from thinkaloud.pipeline.deadline import Planner
 from thinkaloud.pipeline.distillation import load_teacher, teacher_files
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.pipeline.stopping import Stop
@@ -255,16 +255,17 @@ def _open_tracker(options: TrainOptions) -> Tracker | None:
     return Tracker(options.track, options.out, options.recipe.name, options.recipe.resolved())
 
 
-def _open_planner(options: TrainOptions, tracker: Tracker | None) -> TeamPlanner | None:
+def _open_planner(options: TrainOptions, tracker: Tracker | None) -> Planner | None:
     if options.ends_at is None:
         return None
     ends_at = options.ends_at - (FINISH_SECONDS if tracker else 0.0)
-    return TeamPlanner(ends_at - session_clock(), session_clock, options.recipe.grpo.max_steps)
+    seconds = from_first(lambda: ends_at - session_clock())
+    return Planner(seconds, shared_clock, options.recipe.grpo.max_steps)
 
 
 def _first_signal(own: signal.Signals | None) -> signal.Signals | None:
     """The signal that the first of the signalled processes received."""
-    return next((one for one in gather(own) if one is not None), None)
+    return next((one for one in gather(own, signal.Signals | None) if one is not None), None)
 
 
 def _warn(findings: Sequence[Finding], display: Display) -> None:

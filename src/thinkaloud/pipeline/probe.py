@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from thinkaloud.data.curriculum import Curriculum
-from thinkaloud.distributed.team import from_first, is_first
-from thinkaloud.durations import session_clock
+from thinkaloud.distributed.agreement import from_first, is_first, shared_clock
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.rollout.sampling import Sampling
@@ -29,7 +28,7 @@ def probe(context: TrainContext, adapter: Adapter, curriculum: Curriculum) -> di
     curriculum.restore(saved["pass_rates"])
     if saved["done"] >= len(tasks):
         return curriculum.state()
-    began = session_clock()
+    began = shared_clock()
     allowed = config.probe_share * context.planner.training_seconds() if context.planner else float("inf")
     batch = max(1, rollout.prompts_per_step * rollout.group_size // config.probe_samples)
     context.display.stage("probe", total_steps=0)
@@ -45,7 +44,7 @@ def probe(context: TrainContext, adapter: Adapter, curriculum: Curriculum) -> di
             )
             curriculum.update(context.score(groups), 0)
             done = min(first + batch, len(tasks))
-            ended = from_first(lambda: session_clock() - began > allowed)
+            ended = shared_clock() - began > allowed
             _write(context, curriculum, len(tasks) if ended else done)
             context.display.progress(done, len(tasks), "probe: tasks sampled")
             context.after_step()

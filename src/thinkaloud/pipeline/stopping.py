@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -26,12 +25,12 @@ class StopRequested(Exception):
         signal: The signal.
     """
 
-    def __init__(self, which: signal.Signals) -> None:
-        super().__init__(f"stopped by {which.name}")
-        self.signal = which
+    def __init__(self, which: signal.Signals | int) -> None:
+        super().__init__(which)
+        self.signal = signal.Signals(which)
 
-    def __reduce__(self) -> tuple[type[StopRequested], tuple[signal.Signals]]:
-        return StopRequested, (self.signal,)
+    def __str__(self) -> str:
+        return f"stopped by {self.signal.name}"
 
     @property
     def code(self) -> int:
@@ -42,7 +41,7 @@ class StopRequested(Exception):
 class Stop:
     """A context manager that listens for the signals. Signals that the process ignores (nohup) stay ignored.
 
-    A thread reads the signals from a socket that the C-level handler writes to, because Python's handlers run only when
+    A thread reads the signals from a pipe that the C-level handler writes to, because Python's handlers run only when
     the main thread returns from a computation, which may take minutes.
 
     Args:
@@ -79,9 +78,9 @@ class Stop:
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            self._reader, self._writer = socket.socketpair()
-            self._writer.setblocking(False)
-            self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            self._reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)
+            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             for which in _ALL:
                 if signal.getsignal(which) is not signal.SIG_IGN:
                     self._before[which] = signal.signal(which, _ignored)
@@ -95,13 +94,13 @@ class Stop:
         for which, handler in self._before.items():
             signal.signal(which, handler)
         signal.set_wakeup_fd(self._wakeup)
-        self._writer.close()
+        os.close(self._writer)
         self._thread.join()
-        self._reader.close()
+        os.close(self._reader)
         self._thread = None
 
     def _listen(self) -> None:
-        while numbers := self._reader.recv(64):
+        while numbers := os.read(self._reader, 64):
             for number in numbers:
                 if number in self._before:
                     self.receive(signal.Signals(number))
@@ -120,4 +119,4 @@ class Stop:
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
-    """Does nothing: a handler must be set for the signal to be written to the socket."""
+    """Does nothing: a handler must be set for the signal to be written to the pipe."""

@@ -6,7 +6,7 @@ GRPO from their newest intact checkpoint, and an evaluation from its last saved 
 
 from __future__ import annotations
 
-from thinkaloud.distributed.team import is_first
+from thinkaloud.distributed.agreement import is_first
 from thinkaloud.errors import UserError
 from thinkaloud.pipeline.cold_start import run_cold_start
 from thinkaloud.pipeline.context import TrainContext
@@ -52,8 +52,9 @@ def train(options: TrainOptions, display: Display, stop: Stop | None = None) -> 
         run_stages(context)
     if context.saver.unsaved:
         raise UserError(f"the newest state of {out} is not saved; free some space, then continue with --resume")
+    late = context.planner is not None and context.planner.seconds_left < 0
     if is_first():
-        if context.planner and context.planner.seconds_left < 0:
+        if late:
             display.note(f"deadline: no time left for the report; create it with `thinkaloud report {out}`")
         else:
             build_report(out)

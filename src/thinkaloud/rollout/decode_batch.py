@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -19,7 +19,7 @@ from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import PER_OCTAVE, pack
 from thinkaloud.model.precision import weights_dtype
-from thinkaloud.model.sharding import mesh_of, padded_rows, place_rows
+from thinkaloud.model.sharding import fetch, mesh_of, padded_rows, place_rows
 from thinkaloud.rollout.decode import (
     DecodingWeights,
     decode,
@@ -141,14 +141,15 @@ class DecodeBatch:
         self._prompt_cache = prompt_cache
         self._state = start(
             logits,
-            *place_rows((jnp.asarray(live), jnp.asarray(packed.prompt_lengths), jnp.asarray(labels, jnp.int32)), mesh),
+            *place_rows((live, packed.prompt_lengths, labels.astype(np.int32)), mesh),
             decoder.key,
             slots=shape.slots,
             sampling=decoder.sampling,
             stop_ids=decoder.stop_ids,
         )
         dtype = weights_dtype(model.params)
-        self._cache = place_rows(empty_cache(model.config, filled, shape.group, shape.slots, dtype), mesh)
+        empty = partial(empty_cache, model.config, filled, shape.group, shape.slots, dtype)
+        self._cache = empty() if mesh is None else place_rows(jax.eval_shape(empty), mesh)
 
     def advance(self, limit: int, *, enough: int = 0) -> Snapshot:
         """Decode until rows have `limit` tokens, or until at most `enough` rows are live; then read the state."""
@@ -160,15 +161,15 @@ class DecodeBatch:
             self._state,
             self._prompt_cache,
             decoder.key,
-            jnp.asarray(limit, jnp.int32),
-            jnp.asarray(enough, jnp.int32),
+            np.int32(limit),
+            np.int32(enough),
             config=decoder.model.config,
             scale=decoder.scale,
             sampling=decoder.sampling,
             stop_ids=decoder.stop_ids,
         )
         state = self._state
-        step, tokens, logprobs, kept_mass, done, labels = jax.device_get(
+        step, tokens, logprobs, kept_mass, done, labels = fetch(
             (state.step, state.tokens, state.logprobs, state.kept_mass, state.done, state.rows)
         )
         reached = int(step) + 1
@@ -184,8 +185,6 @@ class DecodeBatch:
         mesh = mesh_of(self._decoder.model.params)
         filled = padded_rows(len(cells), mesh)
         live = np.arange(filled) < len(cells)
-        packed = pack_rows(
-            self._cache, self._state, self._prompt_cache, jnp.asarray(np.resize(cells, filled)), jnp.asarray(live)
-        )
+        packed = pack_rows(self._cache, self._state, self._prompt_cache, np.resize(cells, filled), live)
         self._cache, self._state, self._prompt_cache = place_rows(packed, mesh)
         self.live = live[:, None]

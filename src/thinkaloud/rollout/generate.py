@@ -54,7 +54,6 @@ def generate(
     scale: float = 1.0,
     batch_prompts: int | None = None,
     buckets: Buckets = Buckets(),  # noqa: B008 - frozen
-    first_row: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Sampled]]:
     """Sample `group_size` completions of each prompt.
@@ -70,7 +69,6 @@ def generate(
         scale: LoRA's alpha / rank.
         batch_prompts: Prompts decoded at once; all when None. Batches are filled by length; results keep the order.
         buckets: The sizes that prompts are padded to.
-        first_row: The number of the first prompt where these are part of a larger list; it labels the noise.
         progress: Called with (prompts done, all prompts).
 
     Returns:
@@ -93,8 +91,7 @@ def generate(
     results: dict[int, list[Sampled]] = {}
     for first in range(0, count, batch):
         chosen = order[first : first + batch]
-        rows = [first_row + i for i in chosen]
-        groups = _generate_batch(decoder, [prompts[i] for i in chosen], rows, shape)
+        groups = _generate_batch(decoder, [prompts[i] for i in chosen], chosen, shape)
         results.update(zip(chosen, groups, strict=True))
         if progress:
             progress(min(first + batch, count), count)

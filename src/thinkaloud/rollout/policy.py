@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from thinkaloud.distributed.team import share
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets
@@ -46,30 +45,22 @@ class Policy:
         batch_prompts: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[RolloutGroup]:
-        """Sample `group_size` completions of each task; see `generate` for the arguments.
-
-        Several processes divide the tasks among them; each returns all groups.
-        """
+        """Sample `group_size` completions of each task; see `generate` for the arguments."""
         prompts = [tuple(self.encode(task)) for task in tasks]
-
-        def sample_rows(rows: range) -> list[list[Sampled]]:
-            return generate(
-                self.model,
-                adapter,
-                [prompts[row] for row in rows],
-                group_size=group_size,
-                max_new_tokens=max_new_tokens,
-                sampling=sampling,
-                stop_ids=() if self.ignore_stop else self.contract.stop_ids,
-                seed=seed,
-                scale=self.scale,
-                batch_prompts=batch_prompts,
-                buckets=self.buckets,
-                first_row=rows.start,
-                progress=progress,
-            )
-
-        sampled = share(len(tasks), lambda rows: sample_rows(rows) if rows else [])
+        sampled = generate(
+            self.model,
+            adapter,
+            prompts,
+            group_size=group_size,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+            stop_ids=() if self.ignore_stop else self.contract.stop_ids,
+            seed=seed,
+            scale=self.scale,
+            batch_prompts=batch_prompts,
+            buckets=self.buckets,
+            progress=progress,
+        )
         return [
             RolloutGroup(task=task, prompt_ids=prompt, completions=tuple(map(self._completion, members)))
             for task, prompt, members in zip(tasks, prompts, sampled, strict=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import jax
-
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import check_accelerator, describe_devices
 from thinkaloud.model.precision import base_dtype
@@ -26,5 +24,5 @@ def announce_devices(recipe: Recipe, note: Callable[[str], None]) -> None:
 def device_line(recipe: Recipe) -> str:
     """See `describe_devices`."""
     sizes = recipe.mesh_sizes
-    used = math.prod(sizes.values()) if sizes else len(available_devices()) * jax.process_count()
+    used = math.prod(sizes.values()) if sizes else len(available_devices())
     return describe_devices(used, base_dtype(recipe.model.dtype))

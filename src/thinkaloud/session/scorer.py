@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from thinkaloud.config import Recipe
-from thinkaloud.distributed.team import from_first, is_first, share
+from thinkaloud.distributed.agreement import from_first, is_first, share
 from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.judge import Judge, answer_of, paid
+from thinkaloud.judge.records import Ruling
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import RolloutGroup
+from thinkaloud.records import RolloutGroup, Score
 from thinkaloud.rewards.scoring import GroupScorer, score_groups
 from thinkaloud.sandbox import Sandbox, SandboxUnavailable
 
@@ -44,13 +46,15 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Grou
             ) from error
 
     def score(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
-        def score_rows(rows: range) -> list[RolloutGroup]:
+        def score_rows(rows: range) -> list[tuple[Score, ...]]:
             own = groups[rows.start : rows.stop]
-            return score_groups(
+            scored = score_groups(
                 own, contract=contract, sandbox=sandbox, creative=recipe.rewards.creative, registry=registry
             )
+            return [group.scores for group in scored]
 
-        return share(len(groups), score_rows)
+        scores = share(len(groups), score_rows, tuple[Score, ...])
+        return [replace(group, scores=own) for group, own in zip(groups, scores, strict=True)]
 
     try:
         yield score, str(sandbox.level) if sandbox else "not needed"
@@ -60,12 +64,18 @@ def open_scorer(recipe: Recipe, contract: PromptContract) -> Iterator[tuple[Grou
 
 
 def with_judge(
-    score: GroupScorer, judge: Judge, recipe: Recipe, contract: PromptContract, interrupt: Callable[[], None]
+    score: GroupScorer,
+    judge: Judge,
+    recipe: Recipe,
+    contract: PromptContract,
+    interrupt: Callable[[], None],
+    raises: Sequence[type[Exception]] = (),
 ) -> GroupScorer:
     """`score` with the judge's marks as a part of the reward. The judge works while code runs in the sandbox.
 
     Args:
         interrupt: Called repeatedly while waiting for the judge; an exception from it ends the wait.
+        raises: Those exceptions, which are raised in all processes.
     """
 
     registry = registry_of(recipe)
@@ -86,7 +96,8 @@ def with_judge(
         ]
         pending = judge.begin([answer for answer in answers if answer is not None] if is_first() else [])
         scored = score(groups)
-        found = iter(from_first(lambda: judge.finish(pending, interrupt)))  # only the primary process sends requests
+        finish = partial(judge.finish, pending, interrupt)  # only the primary process sends requests
+        found = iter(from_first(finish, list[Ruling], raises))
         rulings = [None if answer is None else next(found) for answer in answers]
         tasks = [group.task for group in scored for _ in group.scores]
         marked = iter(paid(tasks, [s for group in scored for s in group.scores], rulings, recipe.judge.reward_share))

@@ -6,8 +6,10 @@ run.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from thinkaloud.data import Pool
 from thinkaloud.data.build import place_pool
 from thinkaloud.data.curate import Progress
 from thinkaloud.data.store import POOL_FILES, open_pool
-from thinkaloud.distributed.team import alone, from_first, gather, is_first, require_same
+from thinkaloud.distributed.agreement import alone, from_first, gather, is_first, require_same
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.models import ModelFiles, models_cache
 from thinkaloud.model.load import load_model
@@ -109,10 +111,14 @@ def copy_from_first(folder: Path, names: Sequence[str]) -> None:
     if alone():
         return
     for name in names:
-        content = from_first((folder / name).read_bytes)
+        content = from_first(partial(_read_base64, folder / name))
         if not is_first():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
+            (folder / name).write_bytes(base64.b64decode(content))
+
+
+def _read_base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def check_same_session(session: Session) -> None:

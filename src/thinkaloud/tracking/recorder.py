@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thinkaloud.distributed.team import is_first
+from thinkaloud.distributed.agreement import is_first
 from thinkaloud.durations import duration, session_clock
 from thinkaloud.records import RolloutGroup
 from thinkaloud.storage.atomic import append_line, write_text

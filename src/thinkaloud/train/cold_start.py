@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Mixture, Pool
-from thinkaloud.distributed.processes import sum_trees
-from thinkaloud.distributed.team import gather, own_rows
 from thinkaloud.errors import UserError
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
@@ -216,25 +213,23 @@ def _imitate(
     gradients, losses, mesh = None, [], mesh_of(policy.model.params)
     shards = row_shards(mesh)
     budget = update_budget_bytes(footprint, shards=shards)
-    own = own_rows(len(batch))
-    lengths = [len(prompts[i]) + len(targets[i]) for i in own]
-    chunks = [[own[i] for i in chosen] for chosen in split_rows(lengths, footprint, budget)] if own else []
+    lengths = [len(prompt) + len(target) for prompt, target in zip(prompts, targets, strict=True)]
+    chunks = split_rows(lengths, footprint, budget)
     for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
-        packed = place_rows(_layout([prompts[i] for i in rows], [targets[i] for i in rows], shards), mesh)
+        packed = _layout([prompts[i] for i in rows], [targets[i] for i in rows], shards)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,
-            packed,
+            place_rows(packed, mesh),
             place_rows(rows_to_targets(np.full(packed.input_lengths.size, weight), packed), mesh),
             config=config,
             scale=policy.scale,
         )
         gradients = part if gradients is None else add_trees(gradients, part)
         losses.append(loss)
-    gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
+    assert gradients is not None
     rate = np.float32(learning_rate)
     adapter, state, norm = apply_gradients(adapter, state, gradients, rate, optimizer=optimizer)
-    loss = float(sum(sum(part) for part in gather(jax.device_get(losses))))
-    found = {"loss": loss, "grad_norm": float(norm)}
+    found = {"loss": float(sum(jax.device_get(losses))), "grad_norm": float(norm)}
     row = {name: value if np.isfinite(value) else None for name, value in found.items()}
     return adapter, state, {**row, "skipped_updates": int(row["grad_norm"] is None), "tokens": sum(map(len, targets))}

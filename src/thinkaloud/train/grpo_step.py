@@ -12,13 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.profiler import TraceAnnotation
 
 from thinkaloud.config import Recipe
-from thinkaloud.distributed.processes import sum_trees
-from thinkaloud.distributed.team import gather
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
@@ -131,8 +128,7 @@ class GrpoTrainer(Trainer):
         for iteration in range(config.inner_iterations):
             for index, minibatch in enumerate(minibatches):
                 gradients = self._gradients(adapter, minibatch, iteration, state.entropy_weight, sums)
-                if minibatch.has_signal:
-                    gradients = sum_trees(jax.tree.map(jnp.zeros_like, adapter) if gradients is None else gradients)
+                if gradients is not None:
                     rate = self.learning_rate(state, iteration * config.minibatches + index)
                     adapter, optimizer_state, norm = apply_gradients(
                         adapter, optimizer_state, gradients, np.float32(rate), optimizer=self.optimizer
@@ -140,7 +136,7 @@ class GrpoTrainer(Trainer):
                     norms.append(norm)
         rate = self.learning_rate(state, 0)
         learned = update_metrics(
-            gather(jax.device_get(sums)),
+            jax.device_get(sums),
             jax.device_get(norms),
             rate,
             config,
@@ -157,18 +153,18 @@ class GrpoTrainer(Trainer):
     def _gradients(
         self, adapter: Adapter, minibatch: MiniBatch, iteration: int, entropy_weight: float, sums: list[Sums]
     ) -> Adapter | None:
-        """This process's gradient of one minibatch, None if it has no rows of it; appends the metrics to `sums`."""
+        """The gradient of one minibatch, None if no group has one; appends the metrics to `sums`."""
         config = self.recipe.grpo
         # In the first iteration of a single minibatch, the policy is the one that sampled: its ratio is exactly 1.
         on_policy = iteration == 0 and config.minibatches == 1
         gradients = None
-        for micro in minibatch.micro_batches:
+        for micro in minibatch:
             part, logprobs, counted = grpo_gradients(
                 adapter,
                 self.policy.model.params,
                 micro.packed,
                 micro.per_token,
-                jnp.asarray(on_policy),
+                np.asarray(on_policy),
                 np.float32(entropy_weight),
                 config=self.policy.model.config,
                 scale=self.policy.scale,

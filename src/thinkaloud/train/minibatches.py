@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from thinkaloud.config import Recipe
-from thinkaloud.distributed.team import own_rows
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Packed, pack
@@ -33,12 +32,8 @@ class MicroBatch:
     per_token: PerToken
 
 
-@dataclass(frozen=True, slots=True)
-class MiniBatch:
-    """One optimizer update: this process's micro-batches of it, and whether any process has a gradient."""
-
-    micro_batches: list[MicroBatch]
-    has_signal: bool
+MiniBatch = list[MicroBatch]
+"""One optimizer update; empty if no group has a gradient."""
 
 
 class Minibatches:
@@ -71,13 +66,12 @@ class Minibatches:
             if any(ids is not None for ids in own) and (self._every_group or group.has_signal)
         ]
         kept.sort(key=lambda chosen: len(chosen[0].prompt_ids))  # attention pads a micro-batch to its longest prompt
-        mine = [kept[i] for i in own_rows(len(kept))]
-        lengths = [len(group.prompt_ids) + sum(len(c.token_ids) for c in group.completions) for group, _ in mine]
-        longest_prompt = max((len(group.prompt_ids) for group, _ in mine), default=0)
-        attended = longest_prompt + self._recipe.rollout.max_new_tokens
-        split = split_rows(lengths, self._footprint, self._budget_bytes, attended=attended) if mine else []
-        micro = [self._micro_batch([mine[i] for i in rows], num_rows, num_tokens) for rows in split]
-        return MiniBatch(micro, bool(kept))
+        if not kept:
+            return []
+        lengths = [len(group.prompt_ids) + sum(len(c.token_ids) for c in group.completions) for group, _ in kept]
+        attended = len(kept[-1][0].prompt_ids) + self._recipe.rollout.max_new_tokens
+        split = split_rows(lengths, self._footprint, self._budget_bytes, attended=attended)
+        return [self._micro_batch([kept[i] for i in rows], num_rows, num_tokens) for rows in split]
 
     def _trained_ids(self, group: RolloutGroup) -> list[tuple[int, ...] | None]:
         """The token ids of each completion; None for one that is masked out."""

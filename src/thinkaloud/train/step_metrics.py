@@ -69,32 +69,31 @@ def outcome_metrics(groups: Sequence[RolloutGroup], registry: Registry) -> dict[
 
 
 def update_metrics(
-    sums: list[list[Sums]], norms: list[Any], learning_rate: float, config: GrpoConfig, *, has_teacher: bool = False
+    sums: list[Sums], norms: list[Any], learning_rate: float, config: GrpoConfig, *, has_teacher: bool = False
 ) -> dict[str, Any]:
     """Loss, KL, ratio, clip fraction, entropy and gradient norm of the updates of one step.
 
     Args:
-        sums: Of every micro-batch, by process.
+        sums: Of every micro-batch, those of the first inner iteration first.
         norms: The gradient norm of every update, before clipping.
         learning_rate: Of the first update.
 
     Returns:
         Values by name; None where a value is not finite or not computed.
     """
-    parts = _first_iteration_first(sums, config.inner_iterations)
-    first = parts[: max(1, len(parts) // max(1, config.inner_iterations))]
-    tokens, first_tokens = (sum((float(part.tokens) for part in some), 0.0) for some in (parts, first))
+    first = sums[: max(1, len(sums) // max(1, config.inner_iterations))]
+    tokens, first_tokens = (sum((float(part.tokens) for part in some), 0.0) for some in (sums, first))
 
     def mean(name: str, over: list[Sums], count: float) -> float | None:
         return sum(float(getattr(part, name)) for part in over) / count if count else None
 
     finite = [float(norm) for norm in norms if np.isfinite(norm)]
     found = {
-        "loss": sum((float(part.loss) for part in parts), 0.0) / config.inner_iterations,
-        "kl": mean("kl", parts, tokens) if config.beta > 0 else None,  # unknown without a reference pass
+        "loss": sum((float(part.loss) for part in sums), 0.0) / config.inner_iterations,
+        "kl": mean("kl", sums, tokens) if config.beta > 0 else None,  # unknown without a reference pass
         "ratio_mean": mean("ratio", first, first_tokens),
         "ratio_max": max((1 + float(part.ratio_off) for part in first), default=None),
-        "clip_fraction": mean("clipped", parts, tokens),
+        "clip_fraction": mean("clipped", sums, tokens),
         "entropy": mean("entropy", first, first_tokens),
         "mismatch_kl": mean("mismatch", first, first_tokens),
         **({"teacher_kl": mean("teacher_kl", first, first_tokens)} if has_teacher else {}),
@@ -109,16 +108,6 @@ def update_metrics(
 def _without_signal(groups: Sequence[RolloutGroup]) -> float:
     """The share of groups without signal: all rewards equal."""
     return sum(not group.has_signal for group in groups) / len(groups)
-
-
-def _first_iteration_first(parts: list[list[Sums]], inner_iterations: int) -> list[Sums]:
-    """The sums of all processes, those of the first inner iteration first."""
-    return [
-        part
-        for iteration in range(inner_iterations)
-        for own in parts
-        for part in own[iteration * len(own) // inner_iterations : (iteration + 1) * len(own) // inner_iterations]
-    ]
 
 
 def _rates(counted: list[tuple[str, Score]], registry: Registry) -> dict[str, Any]:

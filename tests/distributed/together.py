@@ -1,0 +1,39 @@
+"""A program: one of several processes that exchange values until one of them fails.
+
+Usage: together.py ADDRESS NUM_PROCESSES PROCESS_ID FAULT; FAULT is `raise` or `kill` with the index of the process
+that raises an error or is killed, such as `kill:1`, while the others wait; `hang` kills while they compute.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "4", "JAX_ENABLE_PREEMPTION_SERVICE": "0"}
+
+
+def main(address: str, count: str, index: str, fault: str) -> None:
+    from thinkaloud.distributed.agreement import from_first, gather
+    from thinkaloud.distributed.processes import connect, disconnect, fail
+
+    try:
+        connect(address, int(count), int(index), {"fault": fault}, heartbeat_seconds=5)
+        assert gather(int(index)) == list(range(int(count)))
+        assert from_first(lambda: index) == "0"
+        name, _, failing = fault.partition(":")
+        if index == failing:
+            if name == "raise":
+                raise ValueError("a bug")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "hang":
+            time.sleep(300)
+        disconnect()
+    except Exception as error:
+        print(f"error: {fail(error)}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
