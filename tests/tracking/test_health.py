@@ -89,19 +89,24 @@ def test_reward_that_rises_while_accuracy_falls() -> None:
 def test_one_domain_that_collapses_is_named() -> None:
     health = Health()
     fallen = {"domains": {"math": {"n": 8, "reward": 0.05}, "logic": {"n": 8, "reward": 0.6}}}
-    events = look(health, 1, [{}] * 5 + [fallen] * 5)
+    events = look(health, 1, [{}] * 8 + [fallen] * 8)
     assert [(event.check, event.state) for event in events] == [("domain math", "raised")]
     assert "math" in events[0].message
-    assert "90%" in events[0].message
+    assert "% of its best reward" in events[0].message
     assert "--domain math" in events[0].remedy
-    assert [event.state for event in look(health, 11, [{}] * 5)] == ["cleared"]
+    assert [event.state for event in look(health, 17, [{}] * 8)] == ["cleared"]
+
+
+def test_two_bad_groups_of_a_domain_are_luck() -> None:
+    fallen = {"domains": {"math": {"n": 8, "reward": 0.05}}}
+    assert look(Health(), 1, [{}] * 8 + [fallen] * 2 + [{}] * 8) == []
 
 
 def test_a_domain_that_never_earned_has_nothing_to_lose() -> None:
     poor = {"domains": {"math": {"n": 8, "reward": 0.04}}}
     none = {"domains": {"math": {"n": 8, "reward": 0.0}}}
     absent = {"domains": {"math": {"n": 0, "reward": None}}}
-    assert look(Health(), 1, [poor] * 5 + [none] * 5 + [absent] * 5) == []
+    assert look(Health(), 1, [poor] * 8 + [none] * 8 + [absent] * 5) == []
 
 
 def test_a_resumed_run_has_the_same_state() -> None:

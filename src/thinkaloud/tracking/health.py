@@ -17,8 +17,9 @@ Row = Mapping[str, Any]
 SHORT, LONG = 5, 20
 """Window sizes in steps: for the present value, and for a trend."""
 KEPT = 2 * LONG
-LEAST_COMPLETIONS = 16
-"""Completions of a domain in a window before its rewards are compared."""
+LEAST_COMPLETIONS = 64
+"""Completions of a domain in a window before its rewards are compared: eight groups of eight. Those of a group are
+alike, and the best of several windows of two groups was most often luck."""
 
 
 @dataclass(frozen=True, slots=True)
