@@ -48,7 +48,8 @@ def in_processes(
         )
     # To be set before JAX is imported. JAX aborts a process that cannot connect, or whose process 0 is lost, with a C++
     # stack trace; `distributed/watch.py` has one line instead.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "4")
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":  # what JAX sets itself, also for the programs it starts
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
     os.environ.setdefault("JAX_ENABLE_PREEMPTION_SERVICE", "0")  # it would also handle SIGTERM
     from thinkaloud.distributed.processes import connect, disconnect, fail
 
