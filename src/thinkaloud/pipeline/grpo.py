@@ -180,6 +180,8 @@ class _GrpoStage:
     def _go_back(self) -> None:
         """Return to the checkpoint before the last good step, with half the learning rate and other samples.
 
+        Where none of those was kept, to that of the last good step; without it too, to the start of the stage.
+
         Raises:
             UserError: The recipe asks to stop instead, or this was tried `RESTARTS` times.
         """
@@ -190,10 +192,10 @@ class _GrpoStage:
             after = f" ({before.attempt} restarts at half the learning rate did not help)" if before.attempt else ""
             raise UserError(f"{why}{after}; lower grpo.learning_rate or grpo.max_grad_norm and start again with --out")
         context.saver.wait()
-        good = [s.step for s in list_saved(directory) if s.stage == "grpo" and s.step < self.health.last_good]
-        forget_after(
-            directory, "grpo", good[-1] if good else 0
-        )  # only in the primary process; `_resume` then agrees with the others
+        good = [s.step for s in list_saved(directory) if s.stage == "grpo" and s.step <= self.health.last_good]
+        earlier = [step for step in good if step < self.health.last_good]
+        # only in the primary process; `_resume` then agrees with the others
+        forget_after(directory, "grpo", (earlier or good or [0])[-1])
         fresh = self.trainer.start(jax.tree.map(jnp.copy, self.trainer.reference))
         self.state = replace(fresh, horizon=Horizon(self.total * self.trainer.updates_per_step))
         self.best = None
