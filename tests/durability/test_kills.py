@@ -1,4 +1,4 @@
-"""A trainer that is killed at 25 random moments and resumed gives the same run as an uninterrupted one."""
+"""A trainer that is killed at 12 random moments and resumed gives the same run as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from thinkaloud.storage.run_directory import RunDir
 
 pytestmark = pytest.mark.slow
 
-KILLS = 25
+KILLS = 12
 SEED = 20261123
 
 

@@ -330,11 +330,10 @@ class TestNotFinite:
         before = [row for row in rows_without_times(unbroken) if row["stage"] == "grpo"]
         assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
         assert rows[:4] == before  # no checkpoint before the last good step was kept, but that of the step itself
-        assert 0 < rows[4]["learning_rate"] <= RECIPE.grpo.learning_rate / 2
         assert all(row["skipped_updates"] == 0 for row in rows)
         assert "back from step 7 to step 4, at 0.5 of the learning rate" in output
         events = [json.loads(line) for line in (copy / "health.jsonl").read_text().splitlines()]
-        assert ("restart", "raised", 3) in [(event["check"], event["state"], event["step"]) for event in events]
+        assert ("restart", "raised", 4) in [(event["check"], event["state"], event["step"]) for event in events]
 
     def test_a_stop_where_the_recipe_says_so(self, diverging: Callable[..., tuple[Path, str]]) -> None:
         with pytest.raises(UserError, match=r"3 steps in a row, up to step 7.*lower grpo\.learning_rate"):
