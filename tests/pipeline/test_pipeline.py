@@ -23,7 +23,7 @@ import pytest
 from support.cli import Run
 from support.scorers import open_rewards_by_hash
 from thinkaloud.checkpoint import arrays
-from thinkaloud.checkpoint.files import list_saved
+from thinkaloud.checkpoint.files import list_saved, read_progress
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.distributed import agreement
 from thinkaloud.errors import UserError
@@ -332,6 +332,8 @@ class TestNotFinite:
         assert rows[:4] == before  # no checkpoint before the last good step was kept, but that of the step itself
         assert all(row["skipped_updates"] == 0 for row in rows)
         assert "back from step 7 to step 4, at 0.5 of the learning rate" in output
+        progress = read_progress(list_saved(copy / "checkpoints")[-1])
+        assert (progress["rate_scale"], progress["attempt"]) == (0.5, 1)  # the attempt is part of the seeds
         events = [json.loads(line) for line in (copy / "health.jsonl").read_text().splitlines()]
         assert ("restart", "raised", 4) in [(event["check"], event["state"], event["step"]) for event in events]
 
