@@ -1,0 +1,60 @@
+"""Attention of the GPU's kernel, interpreted, against the plain one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from thinkaloud.model.attention import shared_prefix_attention
+from thinkaloud.model.config import tiny_config
+from thinkaloud.rollout import decode_kernel
+
+attend = jax.jit(decode_kernel.attend, static_argnames=("config", "sliding"))
+
+
+@pytest.mark.parametrize("sliding", [True, False])
+@pytest.mark.parametrize(("prompts", "group", "step"), [(2, 3, 5), (2, 3, 40), (40, 4, 95)])
+def test_the_kernel_equals_plain_attention(sliding: bool, prompts: int, group: int, step: int) -> None:
+    """Short and long prompts, a window that begins in the prompt or in the completion, one split and several."""
+    config = replace(tiny_config(), num_heads=6, num_kv_heads=2)
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+    kv, dim, rows = config.num_kv_heads, config.head_dim, prompts * config.num_kv_heads * group
+    query = 4 * random(prompts, group, config.num_heads, dim)
+    prompt_keys, prompt_values = random(prompts, kv, dim, 64), random(prompts, kv, 64, dim)
+    own_keys, own_values = random(rows, 96, dim), random(rows, 96, dim)
+    lengths = jnp.asarray(rng.integers(1, 65, prompts).tolist(), jnp.int32)
+    own = jnp.stack([own_keys, own_values], 1).reshape(prompts, kv, group, 2, 96, dim)
+    entries = [jnp.swapaxes(own[..., part, step, :], 1, 2)[:, :, :, None] for part in (0, 1)]  # [prompts, group, kv]
+    token = jnp.concatenate([query.reshape(prompts, group, kv, -1, dim), *entries], axis=3)
+    before = own.at[..., step, :].set(7.0).reshape(rows, 2, 96, dim)
+    prompt = (prompt_keys, prompt_values)
+    found, after = attend(token, *prompt, before, lengths, jnp.int32(step), config, sliding=sliding)
+    np.testing.assert_array_equal(after, own.reshape(after.shape))
+    expected = shared_prefix_attention(
+        query[:, :, None],
+        jnp.swapaxes(prompt_keys, -1, -2),
+        prompt_values,
+        own_keys,
+        own_values,
+        lengths,
+        jnp.full((prompts, group), step + 1),
+        jnp.asarray([step]),
+        sliding,
+        config,
+    )[:, :, 0]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_what_the_kernel_is_for() -> None:
+    assert decode_kernel.supports(tiny_config(), jnp.bfloat16, 8.0)
+    assert not decode_kernel.supports(tiny_config(), jnp.bfloat16, 7.5)
+    assert not decode_kernel.supports(tiny_config(), jnp.float32, 9.0)
+    assert not decode_kernel.supports(replace(tiny_config(), head_dim=48), jnp.bfloat16, 9.0)
