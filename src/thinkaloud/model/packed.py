@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.architecture import Params, run_layers
@@ -41,7 +42,7 @@ from thinkaloud.model.config import ModelConfig
         "target_rows",
         "target_valid",
     ],
-    meta_fields=["prefix_length", "prompt_length", "input_length"],
+    meta_fields=["prefix_length", "prompt_length", "input_length", "mesh"],
 )
 @dataclass(frozen=True, kw_only=True)
 class Packed:
@@ -72,6 +73,8 @@ class Packed:
     prompt_length: int = field(metadata={"static": True})
     """Slots of a prompt, common prefix included."""
     input_length: int = field(metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
+    """Where the arrays are placed, for the output head to divide its rows; None on one device."""
 
 
 PREFIX_STEP = 16

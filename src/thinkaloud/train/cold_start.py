@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -220,7 +220,7 @@ def _imitate(
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,
-            place_rows(packed, mesh),
+            place_rows(replace(packed, mesh=mesh), mesh),
             place_rows(rows_to_targets(np.full(packed.input_lengths.size, weight), packed), mesh),
             config=config,
             scale=policy.scale,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -118,7 +118,7 @@ class Minibatches:
         old, sampled = np.zeros((2, *packed.targets.shape), np.float32)
         old[:count] = [value for c in completions for value in c.logprobs]
         sampled[:count] = [value for c in completions for value in c.sampled_logprobs or c.logprobs]
-        placed = place_rows(packed, mesh)
+        placed = place_rows(replace(packed, mesh=mesh), mesh)
         frozen = partial(reference_logprobs, packed=placed, temperature=rollout.temperature)
         reference = teacher = old
         if self._recipe.grpo.beta > 0:
