@@ -32,7 +32,7 @@ from thinkaloud.config.mesh import AXES
 from thinkaloud.model.config import ModelConfig, tiny_config
 from thinkaloud.model.layout import parameters
 from thinkaloud.model.lora import TARGETS, projection_shapes
-from thinkaloud.model.packed import pack
+from thinkaloud.model.packed import Buckets, pack
 from thinkaloud.model.precision import activation_dtype
 from thinkaloud.model.sharding import row_sharding, weight_spec
 from thinkaloud.rollout import decode_kernel
@@ -140,7 +140,9 @@ class Shapes:
         unlike = rng.integers(5, self.config.vocab_size, (self.prompts, PROMPT_TOKENS - 64))
         prompts = [[1] * 64 + row.tolist() for row in unlike]
         groups = [[[7] * new_tokens] * (self.group if new_tokens else 0)] * self.prompts
-        packed = pack(prompts, groups, completion_bucket=NEW_TOKENS, prompt_bucket=PROMPT_TOKENS // 2)
+        buckets = Buckets.of(jax.default_backend(), PROMPT_TOKENS)
+        sizes = {"prompt_bucket": buckets.prompt, "per_octave": buckets.per_octave}
+        packed = pack(prompts, groups, completion_bucket=NEW_TOKENS, **sizes)
         return self.rows(replace(packed, mesh=self.mesh if self.mesh.size > 1 else None))
 
 

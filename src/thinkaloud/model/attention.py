@@ -44,23 +44,26 @@ class Reach(NamedTuple):
         self, scores: Float[Array, "prompts kv group queries length"], repeats: int
     ) -> Float[Array, "prompts kv group queries length"]:
         """Scores against the prompt; each position has `repeats` queries next to each other."""
-        slots, lengths = jnp.arange(scores.shape[-1])[None, None], self.prompt_lengths[:, None, None]
+        # in the scores' own shape, so that XLA computes it there and does not store a smaller mask
+        slots = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4)
+        lengths = self.prompt_lengths[:, None, None, None, None]
         real = slots < lengths
         if self.window is not None:
-            positions = lengths + jnp.repeat(self.offsets, repeats)[None, :, None]
-            real = real & (positions - slots < self.window)
-        return jnp.where(real[:, None, None], scores, MASKED)
+            real = real & (lengths + self._by_query(repeats) - slots < self.window)
+        return jnp.where(real, scores, MASKED)
 
     def mask_own(
         self, scores: Float[Array, "prompts kv group queries own"], repeats: int
     ) -> Float[Array, "prompts kv group queries own"]:
         """Scores of completions against their own tokens."""
-        slots, offsets = jnp.arange(scores.shape[-1])[None], jnp.repeat(self.offsets, repeats)[:, None]
-        causal = slots <= offsets
+        slots, offsets = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4), self._by_query(repeats)
+        real = (slots <= offsets) & (slots < self.own_lengths[:, None, :, None, None])
         if self.window is not None:
-            causal = causal & (offsets - slots < self.window)
-        real = slots[None, None] < self.own_lengths[:, :, None, None]
-        return jnp.where((causal[None, None] & real)[:, None], scores, MASKED)
+            real = real & (offsets - slots < self.window)
+        return jnp.where(real, scores, MASKED)
+
+    def _by_query(self, repeats: int) -> Int[Array, "1 1 1 queries 1"]:
+        return jnp.repeat(self.offsets, repeats)[None, None, None, :, None]
 
 
 def window_of(sliding: Bool[Array, ""] | bool, config: ModelConfig) -> Int[Array, ""] | None:
@@ -222,6 +225,8 @@ def _scores(
     repeats, shape = query.shape[3] // len(reach.offsets), query.shape[:4]
     scores = _batched("pkqd,pksd->pkqs", _joined(query), prompt_key).reshape(*shape, prompt_key.shape[2])
     own_scores = _batched("rqd,rsd->rqs", _flat(query), own_key).reshape(*shape, own_key.shape[1])
+    # XLA would compute the masks of all layers before the loop over them, and keep them
+    reach, _ = jax.lax.optimization_barrier((reach, query[0, 0, 0, 0, 0]))
     return reach.mask(scores, repeats), reach.mask_own(own_scores, repeats)
 
 
