@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from os.path import commonprefix
 
 from thinkaloud.domains.word_classes import FUNCTION_WORDS
 
@@ -133,6 +134,7 @@ for _number, _line in enumerate(_CONTRASTS):
 
 _MEMBERS = [line.split() for line in _CONTRASTS]
 
+_ENDINGS = frozenset(("", "s", "es", "e", "y", "ies", "d", "ed", "ied", "ing", "ly", "al"))
 _LIGHT = FUNCTION_WORDS | _set(
     "called name named term terms word kind kinds type types sort known defined considered given said referred used "
     "using use find count write give get gets become becomes mainly generally usually commonly often typically"
@@ -190,5 +192,10 @@ def opposites_in(word: str, others: frozenset[str]) -> set[str]:
 
 
 def _same_stem(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return len(short) > 3 and len(long) - len(short) <= 3 and long.startswith(short[:-1])
+    """Whether two words are forms of one: after what they share, each has an ending ("city", "cities"; "stop",
+    "stopped"), not just another letter ("Iran", "Iraq"; "Niger", "Nigeria")."""
+    shared = commonprefix((one, other))
+    return min(len(one), len(other)) > 3 and len(shared) >= 3 and all(
+        word[len(shared) :].removeprefix(shared[-1]) in _ENDINGS or word[len(shared) :] in _ENDINGS
+        for word in (one, other)
+    )
