@@ -49,9 +49,7 @@ NEW_TEMPLATES = Part(split="test", new_templates=True)
 HELD_OUT = (VALIDATION, TEST, NEW_TEMPLATES)
 
 
-def generate(
-    domain: str, seed: int, count: int, part: Part = TRAINING, *, most_steps: int | None = None
-) -> list[Task]:
+def generate(domain: str, seed: int, count: int, part: Part = TRAINING, *, most_steps: int | None = None) -> list[Task]:
     """`count` short tasks with distinct questions; logic is half yes and half no, also within each template.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from os.path import commonprefix
 
 from thinkaloud.domains.word_classes import FUNCTION_WORDS
 
@@ -194,8 +193,10 @@ def opposites_in(word: str, others: frozenset[str]) -> set[str]:
 def _same_stem(one: str, other: str) -> bool:
     """Whether two words are forms of one: after what they share, each has an ending ("city", "cities"; "stop",
     "stopped"), not just another letter ("Iran", "Iraq"; "Niger", "Nigeria")."""
-    shared = commonprefix((one, other))
-    return min(len(one), len(other)) > 3 and len(shared) >= 3 and all(
-        word[len(shared) :].removeprefix(shared[-1]) in _ENDINGS or word[len(shared) :] in _ENDINGS
-        for word in (one, other)
-    )
+    shared = 0
+    while shared < min(len(one), len(other)) and one[shared] == other[shared]:
+        shared += 1
+    if shared < 3 or min(len(one), len(other)) < 4:
+        return False
+    doubled = one[shared - 1]  # the consonant of "stopped"
+    return all(end in _ENDINGS or end.removeprefix(doubled) in _ENDINGS for end in (one[shared:], other[shared:]))

@@ -1,8 +1,8 @@
 """The optimizer: gradient norm clip and AdamW; and its learning rate: linear warm-up, cosine decay to zero.
 
 The host computes the learning rate of an update from its progress through the run. If the plan changes (a deadline, a
-longer run), the schedule continues from the current value without a jump, unless it had already reached its end; nothing
-is compiled again.
+longer run), the schedule continues from the current value without a jump, unless it had already reached its end.
+Nothing is compiled again.
 """
 
 from __future__ import annotations
