@@ -74,4 +74,5 @@ class Policy:
             logprobs=sampled.logprobs,
             sampled_logprobs=sampled.sampled_logprobs,
             finish=sampled.finish,
+            adapter=sampled.adapter,
         )

@@ -9,11 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from thinkaloud.errors import UserError
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets
 from thinkaloud.rollout.generate import Sampled, generate
 from thinkaloud.rollout.sampling import Sampling
+
+
+class SamplerFailed(UserError):
+    """The sampler cannot go on, but nothing is wrong with the state of the run, which can be saved."""
 
 
 @runtime_checkable
