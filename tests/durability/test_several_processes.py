@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.cli import one_device
 from support.short_sources import short_sources
 from thinkaloud.checkpoint.files import damage, list_saved, newest
 from thinkaloud.storage.run_directory import RunDir
@@ -38,7 +38,6 @@ OVERRIDES = (
     "evaluate.stages=['base', 'trained']",
     "evaluate.readings=[]",
 )
-FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"  # the latter compiles faster
 End = tuple[int, str, str]
 """Exit code, stdout and stderr."""
 
@@ -48,7 +47,7 @@ def start(out: Path, deed: str, *arguments: str, scratch: Path) -> subprocess.Po
     settings = [part for override in (*OVERRIDES, *sources) for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), deed, "--out", str(out), *settings, *arguments],
-        env={**os.environ, "XLA_FLAGS": FLAGS, "TMPDIR": str(scratch)},
+        env=one_device(TMPDIR=str(scratch)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
