@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from support.xla import xla_flags
+
 if TYPE_CHECKING:
     from support.cli import Run
     from thinkaloud.fetch.models import ModelFiles
@@ -31,10 +33,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test has business on a hub, nor time for its retries
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
-for flag in (
-    "--xla_force_host_platform_device_count=2",
-    "--xla_backend_optimization_level=0",
-):  # the latter compiles faster
+for flag in xla_flags(2).split():
     if flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set already in pytest-xdist's workers
