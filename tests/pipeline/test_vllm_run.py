@@ -19,6 +19,7 @@ from thinkaloud.checkpoint.files import list_saved
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.errors import UserError
 from thinkaloud.pipeline import opening
+from thinkaloud.pipeline import sampler as sampler_module
 from thinkaloud.pipeline import train as pipeline
 from thinkaloud.rollout.sampler import SamplerFailed
 from thinkaloud.rollout.vllm import sampler as module
@@ -126,3 +127,10 @@ def test_what_cannot_sample_is_said_before_anything_is_made(tmp_path: Path) -> N
     with pytest.raises(UserError, match="THINKALOUD_NO_KEY"):
         train(tmp_path / "run", recipe_for("vllm.urls=['http://a']", "vllm.api_key_env='THINKALOUD_NO_KEY'"))
     assert not (tmp_path / "run").exists()
+
+
+def test_several_learning_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler_module, "alone", lambda: False)
+    with pytest.raises(UserError, match="single process"):
+        sampler_module.check_sampler(recipe_for())
+    sampler_module.check_sampler(parse_recipe_text(TEXT))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -230,7 +232,7 @@ class _GrpoStage:
         step, curriculum = self.done, self.curriculum
         tasks = curriculum.tasks(step, context.recipe.rollout.prompts_per_step)
         began = shared_clock()
-        with context.profiler.step(step + 1):
+        with context.profiler.step(step + 1), self._interruptible():
             result = self.trainer.step(
                 self.state, tasks, lambda replaced, round, seen: curriculum.replacements(replaced, step, round, seen)
             )
@@ -264,6 +266,19 @@ class _GrpoStage:
             self._save()
         context.stop.check()
         return row
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """In the block, a signal or the deadline also ends the wait for a server's replies."""
+        sampler = self.context.sampler
+        if sampler is None:
+            yield
+            return
+        before, sampler.poll = sampler.poll, self._interrupt
+        try:
+            yield
+        finally:
+            sampler.poll = before
 
     def _interrupt(self) -> None:
         """Called where a step can still be dropped."""
