@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+VLLM := .venv-vllm
 DIST := .venv-dist
 QUIETLY := --quiet --quiet --disable-pip-version-check --no-input
 INSTALL := $(BIN)/python -m pip install $(QUIETLY)
@@ -18,7 +19,7 @@ ARGS ?=
 USABLE := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser peers test-peers accelerator check docs bench dist clean
+.PHONY: help setup demo test browser peers vllm test-peers accelerator check docs bench dist clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -43,6 +44,9 @@ browser: ## as root with apt-get: install Chromium; without it the browser tests
 
 peers: $(PEERS)/.ready ## install torch, TRL, Tunix and (with npm) llama.cpp into .venv-peers, for `thinkaloud bench`
 	@echo "ready: thinkaloud bench recipes/bench.toml --peer trl --peer tunix"
+
+vllm: $(VLLM)/.ready ## install vLLM for CPUs into .venv-vllm, for rollout.engine = "vllm"
+	@echo "ready: thinkaloud train RECIPE --set rollout.engine=vllm"
 
 test-peers: $(PEERS)/.ready ## run the tests that need these programs (ARGS="-k trl" for some of them)
 	@$(PEERS)/bin/python -m pytest tests/peers $(ARGS)
@@ -112,6 +116,15 @@ $(PEERS)/.ready: requirements-peers.txt pyproject.toml $(VENV)/.runtime
 	else \
 	    echo "no npm with node 20 or newer: the tests of llama.cpp will be skipped" >&2; \
 	fi
+	@touch $@
+
+$(VLLM)/.ready: requirements-vllm.txt $(VENV)/.place
+	@echo "installing vLLM into $(VLLM) (once, several minutes, 4 GB)" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VLLM)
+	@grep -v '^#' requirements-vllm.txt | while read -r package; do \
+	    $(BIN)/python -m pip --python $(VLLM) install $(QUIETLY) "$$package" </dev/null || exit 1; \
+	done
+	@$(BIN)/python -m pip --python $(VLLM) uninstall $(QUIETLY) --yes torchvision torchaudio torchcodec # not for this torch, and not needed
 	@touch $@
 
 ifneq ($(USABLE),yes)

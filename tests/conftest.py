@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from support.xla import xla_flags
+
 if TYPE_CHECKING:
     from support.cli import Run
     from thinkaloud.fetch.models import ModelFiles
@@ -31,10 +33,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test has business on a hub, nor time for its retries
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
-for flag in (
-    "--xla_force_host_platform_device_count=2",
-    "--xla_backend_optimization_level=0",
-):  # the latter compiles faster
+for flag in xla_flags(2).split():
     if flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # set already in pytest-xdist's workers
@@ -46,6 +45,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # A loaded machine is slow, not wrong; in CI hypothesis has other defaults of its own, which stay.
 settings.register_profile("any load", parent=settings(), deadline=None)
 settings.load_profile("any load")
+
+
+LONGEST = ("test_kills.py", "test_pipeline.py", "test_mesh.py", "test_several_processes.py", "test_grpo.py")
+"""Test files that take more than a minute of processor time, the longest first."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,9 +63,11 @@ def _same_defaults_on_every_machine() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker is left alone with one at the end."""
+    """The longest files come first, then those with slow tests, so that no worker is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    last = len(LONGEST)
+    order = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (order.get(item.path.name, last), item.path not in slow))
 
 
 @pytest.fixture

@@ -119,7 +119,13 @@ def pinned(*files: str) -> dict[str, list[Requirement]]:
     return pins
 
 
-FILES = ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt", "requirements-peers.txt")
+FILES = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-docs.txt",
+    "requirements-peers.txt",
+    "requirements-vllm.txt",
+)
 
 
 @pytest.mark.parametrize("file", FILES)

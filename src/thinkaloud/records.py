@@ -75,6 +75,7 @@ class Completion:
         token_ids: The sampled tokens; the last one is the end-of-turn token if `finish` is `stop`.
         logprobs: Log-probability (nats) of each token under the sampling policy at the sampling temperature.
         sampled_logprobs: The same under the distribution that was sampled from, after top-k and top-p.
+        adapter: The name that a vLLM server gave for the adapter it sampled with; empty for the JAX sampler.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Completion:
     logprobs: tuple[float, ...] = ()
     sampled_logprobs: tuple[float, ...] = ()
     finish: Finish = Finish.STOP
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

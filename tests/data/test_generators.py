@@ -109,6 +109,15 @@ class TestParts:
         assert [found[steps, True] for steps in (1, 2, 3, 4)] == ([2, 2, 2, 2] if domain == "math" else [1, 2, 2, 1])
         assert len({template.name for template in TEMPLATES[domain]}) == 4 * number
 
+    @pytest.mark.parametrize("part", [TRAINING, NEW_TEMPLATES])
+    def test_most_steps_leaves_harder_templates_out(
+        self, domain: str, part: Part, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        easy = generate(domain, 5, 60, part, most_steps=1)
+        assert generate(domain, 5, 60, part, most_steps=4) == generate(domain, 5, 60, part) != easy
+        monkeypatch.setitem(TEMPLATES, domain, tuple(one for one in TEMPLATES[domain] if one.steps == 1))
+        assert generate(domain, 5, 60, part) == easy
+
     def test_two_thousand_golds_pass_and_agree_with_their_rationales(self, domain: str) -> None:
         agrees = by_number if domain == "math" else by_polarity
         for part in (TRAINING, NEW_TEMPLATES):

@@ -32,6 +32,7 @@ def alike(one: str, other: str, *, same_answer: bool | None = None) -> bool:
         ("Where does most geological activity happen?", "Where does most geologic activity happen?"),
         ("Ann sold 48 clips in April and half as many in May", "Josie sold 48 clips in April and half as many in May"),
         ("Which gas do plants breathe in?", "What gas do plants breathe in?"),
+        ("Name the city on this old river", "Name the cities on this old river"),
         ("Tell a tale of a fox who learns to read a map", "Tell a story of a fox who learns to read a map"),
     ],
 )
@@ -55,6 +56,8 @@ def test_copies(one: str, other: str) -> None:
         ("Is the old king of Norway taller than the Queen?", "Is the old Queen of Norway taller than the king?"),
         ("What is the largest known virus?", "What is the largest known animal?"),
         ("Is ice cold?", "Is fire cold?"),
+        ("What is the capital of Iran?", "What is the capital of Iraq?"),
+        ("What is the capital of Niger?", "What is the capital of Nigeria?"),
         ("Which gas do plants breathe?", "What gas do plants breathe?"),  # five words: too short for any change
         ("", ""),
     ],

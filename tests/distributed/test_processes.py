@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
 
-from thinkaloud.distributed.processes import connect
+from support.cli import one_device
+from thinkaloud.distributed.processes import connect, own_address
 from thinkaloud.errors import UserError
 
 PROGRAM = Path(__file__).with_name("together.py")
@@ -59,6 +63,10 @@ def test_a_single_process_needs_no_connection() -> None:
     assert jax.process_count() == 1
 
 
+def test_the_own_address_is_that_on_the_way_to_process_0() -> None:
+    assert own_address("localhost:8476") == own_address("127.0.0.1:1") == "127.0.0.1"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "expected"),
@@ -75,7 +83,10 @@ def test_the_end_of_one_process_is_one_line_in_the_others(fault: str, expected: 
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     running = [
         subprocess.Popen(
-            [sys.executable, str(PROGRAM), address, "3", str(index), fault], stderr=subprocess.PIPE, text=True
+            [sys.executable, str(PROGRAM), address, "3", str(index), fault],
+            env=one_device(),
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for index in range(3)
     ]
@@ -93,3 +104,56 @@ def test_the_end_of_one_process_is_one_line_in_the_others(fault: str, expected: 
             assert (err, code) == ("error: a bug\n", 1)
         else:
             assert (err, code) == ("", -signal.SIGKILL)
+
+
+def ip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[str]]:
+    """Two network namespaces, as two hosts with a cable between them: 10.77.0.1 and 10.77.0.2 at `cable`."""
+    if os.geteuid() or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and iproute2")
+    names = [f"thinkaloud-{os.getpid()}-{index}" for index in range(2)]
+    try:
+        for name in names:
+            if (added := ip("netns", "add", name)).returncode:
+                pytest.skip(f"no network namespaces on this machine: {added.stderr.strip()}")
+        cable = ("link", "add", "cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1])
+        done = [ip(*cable)]
+        for index, name in enumerate(names, start=1):
+            done.append(ip("-n", name, "addr", "add", f"10.77.0.{index}/24", "dev", "cable"))
+            done += [ip("-n", name, "link", "set", device, "up") for device in ("lo", "cable")]
+        assert [one.stderr for one in done] == [""] * len(done)
+        yield names
+    finally:
+        for name in names:
+            ip("netns", "del", name)
+
+
+@pytest.mark.slow
+def test_two_hosts_exchange_values_and_notice_a_cut_cable(hosts: list[str]) -> None:
+    """Each host's own name may be that of a loopback address, which the other cannot reach."""
+    running = [
+        subprocess.Popen(
+            ["ip", "netns", "exec", host, sys.executable, str(PROGRAM), "10.77.0.1:8476", "2", str(index), "none"],
+            env=one_device(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index, host in enumerate(hosts)
+    ]
+    try:
+        for process in running:
+            assert process.stdout is not None
+            assert "connected\n" in process.stdout  # gloo prints lines too
+        assert ip("-n", hosts[0], "link", "set", "cable", "down").returncode == 0
+        ends = [(process.communicate(timeout=120)[1], process.returncode) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for index, (err, code) in enumerate(ends):
+        assert (code, len(err.splitlines())) == (1, 1), err
+        assert err.startswith(f"error: process {1 - index} is gone")

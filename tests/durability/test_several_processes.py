@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
+from support.cli import one_device
+from support.same_run import assert_same_run, rows
 from support.short_sources import short_sources
-from thinkaloud.checkpoint.files import damage, list_saved, newest
-from thinkaloud.storage.run_directory import RunDir
+from thinkaloud.checkpoint.files import newest
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +36,6 @@ OVERRIDES = (
     "evaluate.stages=['base', 'trained']",
     "evaluate.readings=[]",
 )
-FLAGS = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"  # the latter compiles faster
 End = tuple[int, str, str]
 """Exit code, stdout and stderr."""
 
@@ -48,7 +45,7 @@ def start(out: Path, deed: str, *arguments: str, scratch: Path) -> subprocess.Po
     settings = [part for override in (*OVERRIDES, *sources) for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), deed, "--out", str(out), *settings, *arguments],
-        env={**os.environ, "XLA_FLAGS": FLAGS, "TMPDIR": str(scratch)},
+        env=one_device(TMPDIR=str(scratch)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,28 +80,6 @@ def together(out: Path, *arguments: str, deeds: Sequence[str]) -> list[End]:
         assert first.startswith(f"process {index} of {len(deeds)}: connecting to process 0")
         assert len(more) == (code == 1), err  # one line, and no stack trace, where another process was lost
     return ends
-
-
-def rows(out: Path) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in RunDir(out).rows()]
-
-
-def numbers(value: Any) -> list[float]:
-    if isinstance(value, dict):
-        return [number for item in value.values() for number in numbers(item)]
-    return [float(value)] if isinstance(value, int | float) else []
-
-
-def assert_same_run(found: Path, expected: Path) -> None:
-    ours, theirs = rows(found), rows(expected)
-    assert [(row["stage"], row["step"]) for row in ours] == [(row["stage"], row["step"]) for row in theirs]
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(numbers(one), numbers(other), atol=1e-4, rtol=1e-4)
-    summaries = [json.loads((out / "eval" / "summary.json").read_text()) for out in (found, expected)]
-    np.testing.assert_allclose(numbers(summaries[0]), numbers(summaries[1]), atol=1e-4)
-    saved = list_saved(found / "checkpoints")
-    assert [one.path.name for one in saved] == [one.path.name for one in list_saved(expected / "checkpoints")]
-    assert [damage(one) for one in saved] == [None] * len(saved)
 
 
 @pytest.fixture(scope="module")

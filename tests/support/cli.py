@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.xla import xla_flags
+
 TINY = str(Path(__file__).parents[2] / "recipes" / "tiny.toml")
 
 
 def one_device(**environment: str) -> dict[str, str]:
     """The environment of a program with one device: two on a machine with two cores only make it slower."""
-    flags = "--xla_force_host_platform_device_count=1 --xla_backend_optimization_level=0"  # the latter compiles faster
-    return {**os.environ, "XLA_FLAGS": flags, **environment}
+    return {**os.environ, "XLA_FLAGS": xla_flags(1), **environment}
 
 
 @dataclass(frozen=True)

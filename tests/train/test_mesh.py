@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.xla import xla_flags
+
 PROGRAM = Path(__file__).parent / "mesh_run.py"
 PROMPTS = "4"
 TORN = "Error reading persistent compilation cache entry"  # another process is just writing it: compiled here too
 
 
 def start(out: Path, mesh: str, devices: int, *processes: str) -> subprocess.Popen[str]:
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-W", f"ignore:{TORN}", str(PROGRAM), str(out), mesh, PROMPTS, *processes],
-        env={**os.environ, "XLA_FLAGS": flags},
+        env={**os.environ, "XLA_FLAGS": xla_flags(devices)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -41,7 +41,8 @@ def test_plans_that_change_bend_the_curve_and_never_break_it(total: int, changes
         update = min(update + steps, horizon.total)
         before = horizon.progress(update)
         horizon = horizon.replanned(update, update + left)
-        assert horizon.progress(update) == pytest.approx(before)
+        longer = update / (update + left)  # a finished plan is extended as if it had been longer from the start
+        assert horizon.progress(update) == pytest.approx(before if before < 1 else longer)
         assert horizon.progress(update + left) == pytest.approx(1.0)
         shares = [horizon.progress(n) for n in range(update, update + left + 2)]
         assert shares == sorted(shares)
@@ -54,6 +55,15 @@ def test_a_deadline_that_ends_a_run_early_leaves_the_curve_to_a_later_one() -> N
         assert cut.progress(done) == done / 100
         assert cut.replanned(done, 100) == Horizon(100, done, done / 100)
         assert Horizon(100, done, done / 100).progress(70) == pytest.approx(0.7)
+
+
+def test_a_finished_plan_that_is_extended_has_a_learning_rate_again() -> None:
+    """Ten updates ended at a rate of 0; ten more have the rates of a run of twenty: half of the peak, then less."""
+    extended = Horizon(10).replanned(10, 20)
+    rates = [learning_rate(1.0, extended, update, warmup_fraction=0.0, kind="cosine") for update in range(10, 20)]
+    whole = [learning_rate(1.0, Horizon(20), update, warmup_fraction=0.0, kind="cosine") for update in range(10, 20)]
+    assert rates == pytest.approx(whole)
+    assert rates[0] == pytest.approx(0.5)
 
 
 def test_the_same_plan_again_changes_nothing() -> None:

@@ -16,6 +16,7 @@ from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.pipeline.self_checks import check_adapter, check_first_step, check_prompts, check_rewards
 from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
 from thinkaloud.rewards.scoring import score_groups
+from thinkaloud.rollout import JaxSampler
 from thinkaloud.rollout.policy import Policy
 
 TASK = Task(id="t", domain="math", source="s", question="What is 2 + 3?", answer="5")
@@ -37,6 +38,17 @@ def moved(policy: Policy) -> Any:
 
 def test_a_sound_step_passes(policy: Policy) -> None:
     check_first_step(policy, BUILTIN, score_groups, [group_of(policy)], moved(policy), updated=True)
+
+
+@pytest.mark.parametrize(("mismatch", "fits"), [(None, True), (0.4, True), (0.6, False)])
+def test_a_server_of_other_weights_is_named(policy: Policy, mismatch: float | None, fits: bool) -> None:
+    served = replace(policy, sampler=JaxSampler(policy.model, policy.scale))
+    arguments = (served, BUILTIN, score_groups, [group_of(policy)], moved(policy))
+    if fits:
+        check_first_step(*arguments, updated=False, mismatch=mismatch)
+    else:
+        with pytest.raises(UserError, match="other weights"):
+            check_first_step(*arguments, updated=False, mismatch=mismatch)
 
 
 def test_another_prompt_is_named(policy: Policy) -> None:

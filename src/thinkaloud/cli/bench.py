@@ -1,14 +1,17 @@
-"""`bench`: speed of a GRPO step, of the sandbox, of the rewards."""
+"""`bench`: speed of a GRPO step, of the samplers, of the sandbox, of the rewards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thinkaloud.cli.app import AsJson, Device, Overrides, app, open_display, print_json, print_table
+
+if TYPE_CHECKING:
+    from thinkaloud.config import Recipe
 
 
 @app.command(no_args_is_help=True)
@@ -16,6 +19,12 @@ def bench(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A recipe, `sandbox` or `rewards`.")],
     peer: Annotated[
         list[str] | None, typer.Option(help="Also measure trl or tunix; trl=float32 sets the dtype. Repeatable.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="vllm: measure sampling alone, by the JAX sampler and by vLLM (docs/vllm.md).")
+    ] = None,
+    rows: Annotated[
+        list[int] | None, typer.Option(help="With --sampler: completions at once; 16, 64 and 256. Repeatable.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Blocks per engine; engines alternate.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Timed steps per block, after a warm-up step.")] = 3,
@@ -31,12 +40,15 @@ def bench(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Measure a GRPO step of a recipe, the sandbox, or the rewards.
+    """Measure a GRPO step of a recipe, its samplers, the sandbox, or the rewards.
 
-    A recipe: seconds per step, also of other trainers on the same work. `sandbox`: programs per second. `rewards`:
+    A recipe: seconds per step, also of other trainers on the same work. With --sampler vllm: tokens per second of the
+    JAX sampler and of vLLM. `sandbox`: programs per second. `rewards`:
     completions scored per second by domain (without coding), and math-verify alone on the same math answers.
 
     Example: thinkaloud bench recipes/bench.toml --peer trl
+
+    Example: thinkaloud bench starter --sampler vllm
 
     Example: thinkaloud bench sandbox
 
@@ -48,8 +60,12 @@ def bench(
     if target == "rewards":
         _show(_rewards(completions), as_json, _print_rewards)
         return
-    from thinkaloud.bench.measure import run_bench
     from thinkaloud.config import load_recipe
+
+    if sampler is not None:
+        _show(_samplers(sampler, load_recipe(Path(target), overrides or ()), rows, repeats), as_json, _print_samplers)
+        return
+    from thinkaloud.bench.measure import run_bench
 
     with open_display() as display:
         found = run_bench(
@@ -83,6 +99,39 @@ def _print_sandbox(found: dict[str, Any]) -> None:
             f"median {row['median_latency_ms']} ms, 95th percentile {row['p95_latency_ms']} ms"
         )
     print(f"ratio: {found['speedup']}")
+
+
+def _samplers(sampler: str, recipe: Recipe, rows: list[int] | None, repeats: int) -> dict[str, Any]:
+    from thinkaloud.bench.samplers import ROWS, run_sampler_bench
+    from thinkaloud.errors import UserError
+
+    if sampler != "vllm":
+        raise UserError(f"--sampler {sampler}: expected vllm, which is measured beside the JAX sampler")
+    with open_display() as display:
+        return run_sampler_bench(recipe, rows=rows or ROWS, repeats=repeats, note=display.note)
+
+
+def _print_samplers(found: dict[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    work = found["work"]
+    print(
+        f"{work['model']} in {work['dtype']}: groups of {work['group_size']} completions of {work['new_tokens']} "
+        f"tokens; {found['device']}"
+    )
+    table = Table("sampler", "rows", "seconds", "min to max", "first s", "tokens/s", box=box.SIMPLE_HEAD)
+    for row in found["results"]:
+        seconds = row["seconds"]
+        table.add_row(
+            row["sampler"],
+            str(row["rows"]),
+            f"{seconds['median']:.2f}",
+            f"{seconds['min']:.2f} to {seconds['max']:.2f}",
+            f"{row['first_seconds']:.1f}",
+            f"{row['tokens_per_second']:.1f}",
+        )
+    print_table(table)
 
 
 def _rewards(completions: int) -> dict[str, Any]:

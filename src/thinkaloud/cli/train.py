@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,6 +81,15 @@ def train(
             min=5, metavar="SECONDS", help="With several processes: one that was not heard for so long is lost."
         ),
     ] = 30,
+    ray: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Start N processes by Ray (an extra of that name) and restart lost ones."
+        ),
+    ] = None,
+    ray_restarts: Annotated[
+        int, typer.Option(min=0, metavar="N", help="With --ray: how often the run may be restarted.")
+    ] = 3,
     engine: Annotated[
         str | None, typer.Option(help="The trainer of GRPO: thinkaloud, or tunix (an extra of that name).")
     ] = None,
@@ -108,12 +119,22 @@ def train(
             "--seeds needs a single process, found several; train each seed by itself with --set seed=N and the same "
             "--set data.seed, then use `thinkaloud compare`"
         )
+    target = out or Path("runs") / loaded.name
+    again = partial(_again, recipe, target, overrides, seeds, allow_change, deadline, until, track)
+    if ray is not None:
+        if (seeds, coordinator, num_processes, process_id) != (None, None, None, None):
+            raise UserError(
+                "--ray starts the processes of one run itself; leave out --seeds, --coordinator, --num-processes and "
+                "--process-id"
+            )
+        own = ["--device", device, *["--profile"] * profile, *["--json"] * as_json]
+        own += ["--pool", str(pool)] if pool else []
+        raise typer.Exit(_launch(ray, ray_restarts, heartbeat, target, resume, lambda go_on: [*again(go_on), *own]))
     from thinkaloud.cli.processes import in_processes
     from thinkaloud.config.flat import flat
     from thinkaloud.distributed.agreement import is_first
     from thinkaloud.pipeline.stopping import StopRequested
 
-    target = out or Path("runs") / loaded.name
     shared_settings = {
         **flat(loaded.resolved()),
         "--resume": resume,
@@ -149,7 +170,7 @@ def train(
             _print_stopped(
                 stopped,
                 target,
-                _again(recipe, target, overrides, seeds, allow_change, deadline, until, track),
+                shlex.join(["thinkaloud", "train", *again(True)]),
                 as_json,
             )
         raise typer.Exit(stopped.code) from None
@@ -168,18 +189,36 @@ def _again(
     deadline: str | None,
     until: float | None,
     track: str | None,
-) -> str:
-    """The command that continues a run."""
+    resume: bool,
+) -> list[str]:
+    """The arguments of `thinkaloud train` that start a run, or continue it."""
     from thinkaloud.durations import as_duration, is_clock, session_clock
 
-    options = [("--set", override) for override in overrides]
+    options = [("--out", str(target)), *(("--set", override) for override in overrides)]
     options += [("--seeds", str(seeds))] if seeds else []
     options += [("--allow-change", key) for key in allow_change or []]
     if deadline and until and (left := until - session_clock()) >= 1:
         options.append(("--deadline", deadline.strip() if is_clock(deadline) else as_duration(left)))
     if track:
         options.append(("--track", track))
-    return shlex.join(["thinkaloud", "train", str(recipe), "--out", str(target), *sum(options, ()), "--resume"])
+    return [str(recipe), *sum(options, ()), *["--resume"] * resume]
+
+
+def _launch(
+    count: int, restarts: int, heartbeat: int, target: Path, resume: bool, arguments: Callable[[bool], list[str]]
+) -> int:
+    """Train in `count` processes by Ray; returns the exit code."""
+    from thinkaloud.cli.ray_launcher import Cluster, launch
+    from thinkaloud.storage.run_directory import RunDir
+
+    return launch(
+        Cluster(count),
+        lambda restarted: arguments(resume or (restarted and RunDir(target).is_begun())),
+        count,
+        restarts,
+        heartbeat_seconds=heartbeat,
+        notify=lambda text: print(text, file=sys.stderr),
+    )
 
 
 def _print_stopped(stopped: StopRequested, target: Path, again: str, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -88,6 +88,8 @@ class DataConfig(Section):
     generated_held_out: dict[str, NotNegative] = Field(default_factory=dict)
     """Generated held-out tasks: this many for validation, and for test as many of each kind, new instances of trained
     templates and new templates. 50 for each domain in `generated` that is absent here; 0 for none."""
+    generated_steps: Annotated[int, Field(ge=1, le=4)] = 4
+    """The hardest generated tasks: their computations or inferences, 1 to 4."""
     validation_share: HeldOutShare = 0.05
     """Of the tasks that their source does not hold out itself, by a hash of the question."""
     test_share: HeldOutShare = 0.05

@@ -31,6 +31,10 @@ from thinkaloud.config.section import (
     Target,
 )
 from thinkaloud.config.teacher import TeacherConfig
+from thinkaloud.config.vllm import VllmConfig
+
+VLLM_COLDEST, VLLM_RANK = 0.01, 512
+"""The lowest temperature that vLLM samples at, and the largest rank that it serves (0.32)."""
 
 
 class ModelSource(Section):
@@ -84,6 +88,8 @@ class LoraConfig(Section):
 class RolloutConfig(Section):
     """How groups of completions are sampled."""
 
+    engine: Literal["jax", "vllm"] = "jax"
+    """What samples them: this package on its own devices, or a vLLM server (`docs/vllm.md`)."""
     prompts_per_step: Positive = 4
     """Groups per step."""
     group_size: Annotated[int, Field(ge=2, le=65_536)] = 8
@@ -294,6 +300,7 @@ class Recipe(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     mesh: MeshConfig = MeshConfig()
     tunix: TunixConfig = TunixConfig()
+    vllm: VllmConfig = VllmConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -314,6 +321,10 @@ class Recipe(Section):
             )
         if self.tunix != TunixConfig() and self.engine != "tunix":
             raise ValueError('[tunix] is set, but engine is "thinkaloud"; set engine = "tunix" or remove [tunix]')
+        if self.vllm != VllmConfig() and self.rollout.engine != "vllm":
+            raise ValueError('[vllm] is set, but rollout.engine is "jax"; set rollout.engine = "vllm" or remove [vllm]')
+        if self.rollout.engine == "vllm":
+            self._fits_vllm()
         shaped = self.rewards.model_dump(include={"control", "answers", "overlong_tokens"}, exclude_defaults=True)
         if shaped and self.engine != "thinkaloud":
             raise ValueError(
@@ -333,6 +344,20 @@ class Recipe(Section):
                 f"{', '.join(self.data.domains)})"
             )
         return self
+
+    def _fits_vllm(self) -> None:
+        if self.engine != "thinkaloud":
+            raise ValueError(
+                'rollout.engine = "vllm" is set, which the engine tunix does not support; set tunix.rollout = "vllm" '
+                'or engine = "thinkaloud"'
+            )
+        if self.rollout.temperature < VLLM_COLDEST:
+            raise ValueError(
+                f"rollout.temperature is {self.rollout.temperature}, but vLLM raises what is below {VLLM_COLDEST}; "
+                "use that or more"
+            )
+        if self.lora.rank > VLLM_RANK:
+            raise ValueError(f"lora.rank is {self.lora.rank}, but vLLM serves at most {VLLM_RANK}; lower it")
 
     @property
     def mesh_sizes(self) -> dict[str, int]:

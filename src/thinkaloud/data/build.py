@@ -204,11 +204,12 @@ def _gather(
                 tasks += _counted(_starter(domain), ledger)
         elif name in opened:
             tasks += _read(opened[name], config.domains, ledger, progress)
+    steps = config.generated_steps
     for name, count in config.generated.items():
-        tasks += _counted(generate(name, seed, count), ledger)
+        tasks += _counted(generate(name, seed, count, most_steps=steps), ledger)
     for name, count in config.generated_held_out.items():
         for part in HELD_OUT:
-            tasks += _counted(generate(name, seed, count, part), ledger)
+            tasks += _counted(generate(name, seed, count, part, most_steps=steps), ledger)
     return tasks
 
 

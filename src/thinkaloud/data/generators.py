@@ -49,7 +49,7 @@ NEW_TEMPLATES = Part(split="test", new_templates=True)
 HELD_OUT = (VALIDATION, TEST, NEW_TEMPLATES)
 
 
-def generate(domain: str, seed: int, count: int, part: Part = TRAINING) -> list[Task]:
+def generate(domain: str, seed: int, count: int, part: Part = TRAINING, *, most_steps: int | None = None) -> list[Task]:
     """`count` short tasks with distinct questions; logic is half yes and half no, also within each template.
 
     Args:
@@ -57,13 +57,18 @@ def generate(domain: str, seed: int, count: int, part: Part = TRAINING) -> list[
         seed: Any integer; the same seed gives the same tasks.
         count: Number of tasks; item i does not depend on it.
         part: Where they belong; the parts have no question in common.
+        most_steps: Only templates of at most so many computations or inferences; None for all.
 
     Raises:
         UserError: `count` is negative, or larger than the number of distinct questions.
     """
     if count < 0:
         raise UserError(f"generate {domain}: expected a count of 0 or more, found {count}; ask for at least 0 tasks")
-    templates = [template for template in TEMPLATES[domain] if template.held_out == part.new_templates]
+    templates = [
+        template
+        for template in TEMPLATES[domain]
+        if template.held_out == part.new_templates and (most_steps is None or template.steps <= most_steps)
+    ]
     questions: set[str] = set()
     keys: set[tuple[str, str]] = set()
     tasks: list[Task] = []

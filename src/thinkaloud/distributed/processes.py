@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -81,6 +83,7 @@ def connect(
     from jax._src.distributed import global_state  # there is no public access to the key-value store
 
     client, index, count = global_state.client, global_state.process_id, global_state.num_processes
+    _exchange_at(client, own_address(str(global_state.coordinator_address)))
     _watch = Watch(client, index, count, heartbeat_seconds)
     handle_abort(_watch.lose_primary)
     join(Processes(index, count, client, _watch.check))
@@ -150,6 +153,32 @@ def broadcast(tree: Any, like: Any) -> Any:
         tree = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), like)
     sent = broadcast_one_to_all(jax.tree.map(as_bytes, tree))
     return jax.tree.map(lambda leaf, there: np.asarray(leaf).view(there.dtype).reshape(np.shape(there)), sent, like)
+
+
+def own_address(coordinator: str) -> str:
+    """The IP address of this host on the way to process 0.
+
+    Args:
+        coordinator: HOST:PORT of process 0.
+    """
+    host, _, port = coordinator.rpartition(":")
+    family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:  # sends nothing
+        probe.connect(address)
+        return str(probe.getsockname()[0])
+
+
+def _exchange_at(client: Any, address: str) -> None:
+    """Let CPUs of other hosts reach this one at `address`.
+
+    JAX announces what the host's name resolves to, which is a loopback address on many hosts.
+    """
+    from jax._src import lib, xla_bridge  # no public access either
+
+    jaxlib: Any = lib
+    bridge: Any = xla_bridge
+    make = partial(bridge.make_cpu_client, jaxlib._jax.make_gloo_tcp_collectives(client, address))
+    bridge.register_backend_factory("cpu", make, priority=0, fail_quietly=False)
 
 
 def _is_of_collective(error: BaseException) -> bool:

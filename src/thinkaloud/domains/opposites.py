@@ -133,6 +133,7 @@ for _number, _line in enumerate(_CONTRASTS):
 
 _MEMBERS = [line.split() for line in _CONTRASTS]
 
+_ENDINGS = frozenset(("", "s", "es", "e", "y", "ies", "d", "ed", "ied", "ing", "ly", "al"))
 _LIGHT = FUNCTION_WORDS | _set(
     "called name named term terms word kind kinds type types sort known defined considered given said referred used "
     "using use find count write give get gets become becomes mainly generally usually commonly often typically"
@@ -190,5 +191,12 @@ def opposites_in(word: str, others: frozenset[str]) -> set[str]:
 
 
 def _same_stem(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return len(short) > 3 and len(long) - len(short) <= 3 and long.startswith(short[:-1])
+    """Whether two words are forms of one: after what they share, each has an ending ("city", "cities"; "stop",
+    "stopped"), not just another letter ("Iran", "Iraq"; "Niger", "Nigeria")."""
+    shared = 0
+    while shared < min(len(one), len(other)) and one[shared] == other[shared]:
+        shared += 1
+    if shared < 3 or min(len(one), len(other)) < 4:
+        return False
+    doubled = one[shared - 1]  # the consonant of "stopped"
+    return all(end in _ENDINGS or end.removeprefix(doubled) in _ENDINGS for end in (one[shared:], other[shared:]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thinkaloud.checkpoint.files import Restored, Stage
@@ -16,6 +16,7 @@ from thinkaloud.pipeline.deadline import Planner
 from thinkaloud.pipeline.stopping import Stop, StopRequested
 from thinkaloud.rewards.scoring import GroupScorer
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.rollout.vllm import VllmSampler
 from thinkaloud.session.scorer import with_judge
 from thinkaloud.session.session import Session
 from thinkaloud.storage.lock import RunLock
@@ -42,6 +43,7 @@ class TrainContext:
     planner: Planner | None = None
     judge: Judge | None = None
     teacher: Model | None = None
+    sampler: VllmSampler | None = None
     profiler: Profiler = field(default_factory=lambda: Profiler(None))
     saver: Saver = field(init=False)
 
@@ -52,6 +54,11 @@ class TrainContext:
     @property
     def recipe(self) -> Recipe:
         return self.session.recipe
+
+    @property
+    def rollout_policy(self) -> Policy:
+        """The policy that samples for GRPO: `policy`, with the sampler that the recipe names."""
+        return replace(self.policy, sampler=self.sampler)
 
     @property
     def reward(self) -> GroupScorer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -25,6 +27,7 @@ from thinkaloud.pipeline.evaluation import validate
 from thinkaloud.pipeline.probe import probe
 from thinkaloud.pipeline.self_checks import check_first_step
 from thinkaloud.pipeline.stopping import StopRequested
+from thinkaloud.rollout.sampler import SamplerFailed
 from thinkaloud.seeding import derive_seed
 from thinkaloud.tracking.health import Event, Health
 from thinkaloud.train.engine import open_trainer
@@ -66,7 +69,7 @@ class _GrpoStage:
         self.context, self.config = context, context.recipe.grpo
         reference = jax.tree.map(jnp.copy, adapter)
         self.trainer: Trainer = open_trainer(
-            context.policy, reference, context.recipe, context.reward, self._interrupt, context.teacher
+            context.rollout_policy, reference, context.recipe, context.reward, self._interrupt, context.teacher
         )
         self.state: TrainState = self.trainer.start(adapter)
         self.health = Health("grpo")
@@ -105,12 +108,14 @@ class _GrpoStage:
             ):  # a deadline may leave no time for a step
                 self._save()
             self._wait_for_disk()
-        except StopRequested:
+        except (StopRequested, SamplerFailed):
             if self.saved != self.done:
                 self._save()
             raise
         finally:
             self.context.profiler.close()
+            if self.context.sampler:  # the stages after this one have its memory
+                self.context.sampler.close()
         return self._trained()
 
     def _trained(self) -> Adapter:
@@ -227,19 +232,20 @@ class _GrpoStage:
         step, curriculum = self.done, self.curriculum
         tasks = curriculum.tasks(step, context.recipe.rollout.prompts_per_step)
         began = shared_clock()
-        with context.profiler.step(step + 1):
+        with context.profiler.step(step + 1), self._interruptible():
             result = self.trainer.step(
                 self.state, tasks, lambda replaced, round, seen: curriculum.replacements(replaced, step, round, seen)
             )
         self.state = result.state
         if step == 0 and self.config.self_checks:
             check_first_step(
-                context.policy,
+                self.trainer.policy,
                 self.trainer.registry,
                 context.reward,
                 result.groups,
                 self.state.adapter,
                 updated=bool(result.metrics["grad_norm"]),
+                mismatch=result.metrics.get("mismatch_kl"),
             )
         curriculum.update(result.groups, self.done)
         row = {**result.metrics, "curriculum": curriculum.metrics()}
@@ -260,6 +266,19 @@ class _GrpoStage:
             self._save()
         context.stop.check()
         return row
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """In the block, a signal or the deadline also ends the wait for a server's replies."""
+        sampler = self.context.sampler
+        if sampler is None:
+            yield
+            return
+        before, sampler.poll = sampler.poll, self._interrupt
+        try:
+            yield
+        finally:
+            sampler.poll = before
 
     def _interrupt(self) -> None:
         """Called where a step can still be dropped."""

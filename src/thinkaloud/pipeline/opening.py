@@ -31,6 +31,7 @@ from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.deadline import Planner
 from thinkaloud.pipeline.distillation import load_teacher, teacher_files
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
+from thinkaloud.pipeline.sampler import check_sampler, open_sampler
 from thinkaloud.pipeline.stopping import Stop
 from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import open_run
@@ -94,6 +95,7 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
         directory = _Directory(options, resources)
         announce_devices(options.recipe, display.note)
         check_engine(options.recipe, warn=display.note)
+        check_sampler(options.recipe)
         if (control := options.recipe.rewards.control) != "none":
             display.note(f"control run: GRPO learns from rewards.control = {control}, not from the reward")
         timer = PhaseTimer(directory.environment.get("seconds"))
@@ -113,6 +115,7 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
             stop.check()
             tracker = _open_tracker(options)
             directory.fill(session, base, display)
+        sampler = resources.enter_context(open_sampler(session, policy, directory.path, display.note, stop.check))
         recorder = Recorder(directory.run, display, directory.sinks(tracker))
         environment = describe_environment(level, timer.seconds)
         if changes := changed_software(directory.environment, environment):
@@ -135,6 +138,7 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
             planner=_open_planner(options, tracker),
             judge=judge,
             teacher=distilled,
+            sampler=sampler,
             profiler=Profiler(directory.path / "profile" if options.profile and is_first() else None, display.note),
         )
         try:

@@ -31,10 +31,11 @@ def probe(context: TrainContext, adapter: Adapter, curriculum: Curriculum) -> di
     began = shared_clock()
     allowed = config.probe_share * context.planner.training_seconds() if context.planner else float("inf")
     batch = max(1, rollout.prompts_per_step * rollout.group_size // config.probe_samples)
+    policy = context.rollout_policy
     context.display.stage("probe", total_steps=0)
     with context.timer.phase("probe"):
         for first in range(saved["done"], len(tasks), batch):
-            groups = context.policy.sample(
+            groups = policy.sample(
                 adapter,
                 tasks[first : first + batch],
                 group_size=config.probe_samples,

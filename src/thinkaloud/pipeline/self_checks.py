@@ -20,6 +20,8 @@ from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 
 FULL_MARKS = 1.0 - 1e-9
+MOST_MISMATCH = 0.5
+"""Rounding gives about 0.001, top-p = 0.5 up to 0.2, other weights several nats."""
 
 
 def check_first_step(
@@ -30,6 +32,7 @@ def check_first_step(
     adapter: Adapter,
     *,
     updated: bool,
+    mismatch: float | None = None,
 ) -> None:
     """Check the first step of a run.
 
@@ -38,11 +41,14 @@ def check_first_step(
         groups: All groups sampled in it, scored.
         adapter: After the step.
         updated: Whether the step had a gradient.
+        mismatch: The metric `mismatch_kl`.
 
     Raises:
         UserError: A check failed; its message names the cause.
     """
     check_prompts(policy, groups)
+    if policy.sampler is not None:
+        check_same_base(mismatch)
     check_rewards(groups)
     check_golds(registry, score, groups)
     if updated:
@@ -58,6 +64,15 @@ def check_prompts(policy: Policy, groups: Sequence[RolloutGroup]) -> None:
                 f"self-check: the prompt of task {group.task.id} was sampled from {len(group.prompt_ids)} token ids, "
                 f"the contract gives {len(expected)} others; the model would be trained on a prompt that is not served"
             )
+
+
+def check_same_base(mismatch: float | None) -> None:
+    """The sampler's log-probabilities are about those of the base that is trained."""
+    if mismatch is not None and mismatch > MOST_MISMATCH:
+        raise UserError(
+            f"self-check: mismatch_kl is {mismatch:.2f} nats per token in the first step, expected at most "
+            f"{MOST_MISMATCH:g}: the server samples from other weights; give vllm.urls servers of the recipe's model"
+        )
 
 
 def check_rewards(groups: Sequence[RolloutGroup]) -> None:

@@ -39,6 +39,8 @@ class Sampled:
     logprobs: tuple[float, ...]
     sampled_logprobs: tuple[float, ...]
     finish: Finish
+    adapter: str = ""
+    """See `Completion`."""
 
 
 def generate(

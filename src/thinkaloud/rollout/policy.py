@@ -10,7 +10,8 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Completion, Finish, RolloutGroup, Task
-from thinkaloud.rollout.generate import Sampled, generate
+from thinkaloud.rollout.generate import Sampled
+from thinkaloud.rollout.sampler import JaxSampler, Sampler
 from thinkaloud.rollout.sampling import Sampling
 
 
@@ -19,7 +20,7 @@ class Policy:
     """A base model, its prompt contract, the LoRA scale (alpha / rank), and the sizes that batches are padded to.
 
     With `ignore_stop`, completions do not end at a stop token: for benchmarks. `prompt` replaces the contract's prompt
-    of a task; completions are still read by the contract.
+    of a task; completions are still read by the contract. `sampler` is a `JaxSampler` of the model when None.
     """
 
     model: Model
@@ -28,6 +29,7 @@ class Policy:
     buckets: Buckets = Buckets()  # noqa: RUF009 - frozen
     ignore_stop: bool = False
     prompt: Callable[[Task], list[int]] | None = None
+    sampler: Sampler | None = None
 
     def encode(self, task: Task) -> list[int]:
         """The token ids of a task's prompt."""
@@ -47,18 +49,16 @@ class Policy:
     ) -> list[RolloutGroup]:
         """Sample `group_size` completions of each task; see `generate` for the arguments."""
         prompts = [tuple(self.encode(task)) for task in tasks]
-        sampled = generate(
-            self.model,
-            adapter,
+        sampler = self.sampler or JaxSampler(self.model, self.scale, self.buckets)
+        sampler.sync(adapter)
+        sampled = sampler.sample(
             prompts,
             group_size=group_size,
             max_new_tokens=max_new_tokens,
             sampling=sampling,
             stop_ids=() if self.ignore_stop else self.contract.stop_ids,
             seed=seed,
-            scale=self.scale,
             batch_prompts=batch_prompts,
-            buckets=self.buckets,
             progress=progress,
         )
         return [
@@ -74,4 +74,5 @@ class Policy:
             logprobs=sampled.logprobs,
             sampled_logprobs=sampled.sampled_logprobs,
             finish=sampled.finish,
+            adapter=sampled.adapter,
         )

@@ -15,7 +15,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
     """Write `step-<step>.parquet` atomically, with one row per completion.
 
     Columns: step, member (place in its group), task_id, domain, question, gold, text, token_ids, logprobs,
-    sampled_logprobs, finish, reward, status, reason, components (JSON), explanation.
+    sampled_logprobs, adapter, finish, reward, status, reason, components (JSON), explanation.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -32,6 +32,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
             "token_ids": list(completion.token_ids),
             "logprobs": list(completion.logprobs),
             "sampled_logprobs": list(completion.sampled_logprobs),
+            "adapter": completion.adapter,
             "finish": completion.finish.value,
             "reward": score.reward,
             "status": score.status.value,
@@ -50,6 +51,7 @@ def write_rollouts(directory: Path, step: int, groups: Sequence[RolloutGroup]) -
             ("token_ids", pa.list_(pa.int32())),
             ("logprobs", pa.list_(pa.float32())),
             ("sampled_logprobs", pa.list_(pa.float32())),
+            ("adapter", pa.string()),
             ("finish", pa.string()),
             ("reward", pa.float64()),
             *((name, pa.string()) for name in ("status", "reason", "components", "explanation")),

@@ -121,7 +121,7 @@ class GrpoTrainer(Trainer):
     def update(self, state: TrainState, groups: Sequence[RolloutGroup]) -> tuple[TrainState, dict[str, Any]]:
         """All optimizer updates of one step; returns the next state and the metrics of the updates."""
         config = self.recipe.grpo
-        minibatches = self.minibatches.build(groups)
+        minibatches = self.minibatches.build(groups, state.adapter)
         adapter, optimizer_state = state.adapter, state.optimizer_state
         sums: list[Sums] = []
         norms: list[Any] = []

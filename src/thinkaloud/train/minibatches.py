@@ -45,18 +45,25 @@ class Minibatches:
         # With an adapter that is still zero, the reference pass runs the base alone.
         changes = any(bool(jnp.any(pair["b"] != 0)) for pair in reference.values())
         self._reference: Adapter = reference if changes else {}
+        # The first minibatch moves the policy, so that later ones need its log-probabilities from before; those of vLLM
+        # are of the distribution after top-k and top-p, and of another program.
+        self._computes_old = recipe.rollout.engine == "vllm" and recipe.grpo.minibatches > 1
         self._mask_truncated = recipe.rewards.truncated == "mask"
         mesh = mesh_of(policy.model.params)
         self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh)
         self._budget_bytes = update_budget_bytes(self._footprint, shards=row_shards(mesh))
 
-    def build(self, groups: Sequence[RolloutGroup]) -> list[MiniBatch]:
-        """The minibatches of a step. Groups without a gradient are left out, but count in the means of the loss."""
+    def build(self, groups: Sequence[RolloutGroup], adapter: Adapter) -> list[MiniBatch]:
+        """The minibatches of a step. Groups without a gradient are left out, but count in the means of the loss.
+
+        Args:
+            adapter: Before the step.
+        """
         config = self._recipe.grpo
         split = np.array_split(np.arange(len(groups)), config.minibatches)
-        return [self._minibatch([groups[row] for row in rows]) for rows in split]
+        return [self._minibatch([groups[row] for row in rows], adapter) for rows in split]
 
-    def _minibatch(self, groups: Sequence[RolloutGroup]) -> MiniBatch:
+    def _minibatch(self, groups: Sequence[RolloutGroup], adapter: Adapter) -> MiniBatch:
         members = [self._trained_ids(group) for group in groups]
         num_rows = sum(ids is not None for group in members for ids in group)
         num_tokens = sum(len(ids) for group in members for ids in group if ids is not None)
@@ -71,7 +78,7 @@ class Minibatches:
         lengths = [len(group.prompt_ids) + sum(len(c.token_ids) for c in group.completions) for group, _ in kept]
         attended = len(kept[-1][0].prompt_ids) + self._recipe.rollout.max_new_tokens
         split = split_rows(lengths, self._footprint, self._budget_bytes, attended=attended)
-        return [self._micro_batch([kept[i] for i in rows], num_rows, num_tokens) for rows in split]
+        return [self._micro_batch([kept[i] for i in rows], adapter, num_rows, num_tokens) for rows in split]
 
     def _trained_ids(self, group: RolloutGroup) -> list[tuple[int, ...] | None]:
         """The token ids of each completion; None for one that is masked out."""
@@ -81,7 +88,11 @@ class Minibatches:
         ]
 
     def _micro_batch(
-        self, chosen: list[tuple[RolloutGroup, list[tuple[int, ...] | None]]], num_rows: int, num_tokens: int
+        self,
+        chosen: list[tuple[RolloutGroup, list[tuple[int, ...] | None]]],
+        adapter: Adapter,
+        num_rows: int,
+        num_tokens: int,
     ) -> MicroBatch:
         """Pack some groups; empty ones make their number a power of two, so that few shapes are compiled.
 
@@ -120,6 +131,8 @@ class Minibatches:
         sampled[:count] = [value for c in completions for value in c.sampled_logprobs or c.logprobs]
         placed = place_rows(replace(packed, mesh=mesh), mesh)
         frozen = partial(reference_logprobs, packed=placed, temperature=rollout.temperature)
+        if self._computes_old:
+            old = frozen(model.params, adapter, config=model.config, scale=self._policy.scale)
         reference = teacher = old
         if self._recipe.grpo.beta > 0:
             reference = frozen(model.params, self._reference, config=model.config, scale=self._policy.scale)

@@ -1,7 +1,8 @@
 """The optimizer: gradient norm clip and AdamW; and its learning rate: linear warm-up, cosine decay to zero.
 
 The host computes the learning rate of an update from its progress through the run. If the plan changes (a deadline, a
-longer run), the schedule continues from the current value without a jump, and nothing is compiled again.
+longer run), the schedule continues from the current value without a jump, unless it had already reached its end.
+Nothing is compiled again.
 """
 
 from __future__ import annotations
@@ -38,8 +39,14 @@ class Horizon:
         return 1.0 if left <= 0 else min(1.0, self.covered + (1 - self.covered) * (update - self.since) / left)
 
     def replanned(self, update: int, total: int) -> Horizon:
-        """A plan with the same progress before `update`, and the rest distributed over the updates up to `total`."""
-        return self if total == self.total else Horizon(total, update, self.progress(update))
+        """A plan with the same progress before `update`, and the rest distributed over the updates up to `total`.
+
+        A finished plan has no rest: its extension has the progress of a run that was planned so long from the start.
+        """
+        if total == self.total:
+            return self
+        progress = self.progress(update)
+        return Horizon(total, update, progress if progress < 1 else min(1.0, update / max(1, total)))
 
 
 def learning_rate(
