@@ -18,6 +18,9 @@ FREE = {
 }
 """Instructions that launch nothing themselves."""
 
+OWN_KERNEL = 'custom_call_target="__gpu$xla.gpu.triton"'
+"""Marks a Pallas kernel on a GPU."""
+
 COLLECTIVES = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter", "ragged-all-to-all")
 
 BITS = {"pred": 8, "bf16": 16, "f16": 16, "f32": 32, "f64": 64, "c64": 64} | {
@@ -209,12 +212,12 @@ class Program:
     def input_bytes(self, body: str) -> int:
         """Bytes of a loop's inputs (weights, caches) that one iteration reads; intermediate results are left out.
 
-        So are the operands of custom calls: a kernel of our own need not read all of them.
+        So are the operands of kernels of our own, which need not read all of them.
         """
         return sum(
             size
             for instruction in self.computations[body].values()
-            if instruction.op not in FREE and instruction.op != "custom-call"
+            if instruction.op not in FREE and OWN_KERNEL not in instruction.attributes
             for name, size in self._reads(instruction, body)
             if self._is_input(name, body)
         )

@@ -9,6 +9,7 @@ is unrolled: it is compiled with 3 and with 6 layers, and figures are extrapolat
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -237,6 +238,12 @@ def kernel_bytes(shapes: Shapes) -> float:
     return slots * 2 * config.num_kv_heads * config.head_dim * shapes.dtype.itemsize
 
 
+def logit_rows(program: Program, vocab_size: int) -> int:
+    """The most rows of logits in one array."""
+    sizes = [shape.sizes for i in program.instructions() for shape in i.shapes if shape.sizes[-1:] == (vocab_size,)]
+    return max((math.prod(each[:-1]) for each in sizes), default=0)
+
+
 def predicted_bytes(shapes: Shapes) -> float:
     """What `thinkaloud audit` predicts that an update adds to the memory of one device, in one micro-batch."""
     rollout = {"prompts_per_step": shapes.prompts, "group_size": shapes.group, "max_new_tokens": NEW_TOKENS}
@@ -266,6 +273,7 @@ def figures(compiled: Any, shapes: Shapes, *, decoding: bool, updating: bool) ->
         "output_gb": memory.output_size_in_bytes / 1e9,
         "alias_gb": memory.alias_size_in_bytes / 1e9,
         "widest_sort": program.widest_sort(),
+        "logit_rows": logit_rows(program, shapes.config.vocab_size),
         "loop_kernels": body.kernels,
         "loop_weight_copies": len(
             [
@@ -301,7 +309,9 @@ def compile_program(target: Target, devices: list[Any], name: str) -> dict[str, 
     if unrolled:
         few, many = UNROLLED
         last = {
-            key: value if key == "widest_sort" else value + (value - found[0][key]) * (LAYERS - many) / (many - few)
+            key: value
+            if key in ("widest_sort", "logit_rows")
+            else value + (value - found[0][key]) * (LAYERS - many) / (many - few)
             for key, value in last.items()
         }
     return {**last, "compile_seconds": time.monotonic() - began}

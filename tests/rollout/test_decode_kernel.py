@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
+from thinkaloud.config.mesh import AXES
 from thinkaloud.model.attention import shared_prefix_attention
 from thinkaloud.model.config import tiny_config
-from thinkaloud.rollout import decode_kernel
+from thinkaloud.rollout import decode, decode_kernel
 
 attend = jax.jit(decode_kernel.attend, static_argnames=("config", "sliding"))
 
@@ -58,3 +60,17 @@ def test_what_the_kernel_is_for() -> None:
     assert not decode_kernel.supports(tiny_config(), jnp.bfloat16, 7.5)
     assert not decode_kernel.supports(tiny_config(), jnp.float32, 9.0)
     assert not decode_kernel.supports(replace(tiny_config(), head_dim=48), jnp.bfloat16, 9.0)
+
+
+def test_one_nvidia_gpu_uses_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = {"embed": jnp.zeros((1, 1), jnp.bfloat16)}
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(decode, "gpu_capability", lambda: 9.0)
+    assert decode.uses_kernel(params, tiny_config(), None)
+    assert decode.fuses(None)
+    mesh = jax.make_mesh((1, 1, 1), AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:1])
+    assert not decode.uses_kernel(params, tiny_config(), mesh)
+    monkeypatch.setenv(decode.NO_KERNEL, "1")
+    assert not decode.uses_kernel(params, tiny_config(), None)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert not decode.fuses(None)

@@ -226,7 +226,8 @@ def _scores(
     scores = _batched("pkqd,pksd->pkqs", _joined(query), prompt_key).reshape(*shape, prompt_key.shape[2])
     own_scores = _batched("rqd,rsd->rqs", _flat(query), own_key).reshape(*shape, own_key.shape[1])
     # XLA would compute the masks of all layers before the loop over them, and keep them
-    reach, _ = jax.lax.optimization_barrier((reach, query[0, 0, 0, 0, 0]))
+    barrier: Any = jax.lax.optimization_barrier
+    reach, _ = barrier((reach, query[0, 0, 0, 0, 0]))
     return reach.mask(scores, repeats), reach.mask_own(own_scores, repeats)
 
 

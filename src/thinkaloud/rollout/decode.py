@@ -9,6 +9,7 @@ ends when all rows are done, or when so few are left that the host repacks them.
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -53,6 +54,10 @@ axes swapped, as the product with queries reads them."""
 OwnCache = tuple[tuple[Array, ...], ...]
 """The completions' keys and values by layer. Rows are prompts * kv * group. Keys [rows, dim, slots] and values [rows,
 slots, dim]; for `decode_kernel` one array [rows, 2, slots, dim], which one kernel writes."""
+
+
+NO_KERNEL = "THINKALOUD_NO_KERNEL"
+"""Set to 1, this environment variable leaves attention on GPUs to XLA."""
 
 
 class DecodingWeights(NamedTuple):
@@ -249,8 +254,8 @@ def decode(
 
 
 def uses_kernel(params: Params, config: ModelConfig, mesh: Mesh | None) -> bool:
-    """Whether attention while decoding is `decode_kernel`: on one NVIDIA GPU that it supports."""
-    capability = gpu_capability()
+    """Whether attention while decoding is `decode_kernel`: on one NVIDIA GPU that it supports, without `NO_KERNEL`."""
+    capability = None if os.environ.get(NO_KERNEL) == "1" else gpu_capability()
     dtype = activation_dtype(weights_dtype(params))
     return mesh is None and capability is not None and decode_kernel.supports(config, dtype, capability)
 
