@@ -47,6 +47,10 @@ settings.register_profile("any load", parent=settings(), deadline=None)
 settings.load_profile("any load")
 
 
+LONGEST = ("test_kills.py", "test_pipeline.py", "test_mesh.py", "test_several_processes.py", "test_grpo.py")
+"""Test files that take more than a minute of processor time, the longest first."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _same_defaults_on_every_machine() -> None:
     """Recipes that name neither mesh nor dtype run on one device in float32, whatever this machine has."""
@@ -59,9 +63,11 @@ def _same_defaults_on_every_machine() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker is left alone with one at the end."""
+    """The longest files come first, then those with slow tests, so that no worker is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    last = len(LONGEST)
+    order = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (order.get(item.path.name, last), item.path not in slow))
 
 
 @pytest.fixture

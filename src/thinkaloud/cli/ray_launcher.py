@@ -182,8 +182,6 @@ def launch(
                 return INTERRUPTED if stop.requested == signal.SIGINT else own or max(codes)
             failed = ", ".join(str(index) for index, code in enumerate(codes) if code == LOST)
             if left:
-                notify(
-                    f"processes {failed} failed; starting all again from the newest checkpoint, {left} restarts left"
-                )
+                notify(f"processes {failed} failed; starting all from the newest checkpoint, {left - 1} restarts left")
     notify(f"error: processes {failed} failed, and --ray-restarts {restarts} is used up; continue with --resume")
     return LOST
