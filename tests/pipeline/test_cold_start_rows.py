@@ -16,6 +16,7 @@ from support.tiny_runs import make_base
 from thinkaloud.checkpoint.files import list_saved
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.data import Pool
+from thinkaloud.data.starter import load_starter
 from thinkaloud.data.store import read_index
 from thinkaloud.domains import BUILTIN
 from thinkaloud.errors import UserError
@@ -196,6 +197,26 @@ def test_a_domain_without_rationales_keeps_the_few_that_were_found(
     rows = cold_start_rows(make_context(recipe_of(), pool=bare), float("inf"))
     assert rows is not None
     assert [(one.id, one.source) for one in rows.tasks] == [("math-1", "self"), ("logic-0", "data")]
+
+
+def test_without_any_row_starter_tasks_teach_the_format(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "open_answerer", lambda *_: Scripted())
+    limits = ("rollout.max_prompt_tokens=512", "rollout.max_new_tokens=180")
+    context = make_context(recipe_of(*limits), pool=Pool.of([task("logic", 1)], ["logic"]))
+    rows = cold_start_rows(context, float("inf"))
+    assert rows is not None
+    found = rows.by_domain("train", with_rationale=True)["logic"]
+    known = {one.id: one for one in load_starter("math")}
+    contract = context.session.contract
+    assert found
+    assert all(one.source == "starter" and one.rationale == known[one.id].rationale for one in found)
+    assert all(len(contract.encode_completion(one.rationale, one.answer)) <= 180 for one in found)
+    assert len(found) < sum(one.split == "train" for one in known.values()), "180 tokens are too few for some"
+    record = read_index(context.run.path / module.FOLDER)["record"]["domains"]["logic"]
+    assert (record["origin"], record["found"], record["kept"]) == ("starter", 0, len(found))
+    assert "teach the format alone" in context.display._stream.getvalue()
 
 
 def test_with_the_pools_rationales_nothing_is_sampled(make_context: MakeContext) -> None:

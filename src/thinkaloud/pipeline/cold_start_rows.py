@@ -2,7 +2,7 @@
 
 Training tasks are asked after one worked example and scored as in GRPO; `train.row_selection` keeps some of the
 answers. The cold start then trains on them with the ordinary prompt. A domain that gets too few uses the pool's own
-rationales, so that every domain keeps its share.
+rationales, so that every domain keeps its share. Where no domain has any row, starter tasks teach at least the format.
 """
 
 from __future__ import annotations
@@ -115,12 +115,29 @@ def worked_example(contract: PromptContract, tasks: Sequence[Task]) -> Task | No
 
 
 def starter_example(recipe: Recipe, contract: PromptContract) -> dict[str, Task]:
-    """A worked example from the starter tasks, for a pool without rationales: by the scorer of a source, else math."""
+    """A worked example from the starter tasks, for a pool without rationales."""
+    train = starter_tasks(recipe)
+    one = worked_example(contract, train[:FEW])
+    return {one.domain: one} if one else {}
+
+
+def starter_tasks(recipe: Recipe) -> list[Task]:
+    """The starter tasks for training that are scored as a source of the recipe is, else those of math."""
     names = [name for source in recipe.data.sources.values() for name in (source.scored_as, source.domain) if name]
     name = next((name for name in names if has_starter(name)), "math")
-    train = [task for task in load_starter(name) if task.split == "train"]
-    one = worked_example(contract, train[:FEW])
-    return {name: one} if one else {}
+    return [task for task in load_starter(name) if task.split == "train"]
+
+
+def starter_rows(recipe: Recipe, contract: PromptContract, domain: str) -> list[Task]:
+    """Rows of a domain of which no answer was kept: starter tasks within the token limits, as tasks of that domain."""
+    limits = recipe.rollout
+    return [
+        replace(task, domain=domain)
+        for task in starter_tasks(recipe)
+        if task.rationale
+        and len(contract.encode(task.question)) <= limits.max_prompt_tokens
+        and len(contract.encode_completion(task.rationale, task.answer)) <= limits.max_new_tokens
+    ]
 
 
 def next_tasks(
@@ -166,6 +183,13 @@ def assemble(
         context.display.note(text)
         rows += found
         record[name] = {**counts, "origin": "data" if too_few else answerer.name, "kept": len(found)}
+    if not rows and not reasoned:
+        name = next(iter(record))
+        rows = starter_rows(context.recipe, context.session.contract, name)
+        record[name] |= {"origin": "starter", "kept": len(rows)}
+        context.display.note(
+            f"cold start: no right answer in the format; {len(rows)} starter tasks teach the format alone"
+        )
     return rows, {"domains": record}
 
 
