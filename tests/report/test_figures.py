@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,8 +36,15 @@ def test_every_figure_is_drawn_twice(built: Path) -> None:
 
 
 def test_no_global_figure_is_left(built: Path) -> None:
-    assert (built / "figures").is_dir()
-    assert "matplotlib.pyplot" not in sys.modules
+    script = f"""
+import sys
+from pathlib import Path
+from thinkaloud.report.figures import save_figures
+from thinkaloud.report.run_data import load_run
+print(len(save_figures(load_run(Path({str(built)!r})))), "matplotlib.pyplot" in sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == [str(len(NAMES)), "False"], ended.stderr
 
 
 def test_what_has_no_numbers_is_not_drawn(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thinkaloud.init.propose import Proposal
+from thinkaloud.storage.unicode import one_line
 
 WIDTH = 150
 """Characters of a comment line, at most."""
@@ -47,7 +48,11 @@ def recipe_text(proposal: Proposal) -> str:
             for line in _comment(_dropped(dropped.count, dropped.reason, dropped.example))
         ),
         *(line for note in (*check.notes, *proposal.scorer.doubts) for line in _comment(f"- {note}")),
-        *(_comment(f"Columns that are not used: {', '.join(map(_shown, columns.unused))}.") if columns.unused else ()),
+        *(
+            _comment(f"Columns that are not used: {', '.join(map(one_line, columns.unused))}.")
+            if columns.unused
+            else ()
+        ),
         *_comment("Hardware, time, result: not measured yet. `thinkaloud audit` estimates memory and time."),
     ]
     notes = {
@@ -87,13 +92,8 @@ def _cold_start(proposal: Proposal) -> str:
 
 def _comment(text: str) -> list[str]:
     """A comment line; characters that TOML does not allow in comments are escaped."""
-    shown = _shown(text)
+    shown = one_line(text)
     return [f"# {shown if len(shown) <= WIDTH else shown[: WIDTH - 1] + '…'}"]
-
-
-def _shown(text: str) -> str:
-    """A text on one line, without control characters."""
-    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
 
 
 def _table(values: Mapping[str, Any], notes: Mapping[str, str], path: tuple[str, ...] = ()) -> list[str]:
@@ -107,7 +107,7 @@ def _table(values: Mapping[str, Any], notes: Mapping[str, str], path: tuple[str,
         lines += ["", header]
     for key, value in plain.items():
         line = " ".join(tomli_w.dumps({key: value}).split("\n")).strip()  # a list is written on several lines
-        note = _shown(notes.get(key, ""))
+        note = one_line(notes.get(key, ""))
         lines.append(f"{line} # {note}" if note else line)
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -20,6 +20,7 @@ import openai
 from thinkaloud.config import JudgeConfig
 from thinkaloud.judge.failure import Failed, FormRefused
 from thinkaloud.judge.rubric import SCHEMA, Messages
+from thinkaloud.storage.unicode import one_line
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -124,7 +125,7 @@ class Endpoint:
         """One short line of printable text without the key."""
         if self._key:
             text = text.replace(self._key, "…")
-        return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:160]
+        return one_line(text)[:160]
 
     def _post(self, messages: Messages, form: dict[str, Any]) -> tuple[str, int]:
         body = {key: value for key, value in form.items() if key not in ("limit", "one_message")}

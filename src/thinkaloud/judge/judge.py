@@ -294,12 +294,13 @@ def _endpoint(config: JudgeConfig, key: str | None) -> Endpoint:
     return Endpoint(config, key)
 
 
-def read_key(variable: str | None, setting: str) -> str | None:
+def read_key(variable: str | None, setting: str, address: str = "base_url") -> str | None:
     """An endpoint's key from an environment variable; None without one.
 
     Args:
         variable: Its name.
         setting: What the recipe's keys begin with, for the message.
+        address: The rest of the key that holds the endpoint's address.
 
     Raises:
         UserError: The variable holds no key.
@@ -310,7 +311,7 @@ def read_key(variable: str | None, setting: str) -> str | None:
     if not key or not all("!" <= character <= "~" for character in key):
         found = "one with characters that a key cannot have" if key else "none"
         raise UserError(
-            f"expected the key of {setting}base_url in the environment variable {variable}, found {found}; set it, or "
+            f"expected the key of {setting}{address} in the environment variable {variable}, found {found}; set it, or "
             f"omit {setting}api_key_env for an endpoint without a key"
         )
     return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from thinkaloud.distributed.agreement import alone
 from thinkaloud.errors import UserError
 from thinkaloud.export.bundle import Bundle
 from thinkaloud.export.hf import DTYPES, write_hf
+from thinkaloud.judge import read_key
 from thinkaloud.model.precision import weights_dtype
 from thinkaloud.model.weights import load_config
 from thinkaloud.rollout.policy import Policy
@@ -121,12 +121,4 @@ def _server(session: Session, policy: Policy, folder: Path, socket: Path) -> Sta
 
 
 def _key(recipe: Recipe) -> str | None:
-    name = recipe.vllm.api_key_env
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key or not (key.isascii() and key.isprintable()):
-        raise UserError(
-            f"expected the key of vllm.urls in the environment variable {name}, found no usable one; set it"
-        )
-    return key
+    return read_key(recipe.vllm.api_key_env, "vllm.", "urls")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NotRequired, Protocol, TypedDict, Unpack, runtime_checkable
 
 from thinkaloud.errors import UserError
 from thinkaloud.model.load import Model
@@ -21,6 +21,18 @@ class SamplerFailed(UserError):
     """The sampler cannot go on, but nothing is wrong with the state of the run, which can be saved."""
 
 
+class Options(TypedDict):
+    """What a sampler is asked for, beside the prompts; see the arguments of `generate`."""
+
+    group_size: int
+    max_new_tokens: int
+    sampling: Sampling
+    stop_ids: Sequence[int]
+    seed: int
+    batch_prompts: NotRequired[int | None]
+    progress: NotRequired[Callable[[int, int], None] | None]
+
+
 @runtime_checkable
 class Sampler(Protocol):
     """Samples completions of prompts from a base model with the adapter that it was given last."""
@@ -28,19 +40,8 @@ class Sampler(Protocol):
     def sync(self, adapter: Adapter) -> None:
         """Use this adapter from now on; {} for the base model itself."""
 
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        group_size: int,
-        max_new_tokens: int,
-        sampling: Sampling,
-        stop_ids: Sequence[int],
-        seed: int,
-        batch_prompts: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[list[Sampled]]:
-        """Sample `group_size` completions of each prompt; see `generate` for the arguments.
+    def sample(self, prompts: Sequence[Sequence[int]], **options: Unpack[Options]) -> list[list[Sampled]]:
+        """Sample `group_size` completions of each prompt.
 
         Every completion has its own noise, which depends only on `seed`, its prompt's place and its own in the group.
         """
@@ -59,29 +60,5 @@ class JaxSampler:
     def sync(self, adapter: Adapter) -> None:
         self.adapter = adapter
 
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        group_size: int,
-        max_new_tokens: int,
-        sampling: Sampling,
-        stop_ids: Sequence[int],
-        seed: int,
-        batch_prompts: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[list[Sampled]]:
-        return generate(
-            self.model,
-            self.adapter,
-            prompts,
-            group_size=group_size,
-            max_new_tokens=max_new_tokens,
-            sampling=sampling,
-            stop_ids=stop_ids,
-            seed=seed,
-            scale=self.scale,
-            batch_prompts=batch_prompts,
-            buckets=self.buckets,
-            progress=progress,
-        )
+    def sample(self, prompts: Sequence[Sequence[int]], **options: Unpack[Options]) -> list[list[Sampled]]:
+        return generate(self.model, self.adapter, prompts, scale=self.scale, buckets=self.buckets, **options)

@@ -18,6 +18,15 @@ def well_formed(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """The text on one line: white space is one space, and so is each character that cannot be printed.
+
+    >>> one_line(" a\\n\\tb\\x1bc ")
+    'a b c'
+    """
+    return "".join(ch if ch.isprintable() else " " for ch in " ".join(text.split()))
+
+
 def printable(text: str, max_chars: int) -> str:
     """`text` truncated to `max_chars`, with characters that could hide or reorder text written as escapes.
 

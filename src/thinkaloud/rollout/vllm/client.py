@@ -18,6 +18,7 @@ from thinkaloud.records import Finish
 from thinkaloud.rollout.generate import Sampled
 from thinkaloud.rollout.sampler import SamplerFailed
 from thinkaloud.rollout.sampling import Sampling
+from thinkaloud.storage.unicode import one_line
 
 MAX_BODY_BYTES = 64 << 20
 """A larger reply is not read: a completion of 100,000 tokens takes about 4 MB."""
@@ -251,7 +252,7 @@ def _message(found: Any) -> str:
 
 def _plain(text: str) -> str:
     """One short line of printable text."""
-    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))[:200]
+    return one_line(text)[:200]
 
 
 def _are(values: Any, kind: Any) -> bool:

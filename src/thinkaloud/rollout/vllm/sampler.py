@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from thinkaloud.model.lora import Adapter
 from thinkaloud.model.peft_writer import write_adapter
 from thinkaloud.model.sharding import fetch
 from thinkaloud.rollout.generate import Sampled
-from thinkaloud.rollout.sampler import SamplerFailed
+from thinkaloud.rollout.sampler import Options, SamplerFailed
 from thinkaloud.rollout.sampling import GREEDY, Sampling
 from thinkaloud.rollout.vllm.client import AdapterMissing, Client, Row, Unavailable
 from thinkaloud.rollout.vllm.started import StartedServer
@@ -100,18 +100,7 @@ class VllmSampler:
             self._write(name, host)
         self._name, self._adapter = name, host
 
-    def sample(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        group_size: int,
-        max_new_tokens: int,
-        sampling: Sampling,
-        stop_ids: Sequence[int],
-        seed: int,
-        batch_prompts: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[list[Sampled]]:
+    def sample(self, prompts: Sequence[Sequence[int]], **options: Unpack[Options]) -> list[list[Sampled]]:
         """See `Sampler`; `batch_prompts` has no effect, as the server makes its own batches.
 
         `logprobs` are those of the distribution that was sampled from, after top-k and top-p, as `sampled_logprobs`
@@ -120,19 +109,20 @@ class VllmSampler:
         Raises:
             SamplerFailed: A server is lost, refuses a request, or gives replies that cannot be right.
         """
+        group_size = options["group_size"]
         rows = [
             Row(
                 prompt=tuple(prompt),
-                seed=derive_seed(seed, "row", index, member),
-                max_new_tokens=max_new_tokens,
-                sampling=sampling,
-                stop_ids=tuple(stop_ids),
+                seed=derive_seed(options["seed"], "row", index, member),
+                max_new_tokens=options["max_new_tokens"],
+                sampling=options["sampling"],
+                stop_ids=tuple(options["stop_ids"]),
             )
             for index, prompt in enumerate(prompts)
             for member in range(group_size)
         ]
         found = self._with_restarts(partial(self._sample, rows))
-        if progress:
+        if progress := options.get("progress"):
             progress(len(prompts), len(prompts))
         return [found[first : first + group_size] for first in range(0, len(rows), group_size)]
 
