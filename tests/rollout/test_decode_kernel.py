@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from jax.sharding import AxisType
 
 from thinkaloud.config.mesh import AXES
 from thinkaloud.model.attention import shared_prefix_attention
-from thinkaloud.model.config import tiny_config
+from thinkaloud.model.config import ModelConfig, tiny_config
 from thinkaloud.rollout import decode, decode_kernel
 
 attend = jax.jit(decode_kernel.attend, static_argnames=("config", "sliding"))
@@ -62,14 +64,46 @@ def test_what_the_kernel_is_for() -> None:
     assert not decode_kernel.supports(replace(tiny_config(), head_dim=48), jnp.bfloat16, 9.0)
 
 
+def test_the_kernel_is_tried_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong value, NaN, a cache that was not written, a compiler's error: a warning, and attention without it."""
+    config = replace(tiny_config(), num_heads=6, num_kv_heads=2)
+    works = decode_kernel.works.__wrapped__
+    assert works(config)
+    right = decode_kernel.attend
+
+    def fails(fault: str, wrong: Callable[..., object]) -> None:
+        monkeypatch.setattr(decode_kernel, "attend", wrong)
+        with pytest.warns(RuntimeWarning, match=f"{fault}.*; attention is left to XLA"):
+            assert not works(config)
+
+    def off_by(attended: float, updated: float) -> Callable[..., tuple[jax.Array, jax.Array]]:
+        def wrong(*arrays: jax.Array, **settings: Any) -> tuple[jax.Array, jax.Array]:
+            one, other = right(*arrays, **settings)
+            return one.at[0, 0, 0, 0].add(attended), other.at[1, 1, 0, 1].add(updated)
+
+        return wrong
+
+    def broken(*arrays: jax.Array, config: ModelConfig, sliding: bool) -> None:
+        raise RuntimeError("no such instruction\nand more")
+
+    fails("differs from plain attention by", off_by(1.0, 0.0))
+    fails("differs from plain attention by inf", off_by(float("nan"), 0.0))
+    fails("differs from plain attention by", off_by(0.0, 1.0))
+    fails("does not run here: no such instruction", broken)
+
+
 def test_one_nvidia_gpu_uses_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     params = {"embed": jnp.zeros((1, 1), jnp.bfloat16)}
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(decode, "gpu_capability", lambda: 9.0)
+    monkeypatch.setattr(decode_kernel, "works", lambda config: True)
     assert decode.uses_kernel(params, tiny_config(), None)
     assert decode.fuses(None)
     mesh = jax.make_mesh((1, 1, 1), AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:1])
     assert not decode.uses_kernel(params, tiny_config(), mesh)
+    monkeypatch.setattr(decode_kernel, "works", lambda config: False)
+    assert not decode.uses_kernel(params, tiny_config(), None)
+    monkeypatch.setattr(decode_kernel, "works", lambda config: True)
     monkeypatch.setenv(decode.NO_KERNEL, "1")
     assert not decode.uses_kernel(params, tiny_config(), None)
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")

@@ -254,10 +254,12 @@ def decode(
 
 
 def uses_kernel(params: Params, config: ModelConfig, mesh: Mesh | None) -> bool:
-    """Whether attention while decoding is `decode_kernel`: on one NVIDIA GPU that it supports, without `NO_KERNEL`."""
+    """Whether attention while decoding is `decode_kernel`: on one NVIDIA GPU where it works, without `NO_KERNEL`."""
     capability = None if os.environ.get(NO_KERNEL) == "1" else gpu_capability()
+    if mesh is not None or capability is None:
+        return False
     dtype = activation_dtype(weights_dtype(params))
-    return mesh is None and capability is not None and decode_kernel.supports(config, dtype, capability)
+    return decode_kernel.supports(config, dtype, capability) and decode_kernel.works(config)
 
 
 def empty_cache(

@@ -4,12 +4,13 @@ XLA needs eleven kernels for it and for the update of the caches, and reads all 
 the blocks that hold visible tokens: of the real prompt, of what is sampled so far, in sliding layers of the window. It
 is FlashAttention's online softmax (arXiv 2205.14135) over two sets of keys; a row's blocks are divided among `splits`
 programs where there are few rows, as in Flash-Decoding. It is tested interpreted, and compiled for an H100; it has not
-run on a GPU yet.
+run on a GPU yet. So a process compares it with plain attention before it uses it (`works`).
 """
 
 from __future__ import annotations
 
-from functools import partial
+import warnings
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from thinkaloud.model.attention import MASKED
+from thinkaloud.model.attention import MASKED, shared_prefix_attention
 from thinkaloud.model.config import ModelConfig
 
 BLOCK = 32
@@ -29,6 +30,9 @@ TOKEN_ROWS = 16
 PROGRAMS, MOST_SPLITS = 256, 8
 """About as many programs as an H100 runs at once; the most among which a row is divided."""
 
+ROUNDING = 0.02
+"""A difference from plain attention, as a share of the largest value, that bfloat16 explains."""
+
 FIRST_CAPABILITY = 8.0
 """Of GPUs with bfloat16 tensor cores, which Triton supports."""
 
@@ -38,6 +42,68 @@ def supports(config: ModelConfig, dtype: Any, capability: float) -> bool:
     dim, repeats = config.head_dim, config.num_heads // config.num_kv_heads
     fits = 16 <= dim <= 256 and dim & (dim - 1) == 0 and repeats + 2 <= TOKEN_ROWS
     return fits and dtype == jnp.bfloat16 and capability >= FIRST_CAPABILITY
+
+
+@lru_cache
+def works(config: ModelConfig) -> bool:
+    """Whether the kernel attends as plain attention does on this device; otherwise a warning says what is wrong.
+
+    It takes random numbers in bfloat16, in one layer of each kind (sliding or not), and allows for `ROUNDING`.
+    """
+    prompts, group, length, slots, step = 2, 3, 4 * BLOCK, 3 * BLOCK, 2 * BLOCK + 5
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.standard_normal(shape), jnp.bfloat16)
+
+    kv, dim = config.num_kv_heads, config.head_dim
+    token = random(prompts, group, kv, config.num_heads // kv + 2, dim)
+    keys, values = random(prompts, kv, dim, length), random(prompts, kv, length, dim)
+    own = random(prompts * kv * group, 2, slots, dim)
+    lengths, now = jnp.asarray([length, BLOCK // 2 + 1], jnp.int32), jnp.int32(step)
+    entry = jnp.swapaxes(token[..., -2:, :], 1, 2).reshape(len(own), 2, dim)
+    expected_own = own.at[:, :, step].set(entry)
+    expected = [
+        jax.jit(shared_prefix_attention, static_argnames=("sliding", "config"))(
+            token[..., :-2, :].reshape(prompts, group, 1, -1, dim),
+            jnp.swapaxes(keys, -1, -2),
+            values,
+            *(expected_own[:, 0], expected_own[:, 1]),
+            lengths,
+            jnp.full((prompts, group), step + 1),
+            now[None],
+            sliding=sliding,
+            config=config,
+        )[:, :, 0]
+        for sliding in sorted(set(config.sliding_layers))
+    ]
+    kernel = jax.jit(attend, static_argnames=("config", "sliding"))
+    try:
+        found = [
+            kernel(token, keys, values, own, lengths, now, config=config, sliding=sliding)
+            for sliding in sorted(set(config.sliding_layers))
+        ]
+        difference = max(
+            _relative(one, other)
+            for (attended, updated), plain in zip(found, expected, strict=True)
+            for one, other in ((attended, plain), (updated, expected_own))
+        )
+    except Exception as error:  # of whatever Triton, its compiler or the driver may raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        fault = f"does not run here: {lines[0][:200]}"
+    else:
+        if difference <= ROUNDING:
+            return True
+        fault = f"differs from plain attention by {difference:.2g} of the largest value"
+    warnings.warn(f"the attention kernel for decoding {fault}; attention is left to XLA", RuntimeWarning, stacklevel=2)
+    return False
+
+
+def _relative(found: jax.Array, expected: jax.Array) -> float:
+    """The largest difference, as a share of the largest value; infinite where something is not finite."""
+    one, other = (np.asarray(x, np.float32) for x in (found, expected))
+    difference = float(np.abs(one - other).max() / np.abs(other).max())
+    return difference if np.isfinite(difference) else float("inf")
 
 
 def first_visible(next_position: Any, window: int | None) -> Any:
