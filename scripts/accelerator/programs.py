@@ -147,9 +147,9 @@ class Shapes:
         return self.rows(replace(packed, mesh=self.mesh if self.mesh.size > 1 else None))
 
 
-def lower_update(shapes: Shapes) -> Any:
-    """The gradients of one micro-batch."""
-    packed = shapes.packed(NEW_TOKENS)
+def lower_update(shapes: Shapes, *, full: bool = False) -> Any:
+    """The gradients of one micro-batch, on request with full rematerialization."""
+    packed = replace(shapes.packed(NEW_TOKENS), full_rematerialization=full)
     each = jax.ShapeDtypeStruct(packed.targets.shape, jnp.float32)
     return grpo_gradients.lower(
         shapes.adapter,
@@ -212,6 +212,7 @@ PROGRAMS: dict[str, tuple[Callable[[Shapes], Any], int, int, int]] = {
     "decode-256": (partial(lower_decode, adapted=True), 32, 8, 1),
     "prefill": (lower_prefill, 4, 4, 1),
     "update": (lower_update, 4, 4, 1),
+    "update-full": (partial(lower_update, full=True), 4, 4, 1),
     "update-64": (lower_update, 8, 8, 1),
     "update-mesh": (lower_update, 8, 8, 8),
 }
@@ -244,12 +245,16 @@ def logit_rows(program: Program, vocab_size: int) -> int:
     return max((math.prod(each[:-1]) for each in sizes), default=0)
 
 
-def predicted_bytes(shapes: Shapes) -> float:
+def predicted_bytes(shapes: Shapes, *, full: bool) -> float:
     """What `thinkaloud audit` predicts that an update adds to the memory of one device, in one micro-batch."""
     rollout = {"prompts_per_step": shapes.prompts, "group_size": shapes.group, "max_new_tokens": NEW_TOKENS}
     values = {
         "name": "accelerator",
-        "model": {"source": "tiny", "dtype": shapes.dtype.name},
+        "model": {
+            "source": "tiny",
+            "dtype": shapes.dtype.name,
+            "rematerialization": "full" if full else "selective",
+        },
         "lora": {"rank": RANK, "alpha": 2.0 * RANK},
         "rollout": {**rollout, "max_prompt_tokens": PROMPT_TOKENS},
     }
@@ -258,8 +263,9 @@ def predicted_bytes(shapes: Shapes) -> float:
     return sum(estimate.phases["update"].values())
 
 
-def figures(compiled: Any, shapes: Shapes, *, decoding: bool, updating: bool) -> dict[str, float]:
-    """What the budget file limits."""
+def figures(compiled: Any, shapes: Shapes, name: str) -> dict[str, float]:
+    """What the budget file limits, of the program `name`."""
+    decoding, updating = name.startswith("decode"), name.startswith("update")
     text = compiled.as_text()
     if folder := os.environ.get("HLO_OUT"):
         Path(folder).mkdir(exist_ok=True)
@@ -289,7 +295,7 @@ def figures(compiled: Any, shapes: Shapes, *, decoding: bool, updating: bool) ->
         found["loop_input_gb"] = (program.input_bytes(loop) + kernel_bytes(shapes)) / 1e9
     if updating:
         compiled_bytes = memory.temp_size_in_bytes + memory.output_size_in_bytes
-        found["memory_error"] = abs(predicted_bytes(shapes) / compiled_bytes - 1)
+        found["memory_error"] = abs(predicted_bytes(shapes, full=name.endswith("full")) / compiled_bytes - 1)
     found["megacycles"] = (body if decoding else program.totals()).cycles / 1e6
     return found
 
@@ -304,7 +310,7 @@ def compile_program(target: Target, devices: list[Any], name: str) -> dict[str, 
         os.environ["HLO_NAME"] = f"{os.environ.get('HLO_TARGET', '')}-{name}-{layers}"
         shapes = Shapes(target, devices[:count], gemma_1b(layers), prompts, group)
         compiled = lower(shapes).compile()
-        found.append(figures(compiled, shapes, decoding=unrolled, updating=lower is lower_update))
+        found.append(figures(compiled, shapes, name))
     last = found[-1]
     if unrolled:
         few, many = UNROLLED

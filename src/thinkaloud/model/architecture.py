@@ -277,6 +277,8 @@ def run_layers(
     attend: Attend,
     config: ModelConfig,
     scale: float,
+    *,
+    saved: tuple[str, ...] = SAVED_IN_BACKWARD,
 ) -> tuple[Float[Array, "tokens width"], Any]:
     """Embed packed tokens and run every layer and the final norm.
 
@@ -287,6 +289,7 @@ def run_layers(
         positions: Position of each token in its own sequence.
         attend: The attention function; see `Attend`.
         scale: LoRA's alpha / rank.
+        saved: Names of `remat` that the backward pass keeps, beside each layer's input.
 
     Returns:
         Final hidden states, and the values that `attend` collected, stacked over layers.
@@ -298,7 +301,7 @@ def run_layers(
         layer, pairs, slides = scanned
         return block(x, as_numbers(layer), pairs, slides, turn, attend, config, scale)
 
-    policy = jax.checkpoint_policies.save_only_these_names(*SAVED_IN_BACKWARD)
+    policy = jax.checkpoint_policies.save_only_these_names(*saved)
     x, collected = jax.lax.scan(
         jax.checkpoint(body, policy=policy, prevent_cse=False),
         embed(params, tokens, config),

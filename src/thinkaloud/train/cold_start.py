@@ -217,10 +217,11 @@ def _imitate(
     chunks = split_rows(lengths, footprint, budget)
     for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
         packed = _layout([prompts[i] for i in rows], [targets[i] for i in rows], shards)
+        packed = replace(packed, mesh=mesh, full_rematerialization=footprint.full_rematerialization)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,
-            place_rows(replace(packed, mesh=mesh), mesh),
+            place_rows(packed, mesh),
             place_rows(rows_to_targets(np.full(packed.input_lengths.size, weight), packed), mesh),
             config=config,
             scale=policy.scale,

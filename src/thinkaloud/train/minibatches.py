@@ -129,7 +129,8 @@ class Minibatches:
         old, sampled = np.zeros((2, *packed.targets.shape), np.float32)
         old[:count] = [value for c in completions for value in c.logprobs]
         sampled[:count] = [value for c in completions for value in c.sampled_logprobs or c.logprobs]
-        placed = place_rows(replace(packed, mesh=mesh), mesh)
+        packed = replace(packed, mesh=mesh, full_rematerialization=self._footprint.full_rematerialization)
+        placed = place_rows(packed, mesh)
         frozen = partial(reference_logprobs, packed=placed, temperature=rollout.temperature)
         if self._computes_old:
             old = frozen(model.params, adapter, config=model.config, scale=self._policy.scale)
