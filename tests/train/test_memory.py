@@ -56,9 +56,12 @@ def abstract(config: ModelConfig) -> tuple[Any, Any]:
     return params, adapter
 
 
-def compiled_update(config: ModelConfig, prompts: int, group: int, prompt: int, new: int) -> Any:
+def compiled_update(
+    config: ModelConfig, prompts: int, group: int, prompt: int, new: int, *, full: bool = False
+) -> Any:
     params, adapter = abstract(config)
     packed = pack([[1] * prompt] * prompts, [[[1] * new] * group] * prompts, completion_bucket=new, prefix_length=0)
+    packed = replace(packed, full_rematerialization=full)
     each = Shape(packed.targets.shape, jnp.float32)
     lowered = grpo_gradients.lower(
         adapter,
@@ -74,24 +77,32 @@ def compiled_update(config: ModelConfig, prompts: int, group: int, prompt: int, 
     return lowered.compile(AS_IN_A_RUN)
 
 
-def recipe_for(make_recipe: MakeRecipe, prompts: int, group: int, new: int) -> Recipe:
+def recipe_for(
+    make_recipe: MakeRecipe, prompts: int, group: int, new: int, rematerialization: str = "selective"
+) -> Recipe:
     rollout = {"prompts_per_step": prompts, "group_size": group, "max_new_tokens": new}
-    return make_recipe(rollout=rollout, evaluate={"tasks_per_domain": 1})
+    model = {"rematerialization": rematerialization}
+    return make_recipe(model=model, rollout=rollout, evaluate={"tasks_per_domain": 1})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("config", "shape"), [(tiny_config(), (2, 4, 200, 100)), (LLAMA, (2, 4, 100, 200))], ids=["gemma", "llama"]
+    ("config", "shape", "rematerialization"),
+    [
+        (tiny_config(), (2, 4, 200, 100), "selective"),
+        (LLAMA, (2, 4, 100, 200), "selective"),
+        (LLAMA, (2, 4, 100, 200), "full"),
+    ],
+    ids=["gemma", "llama", "llama-full"],
 )
 def test_the_update_is_within_a_fifth_of_what_the_compiler_says(
-    make_recipe: MakeRecipe, config: ModelConfig, shape: tuple[int, int, int, int]
+    make_recipe: MakeRecipe, config: ModelConfig, shape: tuple[int, int, int, int], rematerialization: str
 ) -> None:
     prompts, group, prompt, new = shape
-    account = compiled_update(config, *shape).memory_analysis()
+    account = compiled_update(config, *shape, full=rematerialization == "full").memory_analysis()
     measured = account.temp_size_in_bytes + account.output_size_in_bytes
-    estimate = estimate_memory(
-        recipe_for(make_recipe, prompts, group, new), config, prompt_lengths=[prompt] * prompts, backend="cpu"
-    )
+    recipe = recipe_for(make_recipe, prompts, group, new, rematerialization)
+    estimate = estimate_memory(recipe, config, prompt_lengths=[prompt] * prompts, backend="cpu")
     update = estimate.phases["update"]
     assert sum(update[part] for part in ("activations", "temporaries", "gradients")) == pytest.approx(measured, rel=0.2)
 

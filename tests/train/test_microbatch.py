@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+from thinkaloud.model.attention import SCORE_BYTES
 from thinkaloud.model.config import tiny_config
 from thinkaloud.train.microbatch import (
     CPU_BUDGET_BYTES,
@@ -39,9 +42,12 @@ def test_what_is_saved_is_counted_by_hand() -> None:
     widths = 2 * c.num_heads * c.head_dim + 2 * c.num_kv_heads * c.head_dim + 3 * c.hidden_size
     widths += 2 * c.intermediate_size
     # and of each head the normalizer of its softmax
-    assert saved_bytes_per_token(c) == 4 * c.num_layers * (widths + c.num_heads)
+    assert saved_bytes_per_token(PLAIN) == 4 * c.num_layers * (widths + c.num_heads)
     # in two bytes a number, but for normalizers and what seven adapters of rank 4 keep
-    assert saved_bytes_per_token(c, 2, 28) == c.num_layers * (2 * widths + 4 * (c.num_heads + 28))
+    half = replace(PLAIN, activation_itemsize=2, lora_width=28)
+    assert saved_bytes_per_token(half) == c.num_layers * (2 * widths + 4 * (c.num_heads + 28))
+    # with full rematerialization the input of each layer alone
+    assert saved_bytes_per_token(replace(half, full_rematerialization=True)) == c.num_layers * 2 * c.hidden_size
 
 
 def test_longer_rows_take_more_a_token() -> None:
@@ -54,6 +60,9 @@ def test_temporaries_are_those_of_a_layer_or_of_the_head() -> None:
     longer = small._replace(prompt_length=4096)
     added = temporary_bytes(CONFIG, longer, backward=False) - temporary_bytes(CONFIG, small, backward=False)
     assert added > 4 * 2 * CONFIG.num_heads * (4096**2 - 128**2)  # two arrays of scores, at least
+    longest = small._replace(prompt_length=16_384)
+    dense = temporary_bytes(CONFIG, small._replace(prompt_length=0, input_length=0), backward=True)
+    assert temporary_bytes(CONFIG, longest, backward=True) == 2 * SCORE_BYTES + dense  # in blocks
 
 
 def test_the_budget_is_what_the_device_has_beside_what_stays() -> None:

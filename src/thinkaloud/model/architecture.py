@@ -18,11 +18,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.fused import FusedProjections
 from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, product, rows_of, weight_product
 from thinkaloud.model.remat import SAVED_IN_BACKWARD, keep
 
 Params = dict[str, Any]
 Layer = dict[str, Any]
+
+
+SAME_INPUT: tuple[tuple[str, ...], ...] = (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))
+"""The projections of a layer, grouped by their input."""
 
 
 class Rotation(NamedTuple):
@@ -41,7 +46,7 @@ Attend = Callable[
 """(queries, keys, values, whether the layer is sliding) -> (attended values, anything to collect per layer)."""
 
 
-def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], config: ModelConfig) -> Array:
+def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, "*heads width"], config: ModelConfig) -> Array:
     """RMSNorm (arXiv 1910.07467) in float32; Gemma's weight is an offset from one."""
     wide = x.astype(jnp.float32)
     normed = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + np.float32(config.norm_eps))
@@ -49,9 +54,9 @@ def rms_norm(x: Float[Array, "*rows width"], weight: Float[Array, " width"], con
     return (normed * _across(factor, x)).astype(x.dtype)
 
 
-def _across(vector: Float[Array, " width"], x: Float[Array, "*rows width"]) -> Array:
-    """The vector with as many axes as `x`: implicit rank promotion is an error."""
-    return vector.reshape(*[1] * (x.ndim - 1), -1)
+def _across(vector: Float[Array, "*heads width"], x: Float[Array, "*rows width"]) -> Array:
+    """The vector, or one per head, with as many axes as `x`: implicit rank promotion is an error."""
+    return vector.reshape(*[1] * (x.ndim - vector.ndim), *vector.shape)
 
 
 def rope_frequencies(config: ModelConfig, *, local: bool) -> np.ndarray:
@@ -90,6 +95,22 @@ def rotate(x: Float[Array, "*tokens heads dim"], cos: Array, sin: Array) -> Arra
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x.dtype)
 
 
+def doubled(turn: Rotation) -> Rotation:
+    """The tables for `rotate_doubled`, as wide as a head: [cos, cos] and [-sin, sin]."""
+    return Rotation(
+        jnp.concatenate([turn.cos, turn.cos], axis=-1),
+        jnp.concatenate([-turn.sin, turn.sin], axis=-1),
+        jnp.concatenate([turn.local_cos, turn.local_cos], axis=-1),
+        jnp.concatenate([-turn.local_sin, turn.local_sin], axis=-1),
+    )
+
+
+def rotate_doubled(x: Float[Array, "*heads dim"], cos: Array, sin: Array) -> Array:
+    """`rotate` in one expression, which XLA does not split into a kernel for each half."""
+    wide, half = x.astype(jnp.float32), x.shape[-1] // 2
+    return (wide * cos + jnp.concatenate([wide[..., half:], wide[..., :half]], axis=-1) * sin).astype(x.dtype)
+
+
 @jax.custom_vjp
 def frozen_product(x: Float[Array, "*rows inner"], weight: Float[Array, "inner outer"]) -> Float[Array, "*rows outer"]:
     """x W in float32, for a frozen matrix: no gradient flows into it.
@@ -117,8 +138,12 @@ def project(
 ) -> list[Array]:
     """x W + bias + scale (x A) B, summed in float32, for several matrices with the same input.
 
-    Their A's are multiplied as one matrix, because thin products are inefficient.
+    Their A's are multiplied as one matrix, because thin products are inefficient. A layer that `fuse_layer` made holds
+    the matrices as one too.
     """
+    fused = layer.get(fused_name(names))
+    if isinstance(fused, FusedProjections):
+        return fused(x)
     adapted = [name for name in names if name in adapter]
     lows: dict[str, Array] = {}
     if adapted:
@@ -134,6 +159,26 @@ def project(
             y = y + product("...r,ro->...o", lows[name], adapter[name]["b"])
         outputs.append(y.astype(x.dtype))
     return outputs
+
+
+def fused_name(names: tuple[str, ...]) -> str:
+    """The key of projections that are stored as one."""
+    return "+".join(names)
+
+
+def fuse_layer(layer: Layer, pairs: Layer, scale: float, config: ModelConfig) -> Layer:
+    """A layer whose projections with the same input are one matrix, with their LoRA pairs.
+
+    `qk_norm` has the norms of queries and keys as `token_heads` needs them: [kv heads, queries of one + 1, dim].
+    """
+    fused = {fused_name(names): FusedProjections.of(layer, pairs, names, scale) for names in SAME_INPUT}
+    apart = {name for names in SAME_INPUT for name in names}
+    rest = {name: leaf for name, leaf in layer.items() if name.removesuffix("_bias") not in apart}
+    if config.qk_norm:
+        repeats = config.num_heads // config.num_kv_heads
+        norms = jnp.concatenate([jnp.tile(rest["q_norm"], (repeats, 1)), rest["k_norm"][None]])
+        rest["qk_norm"] = jnp.tile(norms, (config.num_kv_heads, 1, 1))
+    return rest | fused
 
 
 def activate(gate: Float[Array, "*rows inner"], config: ModelConfig) -> Array:
@@ -153,7 +198,7 @@ def queries_keys_values(
     """Normed, projected, head-split and rotated: queries [rows, heads, dim], keys and values [rows, kv, dim]."""
     normed = rms_norm(x, layer["attn_norm"], config)
     heads = (*x.shape[:-1], -1, config.head_dim)
-    query, key, value = (y.reshape(heads) for y in project(normed, layer, adapter, ("q", "k", "v"), scale))
+    query, key, value = (y.reshape(heads) for y in project(normed, layer, adapter, SAME_INPUT[0], scale))
     if config.qk_norm:
         query = rms_norm(query, layer["q_norm"], config)
         key = rms_norm(key, layer["k_norm"], config)
@@ -164,20 +209,37 @@ def queries_keys_values(
     return query, key, keep(value, "value")
 
 
+def token_heads(
+    x: Float[Array, "rows width"], layer: Layer, config: ModelConfig, turn: Rotation, sliding: bool
+) -> Float[Array, "rows kv heads dim"]:
+    """`queries_keys_values` of a layer from `fuse_layer` as one array: for each key head its queries, key and value.
+
+    `turn` is `doubled`.
+    """
+    normed = rms_norm(x, layer["attn_norm"], config)
+    by_key = (len(x), config.num_kv_heads, -1, config.head_dim)
+    query, key, value = (y.reshape(by_key) for y in project(normed, layer, {}, SAME_INPUT[0], 1.0))
+    turned = jnp.concatenate([query, key], axis=2)
+    if config.qk_norm:
+        turned = rms_norm(turned, layer["qk_norm"], config)
+    cos, sin = (turn.local_cos, turn.local_sin) if sliding else (turn.cos, turn.sin)
+    return jnp.concatenate([rotate_doubled(turned, cos[:, None, None], sin[:, None, None]), value], axis=2)
+
+
 def finish_block(
     x: Float[Array, "*rows width"], attended: Array, layer: Layer, adapter: Layer, scale: float, config: ModelConfig
 ) -> Array:
     """Output projection, residual and MLP: the part of a block after attention."""
     attended = attended.reshape(*x.shape[:-1], -1)
-    (out,) = project(attended, layer, adapter, ("o",), scale)
+    (out,) = project(attended, layer, adapter, SAME_INPUT[1], scale)
     out = keep(out, "attention_out")
     if config.sandwich_norms:
         out = rms_norm(out, layer["post_attn_norm"], config)
     x = x + out
     normed = rms_norm(x, layer["mlp_norm"], config)
-    gate, up = project(normed, layer, adapter, ("gate", "up"), scale)
+    gate, up = project(normed, layer, adapter, SAME_INPUT[2], scale)
     inner = activate(keep(gate, "gate"), config) * keep(up, "up")
-    (out,) = project(inner, layer, adapter, ("down",), scale)
+    (out,) = project(inner, layer, adapter, SAME_INPUT[3], scale)
     out = keep(out, "mlp_out")
     if config.sandwich_norms:
         out = rms_norm(out, layer["post_mlp_norm"], config)
@@ -215,6 +277,8 @@ def run_layers(
     attend: Attend,
     config: ModelConfig,
     scale: float,
+    *,
+    saved: tuple[str, ...] = SAVED_IN_BACKWARD,
 ) -> tuple[Float[Array, "tokens width"], Any]:
     """Embed packed tokens and run every layer and the final norm.
 
@@ -225,6 +289,7 @@ def run_layers(
         positions: Position of each token in its own sequence.
         attend: The attention function; see `Attend`.
         scale: LoRA's alpha / rank.
+        saved: Names of `remat` that the backward pass keeps, beside each layer's input.
 
     Returns:
         Final hidden states, and the values that `attend` collected, stacked over layers.
@@ -236,7 +301,7 @@ def run_layers(
         layer, pairs, slides = scanned
         return block(x, as_numbers(layer), pairs, slides, turn, attend, config, scale)
 
-    policy = jax.checkpoint_policies.save_only_these_names(*SAVED_IN_BACKWARD)
+    policy = jax.checkpoint_policies.save_only_these_names(*saved)
     x, collected = jax.lax.scan(
         jax.checkpoint(body, policy=policy, prevent_cse=False),
         embed(params, tokens, config),

@@ -1,10 +1,13 @@
 """Attention: prompts attend to themselves, completions to their group's prompt and to themselves.
 
-A prompt's keys and values are computed once and shared by its group, both in the rollout and in the update. Masks are
-built from lengths and positions, never from token ids, so that tokenizers with pad = eos work. Softmax is float32.
+A prompt's keys and values are computed once and shared by its group, both in the rollout and in the update. What a
+query attends to follows from lengths and positions, never from token ids, so that tokenizers with pad = eos work. Masks
+are computed where scores are, from small vectors, and never stored. Softmax is float32.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,20 +21,56 @@ from thinkaloud.model.remat import keep
 MASKED = np.float32(-1e30)
 """Replaces masked scores; finite, so that a row without any key stays finite."""
 
+SCORE_BYTES = 2**29
+"""Scores are computed for so many queries at once that they take about this much, in float32."""
 
-def visible(
-    query_positions: Int[Array, "*rows queries"],
-    key_positions: Int[Array, "*rows keys"],
-    key_valid: Bool[Array, "*rows keys"],
-    sliding: Bool[Array, ""] | bool,
-    config: ModelConfig,
-) -> Bool[Array, "*rows queries keys"]:
-    """The mask: causal, within the window in sliding layers, real keys only."""
-    distance = query_positions[..., :, None] - key_positions[..., None, :]
-    mask = (distance >= 0) & key_valid[..., None, :]
-    if config.sliding_window is None:
-        return mask
-    return mask & ((distance < config.sliding_window) | ~jnp.asarray(sliding))
+
+class Reach(NamedTuple):
+    """What each query attends to: earlier tokens within the window, real ones only. No arrays of [queries, keys].
+
+    Attributes:
+        prompt_lengths: Real tokens of each prompt; slot i holds the token at position i.
+        own_lengths: Real tokens of each completion; slot i holds the token at position prompt_length + i.
+        offsets: The position of each query minus its prompt's length.
+        window: Tokens that a query attends to, itself included; None for all.
+    """
+
+    prompt_lengths: Int[Array, " prompts"]
+    own_lengths: Int[Array, "prompts members"]
+    offsets: Int[Array, " positions"]
+    window: Int[Array, ""] | None
+
+    def mask(
+        self, scores: Float[Array, "prompts kv group queries length"], repeats: int
+    ) -> Float[Array, "prompts kv group queries length"]:
+        """Scores against the prompt; each position has `repeats` queries next to each other."""
+        # in the scores' own shape, so that XLA computes it there and does not store a smaller mask
+        slots = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4)
+        lengths = self.prompt_lengths[:, None, None, None, None]
+        real = slots < lengths
+        if self.window is not None:
+            real = real & (lengths + self._by_query(repeats) - slots < self.window)
+        return jnp.where(real, scores, MASKED)
+
+    def mask_own(
+        self, scores: Float[Array, "prompts kv group queries own"], repeats: int
+    ) -> Float[Array, "prompts kv group queries own"]:
+        """Scores of completions against their own tokens."""
+        slots, offsets = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4), self._by_query(repeats)
+        real = (slots <= offsets) & (slots < self.own_lengths[:, None, :, None, None])
+        if self.window is not None:
+            real = real & (offsets - slots < self.window)
+        return jnp.where(real, scores, MASKED)
+
+    def _by_query(self, repeats: int) -> Int[Array, "1 1 1 queries 1"]:
+        return jnp.repeat(self.offsets, repeats)[None, None, None, :, None]
+
+
+def window_of(sliding: Bool[Array, ""] | bool, config: ModelConfig) -> Int[Array, ""] | None:
+    """`Reach.window` of a layer."""
+    if config.sliding_window is None or sliding is False:
+        return None
+    return jnp.where(sliding, config.sliding_window, np.int32(2**30))
 
 
 def heads_first(x: Float[Array, "*rows length heads dim"], config: ModelConfig) -> Float[Array, "*rows kv queries dim"]:
@@ -61,19 +100,12 @@ def self_attention(
 ) -> Float[Array, "prompts length heads dim"]:
     """Causal attention of each prompt to itself; prompts are padded on the right, keys and values heads first."""
     prompts, length = query.shape[:2]
-    positions = jnp.broadcast_to(jnp.arange(length), query.shape[:2])
-    mask = visible(positions, positions, positions < lengths[:, None], sliding, config)
     nothing = jnp.zeros((prompts, config.num_kv_heads, 0, config.head_dim), key.dtype)
     rows = (-1, length, config.head_dim)
-    attended = attend_to_two(
-        _queries(query[:, None], config),
-        nothing,
-        nothing,
-        key.reshape(rows),
-        value.reshape(rows),
-        jnp.zeros((prompts, length, 0), bool),
-        mask[:, None],
-    )
+    no_prompt = jnp.zeros(prompts, jnp.int32)
+    reach = Reach(no_prompt, lengths[:, None], jnp.arange(length), window_of(sliding, config))
+    own = (key.reshape(rows), value.reshape(rows))
+    attended = attend_to_two(_queries(query[:, None], config), nothing, nothing, *own, reach)
     return heads_last(jnp.moveaxis(attended, 2, 1), length)[:, 0]
 
 
@@ -99,17 +131,9 @@ def shared_prefix_attention(
         prompt_lengths: Real tokens of each prompt.
         own_lengths: Real tokens of each completion in its slots.
     """
-    prompts, _, queries = query.shape[:3]
-    length, own = prompt_key.shape[2], own_key.shape[1]
-    ends = prompt_lengths[:, None]
-    query_positions = jnp.broadcast_to(ends + query_offsets[None], (prompts, queries))
-    prompt_positions = jnp.broadcast_to(jnp.arange(length), (prompts, length))
-    own_positions = jnp.broadcast_to(ends + jnp.arange(own)[None], (prompts, own))
-    to_prompt = visible(query_positions, prompt_positions, prompt_positions < ends, sliding, config)
-    to_own = visible(query_positions, own_positions, jnp.ones((prompts, own), bool), sliding, config)
-    to_own = to_own[:, None] & (jnp.arange(own)[None, None] < own_lengths[..., None])[:, :, None]
-    attended = attend_to_two(_queries(query, config), prompt_key, prompt_value, own_key, own_value, to_prompt, to_own)
-    return heads_last(jnp.moveaxis(attended, 2, 1), queries)
+    reach = Reach(prompt_lengths, own_lengths, query_offsets, window_of(sliding, config))
+    attended = attend_to_two(_queries(query, config), prompt_key, prompt_value, own_key, own_value, reach)
+    return heads_last(jnp.moveaxis(attended, 2, 1), query.shape[2])
 
 
 def _queries(query: Array, config: ModelConfig) -> Array:
@@ -124,23 +148,64 @@ def attend_to_two(
     prompt_value: Float[Array, "prompts kv length dim"],
     own_key: Float[Array, "rows own dim"],
     own_value: Float[Array, "rows own dim"],
-    to_prompt: Bool[Array, "prompts positions length"],
-    to_own: Bool[Array, "prompts members positions own"],
+    reach: Reach,
 ) -> Float[Array, "prompts kv group queries dim"]:
     """One softmax over two sets of keys: those shared by a group, and those of each member.
 
-    Queries hold the heads of a position next to each other; `own` rows are prompts * kv * group; masks have one row for
-    all members or one per member. The backward pass is that of FlashAttention (arXiv 2205.14135, algorithm 4) without
-    tiling: it uses the output and the log-sum-exp instead of recomputing the softmax.
+    Queries hold the heads of a position next to each other; `own` rows are prompts * kv * group. Queries are processed
+    in blocks (`num_blocks`). The backward pass is that of FlashAttention (arXiv 2205.14135, algorithm 4) with blocks of
+    queries alone: it uses the output and the log-sum-exp instead of recomputing the softmax.
     """
-    return _attend(query, prompt_key, prompt_value, own_key, own_value, to_prompt, to_own)[0]
+    return _attend(query, prompt_key, prompt_value, own_key, own_value, reach)[0]
+
+
+def num_blocks(scores: int, positions: int) -> int:
+    """The blocks into which queries are divided: a power of two, as far as it divides the positions.
+
+    Args:
+        scores: Scores of all queries.
+        positions: Positions of the queries.
+    """
+    blocks = 1
+    while 4 * scores > SCORE_BYTES * blocks and positions % (2 * blocks) == 0:
+        blocks *= 2
+    return blocks
 
 
 def _attend(
-    query: Array, prompt_key: Array, prompt_value: Array, own_key: Array, own_value: Array, *masks: Array
+    query: Array, prompt_key: Array, prompt_value: Array, own_key: Array, own_value: Array, reach: Reach
 ) -> tuple[Array, Array]:
     """The attended values, and the log-sum-exp of each query's scores (float32)."""
-    scores, own_scores = _scores(query, prompt_key, own_key, *masks)
+    keys = (prompt_key, prompt_value, own_key, own_value)
+    blocks = num_blocks(_num_scores(query, prompt_key, own_key), len(reach.offsets))
+    if blocks == 1:
+        return _attend_block(query, *keys, reach)
+
+    def one(block: tuple[Array, Array]) -> tuple[Array, Array]:
+        return _attend_block(block[0], *keys, reach._replace(offsets=block[1]))
+
+    attended, normalizer = jax.lax.map(one, (_split(query, blocks), reach.offsets.reshape(blocks, -1)))
+    return _unsplit(attended), _unsplit(normalizer)
+
+
+def _num_scores(query: Array, prompt_key: Array, own_key: Array) -> int:
+    return query.size // query.shape[-1] * (prompt_key.shape[2] + own_key.shape[1])
+
+
+def _split(x: Float[Array, "prompts kv group queries width"], blocks: int) -> Array:
+    """-> [blocks, prompts, kv, group, queries / blocks, width]."""
+    return jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1, x.shape[4]), 3, 0)
+
+
+def _unsplit(x: Float[Array, "blocks prompts kv group queries width"]) -> Array:
+    """The inverse of `_split`."""
+    return jnp.moveaxis(x, 0, 3).reshape(*x.shape[1:4], -1, x.shape[5])
+
+
+def _attend_block(
+    query: Array, prompt_key: Array, prompt_value: Array, own_key: Array, own_value: Array, reach: Reach
+) -> tuple[Array, Array]:
+    scores, own_scores = _scores(query, prompt_key, own_key, reach)
     highest = own_scores.max(-1, keepdims=True)
     if scores.shape[-1]:
         highest = jnp.maximum(scores.max(-1, keepdims=True), highest)
@@ -154,16 +219,16 @@ def _attend(
 
 
 def _scores(
-    query: Array, prompt_key: Array, own_key: Array, to_prompt: Array, to_own: Array
+    query: Array, prompt_key: Array, own_key: Array, reach: Reach
 ) -> tuple[Float[Array, "prompts kv group queries length"], Float[Array, "prompts kv group queries own"]]:
     """Masked scores, float32: the queries of all members against the prompt, and of each member against its tokens."""
-    repeats = query.shape[3] // to_own.shape[2]
-    shape = query.shape[:4]
+    repeats, shape = query.shape[3] // len(reach.offsets), query.shape[:4]
     scores = _batched("pkqd,pksd->pkqs", _joined(query), prompt_key).reshape(*shape, prompt_key.shape[2])
     own_scores = _batched("rqd,rsd->rqs", _flat(query), own_key).reshape(*shape, own_key.shape[1])
-    scores = jnp.where(jnp.repeat(to_prompt, repeats, axis=1)[:, None, None], scores, MASKED)
-    own_scores = jnp.where(jnp.repeat(to_own, repeats, axis=2)[:, None], own_scores, MASKED)
-    return scores, own_scores
+    # XLA would compute the masks of all layers before the loop over them, and keep them
+    barrier: Any = jax.lax.optimization_barrier
+    reach, _ = barrier((reach, query[0, 0, 0, 0, 0]))
+    return reach.mask(scores, repeats), reach.mask_own(own_scores, repeats)
 
 
 def _joined(x: Float[Array, "prompts kv group queries width"]) -> Float[Array, "prompts kv rows width"]:
@@ -178,7 +243,7 @@ def _batched(formula: str, one: Array, other: Array) -> Array:
     return product(formula, one, other)
 
 
-def _attend_forward(query: Array, *rest: Array) -> tuple[Array, tuple[Array, ...]]:
+def _attend_forward(query: Array, *rest: Any) -> tuple[Array, tuple[Any, ...]]:
     attended, normalizer = _attend(query, *rest)
     # named, so that a rematerialized layer keeps both instead of recomputing attention
     attended = keep(attended, "attended")
@@ -186,12 +251,31 @@ def _attend_forward(query: Array, *rest: Array) -> tuple[Array, tuple[Array, ...
     return attended, (query, *rest, attended, normalizer)
 
 
-def _attend_backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array | None, ...]:
-    query, prompt_key, prompt_value, own_key, own_value, to_prompt, to_own, attended, normalizer = saved
+def _attend_backward(saved: tuple[Any, ...], gradient: Array) -> tuple[Array | None, ...]:
+    query, *keys, reach, attended, normalizer = saved
+    drift = jnp.sum(gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True)
+    by_query = (query, gradient, drift, normalizer)
+    blocks = num_blocks(_num_scores(query, keys[0], keys[2]), len(reach.offsets))
+    if blocks == 1:
+        query_slope, slopes = _block_backward(by_query, keys, reach)
+    else:
+
+        def one(sums: list[Array], block: tuple[Any, Array]) -> tuple[list[Array], Array]:
+            query_slope, slopes = _block_backward(block[0], keys, reach._replace(offsets=block[1]))
+            return [total + slope for total, slope in zip(sums, slopes, strict=True)], query_slope
+
+        split = tuple(_split(x, blocks) for x in by_query), reach.offsets.reshape(blocks, -1)
+        slopes, parts = jax.lax.scan(one, [jnp.zeros(x.shape, jnp.float32) for x in keys], split)
+        query_slope = _unsplit(parts)
+    return (query_slope.astype(query.dtype), *(slope.astype(query.dtype) for slope in slopes), None)
+
+
+def _block_backward(by_query: tuple[Array, ...], keys: list[Array], reach: Reach) -> tuple[Array, list[Array]]:
+    """Gradients of a block's queries, and of all keys and values (in the order of `keys`) through them, in float32."""
+    query, gradient, drift, normalizer = by_query
+    prompt_key, prompt_value, own_key, own_value = keys
     dtype = query.dtype
-    scores, own_scores = _scores(query, prompt_key, own_key, to_prompt, to_own)
-    wide = gradient.astype(jnp.float32)
-    drift = jnp.sum(wide * attended.astype(jnp.float32), axis=-1, keepdims=True)
+    scores, own_scores = _scores(query, prompt_key, own_key, reach)
 
     weights = jnp.exp(scores - normalizer)
     slopes = _batched("pkqd,pksd->pkqs", _joined(gradient), prompt_value).reshape(scores.shape)
@@ -208,8 +292,7 @@ def _attend_backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array |
     query_slope = query_slope + _batched("rqs,rsd->rqd", slopes, own_key).reshape(query.shape)
     own_key_slope = _batched("rqs,rqd->rsd", slopes, _flat(query))
     own_value_slope = _batched("rqs,rqd->rsd", weights, _flat(gradient))
-    found = (query_slope, key_slope, value_slope, own_key_slope, own_value_slope)
-    return (*(slope.astype(dtype) for slope in found), None, None)
+    return query_slope, [key_slope, value_slope, own_key_slope, own_value_slope]
 
 
 attend_to_two.defvjp(_attend_forward, _attend_backward)

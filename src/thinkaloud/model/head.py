@@ -19,9 +19,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.precision import as_bits, as_numbers, rows_of, weight_product
+from thinkaloud.model.sharding import divide_rows
 
 CHUNK_BYTES = 64 * 2**20
 """Approximate size of the largest array of logits on a CPU, in float32."""
@@ -46,35 +48,52 @@ def token_logprobs(
     *,
     valid: Bool[Array, " targets"] | None = None,
     entropy_gradient: bool = False,
+    mesh: Mesh | None = None,
 ) -> tuple[Float[Array, " targets"], Float[Array, " targets"]]:
     """Log-probability of each target and the entropy of its distribution, both at `temperature`, in nats, float32.
 
     No gradient flows into the head, and through the entropy only if `entropy_gradient`. Chunks of targets of which none
-    is `valid` are skipped: both are 0 there.
+    is `valid` are skipped: both are 0 there. The rows of each chunk are divided over the `mesh`.
     """
     if valid is None:
         valid = jnp.ones(targets.shape, bool)
-    return _token_logprobs(head, hidden, targets, valid, temperature, entropy_gradient)
+    return _token_logprobs(head, hidden, targets, valid, temperature, entropy_gradient, mesh)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
 def _token_logprobs(
-    head: Array, hidden: Array, targets: Array, valid: Array, temperature: float, entropy_gradient: bool
+    head: Array,
+    hidden: Array,
+    targets: Array,
+    valid: Array,
+    temperature: float,
+    entropy_gradient: bool,
+    mesh: Mesh | None,
 ) -> tuple[Array, Array]:
-    logprobs, entropies, _ = _chunked(head, hidden, targets, valid, temperature, num_gradients=0)
+    logprobs, entropies, _ = _chunked(head, hidden, targets, valid, temperature, mesh, num_gradients=0)
     return logprobs, entropies
 
 
 def _forward(
-    head: Array, hidden: Array, targets: Array, valid: Array, temperature: float, entropy_gradient: bool
+    head: Array,
+    hidden: Array,
+    targets: Array,
+    valid: Array,
+    temperature: float,
+    entropy_gradient: bool,
+    mesh: Mesh | None,
 ) -> tuple[tuple[Array, Array], Array]:
-    num_gradients = 2 if entropy_gradient else 1
-    logprobs, entropies, gradients = _chunked(head, hidden, targets, valid, temperature, num_gradients=num_gradients)
+    number = 2 if entropy_gradient else 1
+    logprobs, entropies, gradients = _chunked(head, hidden, targets, valid, temperature, mesh, num_gradients=number)
     return (logprobs, entropies), gradients
 
 
 def _backward(
-    temperature: float, entropy_gradient: bool, gradients: Array, cotangents: tuple[Array, Array]
+    temperature: float,
+    entropy_gradient: bool,
+    mesh: Mesh | None,
+    gradients: Array,
+    cotangents: tuple[Array, Array],
 ) -> tuple[None, Array, None, None]:
     total = gradients[0].astype(jnp.float32) * cotangents[0][:, None]
     if entropy_gradient:
@@ -86,14 +105,22 @@ _token_logprobs.defvjp(_forward, _backward)
 
 
 def _chunked(
-    head: Array, hidden: Array, targets: Array, valid: Array, temperature: float, *, num_gradients: int
+    head: Array,
+    hidden: Array,
+    targets: Array,
+    valid: Array,
+    temperature: float,
+    mesh: Mesh | None,
+    *,
+    num_gradients: int,
 ) -> tuple[Array, Array, Array]:
     """Log-probabilities, entropies, and the first of the gradients of both: [num_gradients, targets, width]."""
     size = chunk_size(head.shape[0], hidden.shape[0])
     inverse, carried = np.float32(1.0 / temperature), as_bits(head)
 
     def one(chunk: tuple[Array, Array]) -> tuple[Array, Array, Array]:
-        (rows, wanted), head = chunk, as_numbers(carried)
+        rows, wanted = divide_rows(chunk, mesh)
+        head = as_numbers(carried)
         logits = weight_product("td,vd->tv", rows, head) * inverse
         highest = jnp.max(logits, axis=-1)
         powers = jnp.exp(logits - highest[:, None])  # computed once: the largest cost besides the products
@@ -118,7 +145,7 @@ def _chunked(
         zero = jnp.zeros(size, jnp.float32)
         return zero, zero, jnp.zeros((num_gradients, size, hidden.shape[1]), hidden.dtype)
 
-    chunks = (hidden.reshape(-1, size, hidden.shape[1]), targets.reshape(-1, size))
+    chunks = divide_rows((hidden.reshape(-1, size, hidden.shape[1]), targets.reshape(-1, size)), mesh, axis=1)
     logprobs, entropies, gradients = jax.lax.map(  # gradients: [chunks, num_gradients, size, width]
         lambda chunk: jax.lax.cond(chunk[1], one, skipped, chunk[0]), (chunks, valid.reshape(-1, size).any(axis=1))
     )

@@ -17,11 +17,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.architecture import Params, run_layers
 from thinkaloud.model.attention import self_attention, shared_prefix_attention
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.remat import SAVED_IN_BACKWARD
 
 
 @partial(
@@ -41,7 +43,7 @@ from thinkaloud.model.config import ModelConfig
         "target_rows",
         "target_valid",
     ],
-    meta_fields=["prefix_length", "prompt_length", "input_length"],
+    meta_fields=["prefix_length", "prompt_length", "input_length", "mesh", "full_rematerialization"],
 )
 @dataclass(frozen=True, kw_only=True)
 class Packed:
@@ -72,6 +74,10 @@ class Packed:
     prompt_length: int = field(metadata={"static": True})
     """Slots of a prompt, common prefix included."""
     input_length: int = field(metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
+    """Where the arrays are placed, for the output head to divide its rows; None on one device."""
+    full_rematerialization: bool = field(default=False, metadata={"static": True})
+    """Whether the backward pass keeps nothing but each layer's input."""
 
 
 PREFIX_STEP = 16
@@ -320,7 +326,8 @@ def forward(
         back = _rearrange(slots, packed.token_slots, packed.token_valid, packed.slot_tokens, packed.slot_valid)
         return back, (prompt_keys, prompt_values) if collect else None
 
-    return run_layers(params, adapter, packed.tokens, packed.positions, attend, config, scale)
+    saved = () if packed.full_rematerialization else SAVED_IN_BACKWARD
+    return run_layers(params, adapter, packed.tokens, packed.positions, attend, config, scale, saved=saved)
 
 
 def _with_prefix(

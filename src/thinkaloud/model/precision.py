@@ -40,7 +40,8 @@ def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "
     backend = backend or jax.default_backend()
     if backend == "cpu":
         return "bfloat16" if _cpu_flags(CPU_INFO) & BFLOAT16_FLAGS else "float32"
-    if backend == "gpu" and _compute_capability() < FIRST_BFLOAT16_CAPABILITY:
+    capability = gpu_capability() if backend == "gpu" else None
+    if capability is not None and capability < FIRST_BFLOAT16_CAPABILITY:
         return "float16"
     return "bfloat16"
 
@@ -54,12 +55,12 @@ def _cpu_flags(path: Path) -> frozenset[str]:
     return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
 
 
-def _compute_capability() -> float:
-    """Of this process's first GPU; that of a new one if it has none, or is not from NVIDIA."""
+def gpu_capability() -> float | None:
+    """The compute capability of this process's first NVIDIA GPU; None on other devices."""
     try:
-        return float(getattr(jax.local_devices()[0], "compute_capability", FIRST_BFLOAT16_CAPABILITY))
+        return float(getattr(jax.local_devices()[0], "compute_capability", "none"))
     except ValueError:
-        return FIRST_BFLOAT16_CAPABILITY
+        return None
 
 
 def activation_dtype(weights: Any, backend: str | None = None) -> Any:

@@ -1,4 +1,7 @@
-"""Rematerialization: the backward pass keeps matrix products of each layer and recomputes the rest."""
+"""Rematerialization: what the backward pass keeps of each layer; it computes the rest again.
+
+Selective: matrix products and what attention gave. Full: nothing but each layer's input.
+"""
 
 from __future__ import annotations
 

@@ -196,17 +196,36 @@ def place_rows(tree: Any, mesh: Mesh | None) -> Any:
     """
     if mesh is None:
         return tree
-    parts = row_shards(mesh)
 
     def place_leaf(leaf: Any) -> Any:
-        shape = np.shape(leaf)
-        spread = bool(shape) and shape[0] > 0 and shape[0] % parts == 0
-        sharding = NamedSharding(mesh, _spec(ROWS) if spread else _spec())
+        sharding = row_sharding(leaf, mesh)
         if isinstance(leaf, jax.ShapeDtypeStruct):
             return jnp.zeros(leaf.shape, leaf.dtype, device=sharding)
         return put(leaf, sharding)
 
     return jax.tree.map(place_leaf, tree)
+
+
+def row_sharding(leaf: Any, mesh: Mesh) -> NamedSharding:
+    """How `place_rows` shards an array."""
+    shape, parts = np.shape(leaf), row_shards(mesh)
+    divides = bool(shape) and shape[0] > 0 and shape[0] % parts == 0
+    return NamedSharding(mesh, _spec(ROWS) if divides else _spec())
+
+
+def divide_rows(tree: Any, mesh: Mesh | None, *, axis: int = 0) -> Any:
+    """Within a program: divide this axis of every array over `data` and `fsdp`, if they divide it."""
+    if mesh is None:
+        return tree
+
+    constrain: Any = jax.lax.with_sharding_constraint
+
+    def divide(x: jax.Array) -> Any:
+        if x.shape[axis] % row_shards(mesh):
+            return x
+        return constrain(x, NamedSharding(mesh, _spec(*[None] * axis, ROWS)))
+
+    return jax.tree.map(divide, tree)
 
 
 def put(leaf: Any, sharding: Sharding) -> Any:

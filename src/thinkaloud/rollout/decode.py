@@ -9,33 +9,55 @@ ends when all rows are done, or when so few are left that the host repacks them.
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int
 
 from thinkaloud.model.architecture import (
     Layer,
     Params,
+    Rotation,
+    doubled,
     embed,
     finish_block,
+    fuse_layer,
     head_weight,
     queries_keys_values,
     rms_norm,
     rotation,
+    token_heads,
 )
 from thinkaloud.model.attention import shared_prefix_attention
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.lora import Adapter, merge_adapter
 from thinkaloud.model.packed import Packed, forward
-from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, weight_product, weights_dtype
+from thinkaloud.model.precision import (
+    activation_dtype,
+    as_bits,
+    as_numbers,
+    gpu_capability,
+    weight_product,
+    weights_dtype,
+)
+from thinkaloud.rollout import decode_kernel
 from thinkaloud.rollout.sampling import Sampling, row_keys, sample
 
 Cache = tuple[tuple[Array, ...], tuple[Array, ...]]
-"""Keys and values, one array per layer, heads first: prompts' [prompts, kv, length, dim], completions'
-[prompts * kv * group, slots, dim]; keys have their last two axes swapped, as the product with queries reads them."""
+"""The prompts' keys and values, one array per layer, heads first: [prompts, kv, length, dim]; keys have their last two
+axes swapped, as the product with queries reads them."""
+
+OwnCache = tuple[tuple[Array, ...], ...]
+"""The completions' keys and values by layer. Rows are prompts * kv * group. Keys [rows, dim, slots] and values [rows,
+slots, dim]; for `decode_kernel` one array [rows, 2, slots, dim], which one kernel writes."""
+
+
+NO_KERNEL = "THINKALOUD_NO_KERNEL"
+"""Set to 1, this environment variable leaves attention on GPUs to XLA."""
 
 
 class DecodingWeights(NamedTuple):
@@ -59,15 +81,32 @@ class State(NamedTuple):
     prompt_lengths: Int[Array, " prompts"]
 
 
-@partial(jax.jit, static_argnames=("config", "scale"))
-def decoding_weights(params: Params, adapter: Adapter, config: ModelConfig, scale: float) -> DecodingWeights:
-    """The weights, one dict per layer; the adapter is merged into float32 weights and kept apart from others."""
+@partial(jax.jit, static_argnames=("config", "scale", "fuse"))
+def decoding_weights(
+    params: Params, adapter: Adapter, config: ModelConfig, scale: float, *, fuse: bool = False
+) -> DecodingWeights:
+    """The weights, one dict per layer; the adapter is merged into float32 weights and kept apart from others.
+
+    With `fuse`, projections of the same input are one matrix (`FusedProjections`), which holds the adapter too.
+    """
     layers, pairs, merge = [], [], weights_dtype(params) == jnp.float32
     for index in range(config.num_layers):
         layer, pair = jax.tree.map(lambda stack, i=index: stack[i], (params["layers"], adapter))
-        layers.append(merge_adapter(layer, pair, scale) if merge else as_numbers(layer))
-        pairs.append({} if merge else pair)
+        if merge:
+            layer, pair = merge_adapter(layer, pair, scale), {}
+        layer = as_numbers(layer)
+        layers.append(fuse_layer(layer, pair, scale, config) if fuse else layer)
+        pairs.append({} if fuse else pair)
     return DecodingWeights(layers, pairs)
+
+
+def fuses(mesh: Mesh | None) -> bool:
+    """Whether `decoding_weights` fuses projections: on accelerators, if every device has whole matrices.
+
+    Of matrices that are divided, each device has a part of every one, which is no part of all of them in a row. A CPU
+    gains nothing: it has no kernels to launch.
+    """
+    return jax.default_backend() != "cpu" and (mesh is None or mesh.shape["fsdp"] * mesh.shape["tensor"] == 1)
 
 
 @partial(jax.jit, static_argnames=("config", "scale"))
@@ -122,11 +161,11 @@ def start(
     )
 
 
-@partial(jax.jit, static_argnames=("config", "scale", "sampling", "stop_ids"), donate_argnums=(2, 3))
+@partial(jax.jit, static_argnames=("config", "scale", "sampling", "stop_ids", "kernel"), donate_argnums=(2, 3))
 def decode(
     params: Params,
     weights: DecodingWeights,
-    own: Cache,
+    own: OwnCache,
     state: State,
     prompt: Cache,
     key: Array,
@@ -137,7 +176,8 @@ def decode(
     scale: float,
     sampling: Sampling,
     stop_ids: tuple[int, ...],
-) -> tuple[Cache, State]:
+    kernel: bool = False,
+) -> tuple[OwnCache, State]:
     """Feed and sample until `limit` tokens, or until at most `enough` rows are live.
 
     Args:
@@ -146,47 +186,63 @@ def decode(
         own: Keys and values of the completions so far, by layer. Donated.
         state: Donated.
         prompt: Keys and values of the prompts, by layer.
+        kernel: Whether attention is the kernel for GPUs (`uses_kernel`); the weights are fused then.
     """
     prompts, group = state.done.shape
     params, weights = as_bits((params, weights))
+    # for all positions at once: in the loop, XLA would compute them anew in every layer
+    turns = rotation(config, jnp.arange(prompt[1][0].shape[2] + state.tokens.shape[2]))
+    turns = doubled(turns) if kernel else turns
+
+    def attend(
+        x: Array, layer: Layer, pairs: Layer, turn: Rotation, own: tuple[Array, ...], now: State, index: int
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """What the tokens attend to, [prompts, group, ...], and the layer's cache with them."""
+        sliding, (keys, values) = config.sliding_layers[index], (part[index] for part in prompt)
+        if kernel:
+            token = token_heads(x, layer, config, turn, sliding)
+            token = token.reshape(prompts, group, *token.shape[1:])
+            known = (keys, values, own[0], now.prompt_lengths, now.step)
+            attended, cache = decode_kernel.attend(token, *known, config, sliding=sliding)
+            return attended, (cache,)
+        query, key, value = queries_keys_values(x, layer, pairs, scale, config, turn, sliding)
+        own_keys = _store(own[0], _cache_entry(key, group)[..., None], now.step, axis=2)
+        own_values = _store(own[1], _cache_entry(value, group)[:, None], now.step, axis=1)
+        attended = shared_prefix_attention(
+            query.reshape(prompts, group, 1, *query.shape[1:]),
+            jnp.swapaxes(keys, -1, -2),
+            values,
+            jnp.swapaxes(own_keys, -1, -2),
+            own_values,
+            now.prompt_lengths,
+            jnp.full((prompts, group), now.step + 1),
+            now.step[None],
+            sliding,
+            config,
+        )
+        return attended, (own_keys, own_values)
 
     def more(carry: tuple[Any, State]) -> Array:
         now = carry[1]
         return (now.step + 1 < limit) & (jnp.sum(~now.done) > enough)
 
-    def advance(carry: tuple[Any, State]) -> tuple[Any, State]:
-        (own_keys, own_values), now = carry
+    def advance(carry: tuple[OwnCache, State]) -> tuple[OwnCache, State]:
+        caches, now = list(carry[0]), carry[1]
         base, layers = as_numbers((params, weights.layers))
         last = jax.lax.dynamic_index_in_dim(now.tokens, now.step, axis=2, keepdims=False).reshape(-1)
         positions = jnp.repeat(now.prompt_lengths + now.step, group)
-        turn = rotation(config, positions)
+        turn = jax.tree.map(lambda table: table[positions], turns)
         x = embed(base, last, config)
-        keys, values = list(own_keys), list(own_values)
         for index, (layer, pairs) in enumerate(zip(layers, weights.pairs, strict=True)):
-            sliding = config.sliding_layers[index]
-            query, key_now, value_now = queries_keys_values(x, layer, pairs, scale, config, turn, sliding)
-            keys[index] = _store(keys[index], _cache_entry(key_now, group)[..., None], now.step, axis=2)
-            values[index] = _store(values[index], _cache_entry(value_now, group)[:, None], now.step, axis=1)
-            attended = shared_prefix_attention(
-                query.reshape(prompts, group, 1, *query.shape[1:]),
-                jnp.swapaxes(prompt[0][index], -1, -2),
-                prompt[1][index],
-                jnp.swapaxes(keys[index], -1, -2),
-                values[index],
-                now.prompt_lengths,
-                jnp.full((prompts, group), now.step + 1),
-                now.step[None],
-                sliding,
-                config,
-            )
-            x = finish_block(x, attended.reshape(query.shape), layer, pairs, scale, config)
+            attended, caches[index] = attend(x, layer, pairs, turn, caches[index], now, index)
+            x = finish_block(x, attended.reshape(len(x), -1), layer, pairs, scale, config)
         logits = _logits(base, rms_norm(x, base["final_norm"], config))
         step = now.step + 1
         tokens, logprobs, kept_mass = sample(logits, row_keys(key, now.rows.reshape(-1), step), sampling)
         tokens = jnp.where(now.done, 0, tokens.reshape(now.done.shape))
         logprobs = jnp.where(now.done, 0.0, logprobs.reshape(now.done.shape))
         kept_mass = jnp.where(now.done, 0.0, kept_mass.reshape(now.done.shape))
-        return (tuple(keys), tuple(values)), now._replace(
+        return tuple(caches), now._replace(
             step=step,
             tokens=jax.lax.dynamic_update_index_in_dim(now.tokens, tokens, step, axis=2),
             logprobs=jax.lax.dynamic_update_index_in_dim(now.logprobs, logprobs, step, axis=2),
@@ -197,19 +253,30 @@ def decode(
     return jax.lax.while_loop(more, advance, (own, state))
 
 
-def empty_cache(config: ModelConfig, prompts: int, group: int, slots: int, weights_dtype: Any) -> Cache:
+def uses_kernel(params: Params, config: ModelConfig, mesh: Mesh | None) -> bool:
+    """Whether attention while decoding is `decode_kernel`: on one NVIDIA GPU where it works, without `NO_KERNEL`."""
+    capability = None if os.environ.get(NO_KERNEL) == "1" else gpu_capability()
+    if mesh is not None or capability is None:
+        return False
+    dtype = activation_dtype(weights_dtype(params))
+    return decode_kernel.supports(config, dtype, capability) and decode_kernel.works(config)
+
+
+def empty_cache(
+    config: ModelConfig, prompts: int, group: int, slots: int, weights_dtype: Any, *, kernel: bool = False
+) -> OwnCache:
     """An empty cache of the completions' keys and values, for weights of this dtype."""
     dtype = activation_dtype(weights_dtype)
     rows, dim = prompts * config.num_kv_heads * group, config.head_dim
-    return (
-        tuple(jnp.zeros((rows, dim, slots), dtype) for _ in range(config.num_layers)),
-        tuple(jnp.zeros((rows, slots, dim), dtype) for _ in range(config.num_layers)),
+    shapes: tuple[tuple[int, ...], ...] = (
+        ((rows, 2, slots, dim),) if kernel else ((rows, dim, slots), (rows, slots, dim))
     )
+    return tuple(tuple(jnp.zeros(shape, dtype) for shape in shapes) for _ in range(config.num_layers))
 
 
 @jax.jit
 def pack_rows(
-    own: Cache,
+    own: OwnCache,
     state: State,
     prompt: Cache,
     flat: Int[Array, " rows"],

@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import PER_OCTAVE, pack
+from thinkaloud.model.packed import PER_OCTAVE, pack, round_up
 from thinkaloud.model.precision import weights_dtype
 from thinkaloud.model.sharding import fetch, mesh_of, padded_rows, place_rows
 from thinkaloud.rollout.decode import (
@@ -25,11 +25,14 @@ from thinkaloud.rollout.decode import (
     decode,
     decoding_weights,
     empty_cache,
+    fuses,
     lengthen,
     pack_rows,
     prefill,
     start,
+    uses_kernel,
 )
+from thinkaloud.rollout.decode_kernel import BLOCK
 from thinkaloud.rollout.sampling import Sampling, key_of
 
 
@@ -53,7 +56,7 @@ class Decoder:
         model: Model, adapter: Adapter, scale: float, *, sampling: Sampling, stop_ids: Sequence[int], seed: int
     ) -> Decoder:
         """Prepare the weights once; `seeded` reuses them for other sampling parameters."""
-        weights = decoding_weights(model.params, adapter, model.config, scale)
+        weights = decoding_weights(model.params, adapter, model.config, scale, fuse=fuses(mesh_of(model.params)))
         return Decoder(model, adapter, scale, weights, sampling, tuple(sorted(stop_ids)), key_of(seed))
 
     def seeded(self, seed: int, sampling: Sampling) -> Decoder:
@@ -147,8 +150,10 @@ class DecodeBatch:
             sampling=decoder.sampling,
             stop_ids=decoder.stop_ids,
         )
-        dtype = weights_dtype(model.params)
-        empty = partial(empty_cache, model.config, filled, shape.group, shape.slots, dtype)
+        self._kernel = shape.prompt_slots % BLOCK == 0 and uses_kernel(model.params, model.config, mesh)
+        slots = round_up(shape.slots, BLOCK) if self._kernel else shape.slots
+        sizes = (filled, shape.group, slots, weights_dtype(model.params))
+        empty = partial(empty_cache, model.config, *sizes, kernel=self._kernel)
         self._cache = empty() if mesh is None else place_rows(jax.eval_shape(empty), mesh)
 
     def advance(self, limit: int, *, enough: int = 0) -> Snapshot:
@@ -167,6 +172,7 @@ class DecodeBatch:
             scale=decoder.scale,
             sampling=decoder.sampling,
             stop_ids=decoder.stop_ids,
+            kernel=self._kernel,
         )
         state = self._state
         step, tokens, logprobs, kept_mass, done, labels = fetch(

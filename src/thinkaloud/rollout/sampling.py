@@ -48,15 +48,14 @@ def row_keys(key: Array, rows: Int[Array, " rows"], position: Int[Array, ""] | i
     return jax.vmap(lambda row: jax.random.fold_in(jax.random.fold_in(key, row), position))(rows)
 
 
-def _draw(values: Float[Array, "rows choices"], keys: Array) -> Int[Array, " rows"]:
-    """One index per row, with probabilities softmax(values), by inverting the distribution in two stages.
+def _draw(powers: Float[Array, "rows choices"], keys: Array) -> Int[Array, " rows"]:
+    """One index per row, with probabilities in proportion to `powers`, by inverting the distribution in two stages.
 
     First a block of choices, then a choice within it. Two uniform numbers per row suffice; a Gumbel variable per choice
     would cost more than the model's layers on a CPU. Two stages also give enough bits for very unlikely choices.
     """
-    rows, choices = values.shape
+    rows, choices = powers.shape
     width = min(BLOCK, choices)
-    powers = jnp.exp(values - values.max(axis=-1, keepdims=True))
     blocks = jnp.pad(powers, ((0, 0), (0, -choices % width))).reshape(rows, -1, width)
     uniform = jax.vmap(lambda key: jax.random.uniform(key, (2,), jnp.float32))(keys)
     block = _invert(blocks.sum(axis=-1), uniform[:, 0])
@@ -91,15 +90,17 @@ def sample(
         the trainer computes them; and the log of the probability that top-k and top-p kept, 0 without them.
     """
     scaled = logits / np.float32(sampling.temperature) if sampling.temperature > 0 else logits
-    total = jax.nn.logsumexp(scaled, axis=-1)
+    values, tokens = (scaled, None) if sampling.temperature == 0 else _kept(scaled, sampling)
+    highest = scaled.max(axis=-1) if tokens is None else values[:, 0]  # the first of `top_k` is the largest of all
+    total = highest + jnp.log(jnp.exp(scaled - highest[:, None]).sum(axis=-1))
     kept_mass = jnp.zeros_like(total)
     if sampling.temperature == 0:
-        chosen = _first(scaled == scaled.max(axis=-1, keepdims=True))
+        chosen = _first(scaled == highest[:, None])
     else:
-        values, tokens = _kept(scaled, sampling)
-        chosen = _draw(values, keys)
+        powers = jnp.exp(values - highest[:, None])
+        chosen = _draw(powers, keys)
         if values is not scaled:
-            kept_mass = jnp.minimum(jax.nn.logsumexp(values, axis=-1) - total, 0.0)
+            kept_mass = jnp.minimum(highest + jnp.log(powers.sum(axis=-1)) - total, 0.0)
         if tokens is not None:
             chosen = jnp.take_along_axis(tokens, chosen[:, None], axis=-1)[:, 0]
     logprobs = jnp.take_along_axis(scaled, chosen[:, None], axis=-1)[:, 0] - total

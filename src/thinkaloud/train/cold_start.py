@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -217,6 +217,7 @@ def _imitate(
     chunks = split_rows(lengths, footprint, budget)
     for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
         packed = _layout([prompts[i] for i in rows], [targets[i] for i in rows], shards)
+        packed = replace(packed, mesh=mesh, full_rematerialization=footprint.full_rematerialization)
         part, loss = imitation_gradients(
             adapter,
             policy.model.params,

@@ -54,6 +54,7 @@ def packed_logprobs(
         temperature,
         valid=packed.target_valid,
         entropy_gradient=entropy_gradient,
+        mesh=packed.mesh,
     )
 
 

@@ -145,6 +145,7 @@ def footprint_of(recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh |
         lora_width=lora_width,
         resident_bytes=stays,
         weight_shards=weight_shards,
+        full_rematerialization=recipe.model.rematerialization == "full",
     )
 
 
@@ -222,8 +223,7 @@ def _update(
     tokens = bucketed(sum(counts[i] for i in largest), buckets.per_octave)
     shape = UpdateShape(power_of_two(len(largest)), len(rows[0][1]), length, inputs, tokens, targets=tokens)
     return {
-        "activations": tokens
-        * saved_bytes_per_token(footprint.config, footprint.activation_itemsize, footprint.lora_width),
+        "activations": tokens * saved_bytes_per_token(footprint),
         "temporaries": temporary_bytes(footprint.config, shape, backward=True),
         "gradients": adapter * (1 if len(parts) == 1 else 3),
     }

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 
 from thinkaloud.distributed.devices import device_memory_bytes
+from thinkaloud.model.attention import SCORE_BYTES
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.head import chunk_size
 from thinkaloud.model.packed import power_of_two
@@ -36,6 +37,8 @@ class Footprint:
     """Bytes that are always on the device: weights, adapters, moments."""
     weight_shards: int = 1
     """Devices that share one copy of the weights."""
+    full_rematerialization: bool = False
+    """Whether the backward pass keeps nothing but each layer's input."""
 
 
 class UpdateShape(NamedTuple):
@@ -49,8 +52,12 @@ class UpdateShape(NamedTuple):
     targets: int = 0
 
 
-def saved_bytes_per_token(config: ModelConfig, itemsize: int = 4, lora_width: int = 0) -> int:
+def saved_bytes_per_token(footprint: Footprint) -> int:
     """Bytes saved for the backward pass per token over all layers (`remat.SAVED_IN_BACKWARD`)."""
+    config, itemsize = footprint.config, footprint.activation_itemsize
+    residual = config.hidden_size  # the carry of the scan over layers
+    if footprint.full_rematerialization:
+        return config.num_layers * itemsize * residual
     attended, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     hidden, inner = config.hidden_size, config.intermediate_size
     widths = {
@@ -63,8 +70,7 @@ def saved_bytes_per_token(config: ModelConfig, itemsize: int = 4, lora_width: in
         "up": inner,
         "mlp_out": hidden if config.sandwich_norms else 0,  # saved only if a norm follows
     }
-    wide = {"normalizer": config.num_heads, "lora_in": lora_width}  # always float32
-    residual = hidden  # the carry of the scan over layers
+    wide = {"normalizer": config.num_heads, "lora_in": footprint.lora_width}  # always float32
     kept = residual + sum(widths[name] for name in SAVED_IN_BACKWARD if name not in wide)
     return config.num_layers * (itemsize * kept + 4 * sum(wide.values()))
 
@@ -72,13 +78,13 @@ def saved_bytes_per_token(config: ModelConfig, itemsize: int = 4, lora_width: in
 def temporary_bytes(config: ModelConfig, shape: UpdateShape, *, backward: bool) -> int:
     """Bytes of temporaries of one layer or of one chunk of the head, whichever is larger.
 
-    The factors are fitted to XLA's `memory_analysis` of compiled programs; attention scores are float32.
+    The factors are fitted to XLA's `memory_analysis` of compiled programs; attention scores are float32, in blocks of `SCORE_BYTES`.
     """
     rows = shape.prompts * shape.group
     scores = shape.prompts * shape.prompt_length**2 + rows * shape.input_length * (
         shape.prompt_length + shape.input_length
     )
-    attention, dense = 4 * config.num_heads * scores, _dense_bytes(config) * shape.tokens
+    attention, dense = min(4 * config.num_heads * scores, SCORE_BYTES), _dense_bytes(config) * shape.tokens
     if not backward:
         return max(2 * attention, dense)
     head = 0
@@ -132,6 +138,5 @@ def split_rows(
 
 def bytes_per_token(footprint: Footprint, attended: int) -> int:
     """Bytes per token of an update: saved activations and temporaries."""
-    config = footprint.config
-    kept = saved_bytes_per_token(config, footprint.activation_itemsize, footprint.lora_width)
+    config, kept = footprint.config, saved_bytes_per_token(footprint)
     return kept + 2 * (_dense_bytes(config) + 4 * config.num_heads * attended)

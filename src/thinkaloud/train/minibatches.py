@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -129,6 +129,7 @@ class Minibatches:
         old, sampled = np.zeros((2, *packed.targets.shape), np.float32)
         old[:count] = [value for c in completions for value in c.logprobs]
         sampled[:count] = [value for c in completions for value in c.sampled_logprobs or c.logprobs]
+        packed = replace(packed, mesh=mesh, full_rematerialization=self._footprint.full_rematerialization)
         placed = place_rows(packed, mesh)
         frozen = partial(reference_logprobs, packed=placed, temperature=rollout.temperature)
         if self._computes_old:
