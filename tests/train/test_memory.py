@@ -56,9 +56,7 @@ def abstract(config: ModelConfig) -> tuple[Any, Any]:
     return params, adapter
 
 
-def compiled_update(
-    config: ModelConfig, prompts: int, group: int, prompt: int, new: int, *, full: bool = False
-) -> Any:
+def compiled_update(config: ModelConfig, prompts: int, group: int, prompt: int, new: int, *, full: bool = False) -> Any:
     params, adapter = abstract(config)
     packed = pack([[1] * prompt] * prompts, [[[1] * new] * group] * prompts, completion_bucket=new, prefix_length=0)
     packed = replace(packed, full_rematerialization=full)

@@ -78,7 +78,8 @@ def saved_bytes_per_token(footprint: Footprint) -> int:
 def temporary_bytes(config: ModelConfig, shape: UpdateShape, *, backward: bool) -> int:
     """Bytes of temporaries of one layer or of one chunk of the head, whichever is larger.
 
-    The factors are fitted to XLA's `memory_analysis` of compiled programs; attention scores are float32, in blocks of `SCORE_BYTES`.
+    The factors are fitted to XLA's `memory_analysis` of compiled programs; attention scores are float32, in
+    blocks of `SCORE_BYTES`.
     """
     rows = shape.prompts * shape.group
     scores = shape.prompts * shape.prompt_length**2 + rows * shape.input_length * (
