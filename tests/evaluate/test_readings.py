@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from thinkaloud.evaluate.readings import READINGS, reading_policy
+from thinkaloud.config.load import parse_recipe
+from thinkaloud.data import Pool
+from thinkaloud.evaluate.readings import READINGS, reading_policy, tasks_with_rationale
 from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
@@ -46,3 +48,13 @@ def test_every_reading_asks_in_its_own_way() -> None:
 def test_without_a_rationale_there_is_no_example() -> None:
     assert reading_policy(policy(), "example", {"math": [task_of("math", "bare")]}) is None
     assert reading_policy(policy(), "example", {}) is None
+
+
+def test_a_pool_without_rationales_is_shown_a_starter_task() -> None:
+    source = {"path": "shop.csv", "domain": "shop", "scored_as": "logic"}
+    recipe = parse_recipe({"name": "shop", "model": {"source": "tiny"}, "data": {"sources": {"shop": source}}})
+    bare, reasoned = (replace(task_of("shop", name, text), split="train") for name, text in (("a", ""), ("b", "So.")))
+    ((_, found),) = tasks_with_rationale(recipe, Pool.of([bare], ["shop"])).items()
+    assert {(task.domain, task.source, task.split) for task in found} == {("logic", "starter", "train")}
+    ((name, found),) = tasks_with_rationale(recipe, Pool.of([bare, reasoned], ["shop"])).items()
+    assert (name, list(found)) == ("shop", [reasoned])

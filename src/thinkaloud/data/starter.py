@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from thinkaloud.config import Recipe
 from thinkaloud.domains.choices import with_options
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task, task_id
@@ -34,6 +35,13 @@ def load_starter(domain: str) -> list[Task]:
         raise UserError(f"the starter pool has no domain {domain!r} (it has: {', '.join(there)})")
     with _file(domain).open("rb") as file:
         return [_task(domain, parse_object(line, MAX_LINE_BYTES)) for _, line in bounded_lines(file, MAX_LINE_BYTES)]
+
+
+def starter_tasks(recipe: Recipe) -> list[Task]:
+    """The starter tasks for training that are scored as a source of the recipe is, else those of math."""
+    names = [name for source in recipe.data.sources.values() for name in (source.scored_as, source.domain) if name]
+    name = next((name for name in names if has_starter(name)), "math")
+    return [task for task in load_starter(name) if task.split == "train"]
 
 
 def _file(domain: str) -> Path:

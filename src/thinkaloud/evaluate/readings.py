@@ -2,6 +2,7 @@
 
     plain      the question alone, in the model's own chat form; no format is demanded
     example    the contract after one worked example: a training task with its rationale, of the same domain if possible
+               (a starter task if no training task has one)
 
 Only tasks of verifiable domains are asked, because readings are compared by answer accuracy.
 """
@@ -11,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from thinkaloud.config import Recipe
+from thinkaloud.data import Pool
+from thinkaloud.data.starter import starter_tasks
 from thinkaloud.evaluate.rows import READING_STAGES
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.readings import contract_with_example, plain_contract
@@ -36,6 +40,11 @@ def reading_policy(policy: Policy, reading: str, examples: Mapping[str, Sequence
         return replace(policy, prompt=_prompt_of(plain_contract(policy.contract), {}))
     made = {name: found for name, tasks in examples.items() if (found := _with_example(policy.contract, tasks))}
     return replace(policy, prompt=_prompt_of(next(iter(made.values())), made)) if made else None
+
+
+def tasks_with_rationale(recipe: Recipe, pool: Pool) -> Mapping[str, Sequence[Task]]:
+    """The training tasks that have a rationale, by domain; if there are none, starter tasks."""
+    return pool.by_domain("train", with_rationale=True) or {"starter": starter_tasks(recipe)}
 
 
 def _prompt_of(default: PromptContract, by_domain: Mapping[str, PromptContract]) -> Callable[[Task], list[int]]:

@@ -23,7 +23,7 @@ from thinkaloud.evaluate.answer import Decoding, evaluate
 from thinkaloud.evaluate.judged import Marking, marked
 from thinkaloud.evaluate.options import EvalOptions, decoding_of, plain_name
 from thinkaloud.evaluate.partial_results import FOLDER, PartialResults, clear, digest
-from thinkaloud.evaluate.readings import reading_policy
+from thinkaloud.evaluate.readings import reading_policy, tasks_with_rationale
 from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row, read_rows, write_rows
 from thinkaloud.evaluate.summary import build_summary, write_summary
 from thinkaloud.fetch.adapters import adapter_base
@@ -112,9 +112,9 @@ def evaluate_reading(
 ) -> list[Row]:
     """Ask the base in another way (see `evaluate.readings`), as `evaluate_into` does; a note says what is left out."""
     stage, registry = READING_STAGES[reading], registry_of(session.recipe)
-    asked = reading_policy(policy, reading, session.pool.by_domain("train", with_rationale=True))
+    asked = reading_policy(policy, reading, tasks_with_rationale(session.recipe, session.pool))
     if asked is None:
-        display.note(f"{STAGE_LABELS[stage]}: left out, no training task has a rationale to make an example of")
+        display.note(f"{STAGE_LABELS[stage]}: left out, no training task has a rationale that makes a valid example")
         return []
     checked = [task for task in tasks if registry.is_verifiable(task.domain)]
     room = policy.model.config.max_position - decoding.max_new_tokens

@@ -14,7 +14,7 @@ from typing import Any
 
 from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Pool
-from thinkaloud.data.starter import has_starter, load_starter
+from thinkaloud.data.starter import starter_tasks
 from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
 from thinkaloud.distributed.agreement import from_first, is_first, shared_clock
 from thinkaloud.domains import Registry, registry_of
@@ -119,13 +119,6 @@ def starter_example(recipe: Recipe, contract: PromptContract) -> dict[str, Task]
     train = starter_tasks(recipe)
     one = worked_example(contract, train[:FEW])
     return {one.domain: one} if one else {}
-
-
-def starter_tasks(recipe: Recipe) -> list[Task]:
-    """The starter tasks for training that are scored as a source of the recipe is, else those of math."""
-    names = [name for source in recipe.data.sources.values() for name in (source.scored_as, source.domain) if name]
-    name = next((name for name in names if has_starter(name)), "math")
-    return [task for task in load_starter(name) if task.split == "train"]
 
 
 def starter_rows(recipe: Recipe, contract: PromptContract, domain: str) -> list[Task]:
