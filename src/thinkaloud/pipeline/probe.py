@@ -14,6 +14,9 @@ from thinkaloud.seeding import derive_seed
 FILE = "probe.json"
 """File of a run directory: the pass rates of the probe, and how many of its tasks are done."""
 
+LITTLE = 0.9
+"""From this share of tasks on that are always or never solved, a domain has little signal."""
+
 
 def probe(context: TrainContext, adapter: Adapter, curriculum: Curriculum) -> dict[str, Any]:
     """Sample some completions of some training tasks; returns the curriculum's state after it.
@@ -54,10 +57,17 @@ def probe(context: TrainContext, adapter: Adapter, curriculum: Curriculum) -> di
                 context.display.note(f"deadline: the probe ends here, after {done} of {len(tasks)} tasks")
                 break
     for name, own in curriculum.metrics().items():
-        context.display.note(
-            f"probe: {name}: {own['pass_rate']:.0%} solved, {own['set_aside']} of {own['known']} tasks always or never"
-        )
+        context.display.note(f"probe: {name}: {solved(own)}")
     return curriculum.state()
+
+
+def solved(own: dict[str, Any]) -> str:
+    """What the probe found in one domain (`Curriculum.metrics`), and what to do where there is little to learn from."""
+    found = f"{own['pass_rate']:.0%} solved, {own['set_aside']} of {own['known']} tasks always or never"
+    if own["set_aside"] < LITTLE * own["known"]:
+        return found
+    change = "a larger model or easier tasks" if own["pass_rate"] < 0.5 else "harder tasks"
+    return f"{found}: GRPO has little to learn from; take {change}"
 
 
 def _read(context: TrainContext) -> dict[str, Any]:
