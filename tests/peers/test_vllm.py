@@ -72,7 +72,12 @@ class Opened:
 def opened(smollm2_files: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     folder = tmp_path_factory.mktemp("vllm")
-    overrides = ["rollout.engine=vllm", f"vllm.python={str(PYTHON)!r}", "vllm.args=['--enforce-eager']"]
+    overrides = [
+        "model.dtype=float32",
+        "rollout.engine=vllm",
+        f"vllm.python={str(PYTHON)!r}",
+        "vllm.args=['--enforce-eager']",
+    ]
     recipe = load_recipe(Path("starter"), overrides)
     session = open_session(recipe, folder / "pool")
     policy = session.load_policy()
@@ -154,7 +159,8 @@ def test_a_server_killed_in_a_step_gives_the_same_completions(opened: Opened) ->
 
 
 def test_training_learns_from_what_vllm_samples(opened: Opened) -> None:
-    recipe = load_recipe(Path("starter"), ["rollout.engine=vllm", "rollout.max_new_tokens=24", "grpo.max_steps=3"])
+    changes = ["model.dtype=float32", "rollout.engine=vllm", "rollout.max_new_tokens=24", "grpo.max_steps=3"]
+    recipe = load_recipe(Path("starter"), changes)
     trainer = GrpoTrainer(opened.by_vllm, {}, recipe, score_by_hash)
     state = trainer.start(jax.tree.map(jnp.copy, opened.adapter))
     names = set()

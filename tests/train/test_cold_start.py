@@ -17,7 +17,7 @@ from thinkaloud.data import Pool
 from thinkaloud.errors import UserError
 from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.packed import Packed, forward, pack
+from thinkaloud.model.packed import Buckets, Packed, forward, pack
 from thinkaloud.records import Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train import cold_start as module
@@ -98,11 +98,12 @@ def test_rows_split_by_length_give_the_same_update(
     sizes: list[int] = []
     layout = module._layout
 
-    def counted(prompts: Any, targets: Any, shards: int) -> Any:
+    def counted(prompts: Any, *rest: Any) -> Any:
         sizes.append(len(prompts))
-        return layout(prompts, targets, shards)
+        return layout(prompts, *rest)
 
     monkeypatch.setattr(module, "_layout", counted)
+    monkeypatch.setattr(module, "ROW_BUCKET", 1)
     monkeypatch.setattr(module, "SHORT", 1024)
     (whole,) = cold_start(policy, fresh(policy), recipe, pool)
     prompts = [len(policy.contract.encode(task.question)) for task in tasks]
@@ -112,6 +113,29 @@ def test_rows_split_by_length_give_the_same_update(
     assert sizes == [3, 2, 1]
     assert parts.metrics["loss"] == pytest.approx(whole.metrics["loss"], rel=1e-5)
     assert parts.metrics["grad_norm"] == pytest.approx(whole.metrics["grad_norm"], rel=1e-4)
+
+
+def test_rows_are_split_where_no_row_is_padded_for_it() -> None:
+    short, long = [0] * 10, [0] * (module.SHORT + 1)
+    assert module._by_length(range(8), [short] * 7 + [long], [short] * 8) == [list(range(8))]
+    assert module._by_length(range(16), [short] * 8 + [long] * 8, [short] * 16) == [[*range(8)], [*range(8, 16)]]
+    assert module._by_length(range(16), [short] * 9 + [long] * 7, [short] * 16) == [list(range(16))]
+    assert module._by_length(range(8), [short] * 8, [short] * 8) == [list(range(8))]
+
+
+def test_batches_with_one_long_row_have_one_shape() -> None:
+    """Whatever their lengths, and whatever a few prompts share by chance: each shape is a compilation."""
+    prefix = list(range(48))
+    buckets = Buckets(prefix=48)
+
+    def shape(*lengths: int) -> Any:
+        prompts: list[Any] = [[*prefix, *range(100, 100 + length)] for length in lengths]
+        targets: list[Any] = [list(range(1, 1 + length)) for length in lengths]
+        packed = module._layout(prompts, targets, 1, buckets)
+        assert packed.prompt_lengths.tolist() == [48 + length for length in lengths] + [49] * (8 - len(lengths))
+        return jax.tree.structure(packed), [x.shape for x in jax.tree.leaves(packed)]
+
+    assert shape(90) == shape(120) == shape(150) == shape(100, 110)
 
 
 def test_probes_are_taken_when_due_and_end_the_stage(

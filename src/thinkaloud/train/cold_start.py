@@ -23,7 +23,7 @@ from thinkaloud.data import Mixture, Pool
 from thinkaloud.errors import UserError
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import Packed, pack, round_up
+from thinkaloud.model.packed import Buckets, Packed, pack, round_up
 from thinkaloud.model.sharding import mesh_of, place_rows, row_shards
 from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
@@ -170,30 +170,38 @@ def probe_policy(
 def _by_length(
     rows: Sequence[int], prompts: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[list[int]]:
-    """Rows whose prompt and target are short, and the others; empty lists are left out.
+    """Rows whose prompt and target are short, and the others, where both parts fill the rows that they are padded to.
 
-    Attention pads all rows of a call to the longest, so that one long row would make sixteen as slow as itself.
+    Attention pads all rows of a call to the longest. But a part with few rows has padding of its own, of rows and of
+    tokens, which costs more.
     """
     short = [i for i in rows if _is_short(prompts[i], targets[i])]
     long = [i for i in rows if not _is_short(prompts[i], targets[i])]
-    return [part for part in (short, long) if part]
+    if sum(round_up(len(part), ROW_BUCKET) for part in (short, long)) > round_up(len(rows), ROW_BUCKET):
+        return [list(rows)]
+    return [short, long]
 
 
 def _is_short(prompt: Sequence[int], target: Sequence[int]) -> bool:
     return max(len(prompt), len(target) - 1) <= SHORT
 
 
-def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]], shards: int) -> Packed:
-    """Rows in one of few shapes; rows without a target make their number a multiple of ROW_BUCKET and of `shards`."""
+def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]], shards: int, buckets: Buckets) -> Packed:
+    """Rows in one of few shapes; rows without a target make their number a multiple of ROW_BUCKET and of `shards`.
+
+    The common prefix is the run's: what a few rows share beyond it would be a shape of its own in every step.
+    """
     added = round_up(len(prompts), math.lcm(ROW_BUCKET, shards)) - len(prompts)
+    prefix = buckets.prefix_of(prompts)
     length = SHORT if all(map(_is_short, prompts, targets)) else 2 * SHORT
     return pack(
-        prompts + [min(prompts, key=len)] * added,
+        prompts + [prompts[0][: prefix + 1]] * added,
         [[target] for target in targets] + [[()]] * added,
         token_bucket=TOKEN_BUCKET,
         target_bucket=TOKEN_BUCKET,
         prompt_bucket=length,
         completion_bucket=length,
+        prefix_length=prefix,
     )
 
 
@@ -216,7 +224,7 @@ def _imitate(
     lengths = [len(prompt) + len(target) for prompt, target in zip(prompts, targets, strict=True)]
     chunks = split_rows(lengths, footprint, budget)
     for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
-        packed = _layout([prompts[i] for i in rows], [targets[i] for i in rows], shards)
+        packed = _layout([prompts[i] for i in rows], [targets[i] for i in rows], shards, policy.buckets)
         packed = replace(packed, mesh=mesh, full_rematerialization=footprint.full_rematerialization)
         part, loss = imitation_gradients(
             adapter,
