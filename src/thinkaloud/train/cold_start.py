@@ -192,7 +192,7 @@ def _layout(prompts: list[Sequence[int]], targets: list[Sequence[int]], shards: 
     The common prefix is the run's: what a few rows share beyond it would be a shape of its own in every step.
     """
     added = round_up(len(prompts), math.lcm(ROW_BUCKET, shards)) - len(prompts)
-    prefix = buckets.prefix_of(prompts)
+    prefix = buckets.prefix_of([*prompts, prompts[0]])  # of a single prompt, too
     length = SHORT if all(map(_is_short, prompts, targets)) else 2 * SHORT
     return pack(
         prompts + [prompts[0][: prefix + 1]] * added,
