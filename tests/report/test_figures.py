@@ -4,10 +4,11 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from thinkaloud.report.bars import accuracy, compliance, mixture
 from thinkaloud.report.charts import Chart, completion_tokens, signal_share, training_curves
-from thinkaloud.report.figures import inline_svg, save_figures
+from thinkaloud.report.figures import _sheet, inline_svg, save_figures
 from thinkaloud.report.run_data import Run, load_run
 
 NAMES = [
@@ -144,3 +145,16 @@ def test_curves_show_length_and_signal_in_place_of_the_loss() -> None:
     assert (completion_tokens({"tokens": {"completion": 3}}), signal_share({})) == (None, None)
     titles = [chart.title for chart in training_curves(Run(path=Path("run"), grpo=(row,)))]
     assert titles == ["Sampled reward", "Tokens per completion", "Trained groups with signal"]
+
+
+def test_a_legend_of_two_rows_stays_below_the_title() -> None:
+    def draw(axes: Any) -> None:
+        axes.bar([0], [1], label="one")
+        axes.bar([1], [1], label="two")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1)
+
+    chart = Chart(title="Title", text="text", size=(5.0, 3.0), draw=draw)
+    figure = _sheet([chart], 1)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert axes.get_legend().get_window_extent().y1 <= axes._left_title.get_window_extent().y0

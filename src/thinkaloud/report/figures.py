@@ -103,7 +103,9 @@ def _sheet(sheet: Sequence[Chart], columns: int) -> Any:
     for position, chart in enumerate(sheet):
         axes = _axes(figure.add_subplot(rows, columns, position + 1))
         chart.draw(axes)
-        axes.set_title(chart.title, loc="left", pad=24 if axes.get_legend() else 8)
+        legend = axes.get_legend()  # of one row or more, between the axes and the title
+        above = legend.get_window_extent().height * 72 / figure.dpi if legend else 0.0
+        axes.set_title(chart.title, loc="left", pad=8 + above)
     notes = dict.fromkeys(chart.note for chart in sheet if chart.note)
     note = textwrap.fill(" ".join(notes), int(_NOTE_CHARACTERS_PER_INCH * columns * width))
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8.5, color=charts.MUTED)
