@@ -72,9 +72,10 @@ def sgd_step(trainer: GrpoTrainer, adapter: Any, tasks: list[Task]) -> tuple[Ste
     ("loss", "beta", "rematerialization"),
     [
         ("sequence_mean", 0.0, "selective"),
-        ("sequence_mean", 0.3, "full"),
-        ("token_mean", 0.0, "full"),
+        ("sequence_mean", 0.3, "selective"),
+        ("token_mean", 0.0, "selective"),
         ("token_mean", 0.3, "selective"),
+        ("token_mean", 0.3, "full"),
     ],
 )
 def test_the_update_is_the_gradient_of_the_formula(
