@@ -84,6 +84,9 @@ POOL = Pool.of(
 )
 
 
+POOL_OF_MATH = Pool.of(POOL.by_domain("train")["math"], ["math"])
+
+
 def reply(reasoning: str, answer: str) -> str:
     return f"<reasoning>{reasoning}</reasoning>\n<answer>{answer}</answer>"
 
@@ -274,6 +277,29 @@ def test_the_base_is_sampled_after_a_worked_example(make_context: MakeContext) -
     assert asks.answer([task("logic", 3)], seed=6) != [group]
     assert asks.can_ask(task("logic", 3))
     assert not asks.can_ask(Task(id="l", domain="logic", source="s", question="long " * 9000, answer="yes"))
+
+
+def test_the_base_is_asked_plainly_and_its_right_answers_are_put_into_the_format(make_context: MakeContext) -> None:
+    class Plain(Scripted):
+        def _of(self, task: Task, seed: int) -> tuple[Completion, ...]:
+            right = f"{task.id} gives {task.answer}."
+            return tuple(Completion(text=text) for text in (right, "It gives 8.", "Maybe 7 or 8.", ""))
+
+    context = make_context(recipe_of("cold_start.reading='plain'", "data.domains=['math']"), POOL_OF_MATH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "open_answerer", lambda *_: Plain())
+        rows = cold_start_rows(context, float("inf"))
+    assert rows is not None
+    assert {(one.rationale, one.answer, one.source) for one in rows.by_domain("train")["math"]} == {
+        ("math-1 gives 7.", "7", "self"),
+        ("math-2 gives 7.", "7", "self"),
+    }
+    asks = open_answerer(context, {"math": task("math", 0, "It is seven.")})
+    (group,) = asks.answer([task("math", 3)], seed=5)
+    text = context.session.contract.tokenizer.decode(group.prompt_ids, keep_special=True)
+    assert "Q3?" in text
+    assert "It is seven." not in text
+    assert "reasoning" not in text, "no format is asked for"
 
 
 def test_a_local_teacher_answers_in_its_own_chat_template(tmp_path: Path, make_context: MakeContext) -> None:

@@ -11,7 +11,7 @@ from thinkaloud.domains import BUILTIN
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
 from thinkaloud.records import Completion, Finish, RolloutGroup, Score, Status, Task
-from thinkaloud.train.row_selection import Candidate, candidates_of, select
+from thinkaloud.train.row_selection import Candidate, candidates_of, put_into_format, select
 
 CONTRACT = PromptContract.build(byte_tokenizer(), template="gemma", system="S")
 
@@ -52,6 +52,39 @@ def test_only_right_well_formed_answers_that_fit_are_candidates() -> None:
     (found,) = candidates_of([sampled], CONTRACT, BUILTIN, max_tokens=100)
     # <reasoning>two and two</reasoning>\n<answer>4</answer> has 53 bytes, and the end of turn follows
     assert found == Candidate(task_id="math-1", reasoning="two and two", answer="4", reward=0.5, num_tokens=54)
+
+
+def test_answers_outside_the_tags_are_put_into_the_format() -> None:
+    sampled = group(
+        "math",
+        ("Two and two make 4.", Status.BAD_FORMAT, Finish.STOP),
+        ("So <answer>4</answer>", Status.BAD_FORMAT, Finish.STOP),
+        (GOOD, Status.CORRECT, Finish.STOP),
+        ("Two and two make 4, then", Status.BAD_FORMAT, Finish.LENGTH),
+        ("I do not know.", Status.BAD_FORMAT, Finish.STOP),
+    )
+    (found,) = put_into_format([sampled], CONTRACT, BUILTIN)
+    assert [one.text for one in found.completions] == [
+        "<reasoning>Two and two make 4.</reasoning>\n<answer>4</answer>",
+        "<reasoning>So 4</reasoning>\n<answer>4</answer>",
+        GOOD,
+        "Two and two make 4, then",
+        "I do not know.",
+    ]
+    creative = group("creative_writing", ("A story.", Status.BAD_FORMAT, Finish.STOP))
+    assert put_into_format([creative], CONTRACT, BUILTIN) == [creative]
+
+
+def test_code_is_the_answer_and_not_a_part_of_the_reasoning() -> None:
+    code = "def f(x):\n    return x"
+    task = Task(id="c", domain="coding", source="s", question="q", answer="", tests=("assert f(1) == 1",))
+    texts = (f"It returns its argument.\n\n```python\n{code}\n```\n", f"```python\n{code}\n```")
+    asked = RolloutGroup(task=task, prompt_ids=(), completions=tuple(Completion(text=text) for text in texts))
+    (found,) = put_into_format([asked], CONTRACT, BUILTIN)
+    assert [one.text for one in found.completions] == [
+        f"<reasoning>It returns its argument.</reasoning>\n<answer>{code}</answer>",
+        texts[1],  # nothing but code: no reasoning
+    ]
 
 
 def test_heuristic_domains_keep_every_valid_answer_that_has_a_score() -> None:

@@ -43,6 +43,10 @@ class ColdStartConfig(Section):
     source: Literal["data", "self", "teacher"] = "data"
     """What the stage trains on: the pool's rationales, or answers that the base itself or a teacher gives after one
     worked example, if the reward accepts them."""
+    reading: Literal["example", "plain"] = "example"
+    """How answers are asked for with `self` and `teacher`. `example`: by the contract, after one worked example.
+    `plain`: in verifiable domains the question alone, as `evaluate.readings` has it; answers are read without the tags,
+    and right ones are put into the format."""
     self_tasks: Positive = 64
     """With `self` and `teacher`: the most training tasks of each domain that are asked."""
     self_samples: Positive = 4

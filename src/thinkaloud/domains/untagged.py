@@ -93,6 +93,11 @@ def read_answer_without_tags(text: str, task: Task, domain: Domain, tags: Tags |
     return _read(text, kind, task)
 
 
+def without_code(text: str) -> str:
+    """The text without its code blocks."""
+    return _FENCED.sub("", text)
+
+
 def _own_text(text: str) -> str:
     """The text up to where the model goes on with a question of its own."""
     new = next((match for match in _NEW_TASK.finditer(text) if text[: match.start()].strip()), None)

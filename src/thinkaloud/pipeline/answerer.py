@@ -1,7 +1,7 @@
 """Who answers the tasks for the cold start's rows: the base itself, a local teacher, or a teacher at an endpoint.
 
-Each is asked by the contract after one worked example, in its own chat template, and its text is read by the run's
-contract.
+Each is asked in its own chat template: by the contract after one worked example, or in verifiable domains by the
+question alone if `cold_start.reading` says so. Its text is read by the run's contract.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from thinkaloud.config import JudgeConfig, ModelSource, Recipe
 from thinkaloud.distributed.agreement import from_first, is_first
+from thinkaloud.domains import registry_of
 from thinkaloud.errors import UserError
 from thinkaloud.evaluate.readings import reading_policy
 from thinkaloud.judge import read_key
@@ -77,12 +78,12 @@ def open_answerer(context: TrainContext, examples: Mapping[str, Task]) -> Answer
     """
     recipe, config = context.recipe, context.recipe.cold_start
     if config.source == "self":
-        return PolicyAnswerer("self", _with_example(context.policy, examples), recipe)
+        return PolicyAnswerer("self", _asking(context.policy, examples, recipe), recipe)
     if config.teacher:
         teacher = _with_teacher(recipe)
         files, contract = open_contract(teacher, context.display.note)
         policy = Policy(load_model(files, recipe.model.dtype, recipe.mesh_sizes), contract, 1.0)
-        return PolicyAnswerer(f"teacher:{files.name}", _with_example(policy, examples), recipe)
+        return PolicyAnswerer(f"teacher:{files.name}", _asking(policy, examples, recipe), recipe)
     return EndpointAnswerer(context, examples)
 
 
@@ -91,8 +92,20 @@ def _with_teacher(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"model": source})
 
 
-def _with_example(policy: Policy, examples: Mapping[str, Task]) -> Policy:
-    return reading_policy(policy, "example", {name: [task] for name, task in examples.items()}) or policy
+def _asking(policy: Policy, examples: Mapping[str, Task], recipe: Recipe) -> Policy:
+    """The policy that asks as `cold_start.reading` says."""
+    by_example = reading_policy(policy, "example", {name: [task] for name, task in examples.items()}) or policy
+    plain, plain_domains = reading_policy(policy, "plain", {}), _asked_plainly(recipe)
+    if plain is None or not plain_domains:
+        return by_example
+    return replace(policy, prompt=lambda task: (plain if task.domain in plain_domains else by_example).encode(task))
+
+
+def _asked_plainly(recipe: Recipe) -> frozenset[str]:
+    """The domains whose tasks are asked by the question alone."""
+    registry = registry_of(recipe)
+    plain = recipe.cold_start.reading == "plain"
+    return frozenset(name for name in recipe.data.domains if plain and registry.is_verifiable(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,7 @@ class EndpointAnswerer:
     def __init__(self, context: TrainContext, examples: Mapping[str, Task]) -> None:
         config = context.recipe.cold_start
         self._contract, self._examples = context.session.contract, examples
+        self._plain_domains = _asked_plainly(context.recipe)
         self._samples, self._check = config.self_samples, context.stop.check
         self._endpoint: Any = None
         self.name = f"teacher:{config.teacher_model}"
@@ -172,8 +186,11 @@ class EndpointAnswerer:
         ]
 
     def messages(self, task: Task) -> list[dict[str, str]]:
-        """The chat that asks a task: the worked example as an earlier turn, the contract's texts without a template."""
+        """The chat that asks a task, without a template: the question alone, or the contract's texts with the worked
+        example as an earlier turn."""
         contract = self._contract
+        if task.domain in self._plain_domains:
+            return [{"role": "user", "content": task.question}]
         example = self._examples.get(task.domain) or next(iter(self._examples.values()), None)
         turns = [("user", contract.user_text(task.question))]
         if example:

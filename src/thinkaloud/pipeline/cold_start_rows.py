@@ -1,8 +1,9 @@
 """The rows of a cold start that are sampled: from the base itself, or from a teacher.
 
-Training tasks are asked after one worked example and scored as in GRPO; `train.row_selection` keeps some of the
-answers. The cold start then trains on them with the ordinary prompt. A domain that gets too few uses the pool's own
-rationales, so that every domain keeps its share. Where no domain has any row, starter tasks teach at least the format.
+Training tasks are asked after one worked example, or by their question alone, and scored as in GRPO;
+`train.row_selection` keeps some of the answers. The cold start then trains on them with the ordinary prompt. A domain
+that gets too few uses the pool's own rationales, so that every domain keeps its share. Where no domain has any row,
+starter tasks teach at least the format.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.records import Task
 from thinkaloud.seeding import derive_seed
 from thinkaloud.session.session import copy_from_first
-from thinkaloud.train.row_selection import Candidate, candidates_of, select
+from thinkaloud.train.row_selection import Candidate, candidates_of, put_into_format, select
 
 FILE = "cold_start.json"
 """File of a run directory: the sampling so far."""
@@ -87,8 +88,10 @@ def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
     size = max(1, recipe.rollout.prompts_per_step * recipe.rollout.group_size // recipe.cold_start.self_samples)
     context.display.stage("cold_start_rows", total_steps=0)
     while not ended and (batch := next_tasks(tasks, sampled, size, registry, recipe.cold_start)):
-        groups = context.score(answerer.answer(batch, derive_seed(recipe.seed, "cold_start_self", batches)))
-        for group in groups:
+        groups = answerer.answer(batch, derive_seed(recipe.seed, "cold_start_self", batches))
+        if recipe.cold_start.reading == "plain":
+            groups = put_into_format(groups, contract, registry)
+        for group in context.score(groups):
             own = sampled[group.task.domain]
             own.tasks += 1
             own.samples += len(group.completions)

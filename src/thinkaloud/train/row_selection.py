@@ -7,15 +7,18 @@ ones are preferred because the first lengths set the length of the rollouts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from thinkaloud.config import ColdStartConfig
 from thinkaloud.data.words import normalized
 from thinkaloud.domains import Registry
+from thinkaloud.domains.base import Domain
+from thinkaloud.domains.untagged import read_answer_without_tags, without_code
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.records import Finish, RolloutGroup, Status
+from thinkaloud.records import Completion, Finish, RolloutGroup, Status, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,34 @@ class Candidate:
     answer: str
     reward: float
     num_tokens: int
+
+
+def put_into_format(groups: Sequence[RolloutGroup], contract: PromptContract, registry: Registry) -> list[RolloutGroup]:
+    """Unscored groups whose answers may stand outside the tags, as completions in the contract's format.
+
+    A complete completion of a verifiable domain that does not keep the format becomes one that does, if it has an
+    answer: its text is the reasoning (without code blocks where the answer is code). The others do not change.
+    """
+
+    def convert(completion: Completion, task: Task, domain: Domain) -> Completion:
+        text = completion.text
+        if completion.finish is Finish.LENGTH or contract.parse(text).reason is None:
+            return completion
+        answer = read_answer_without_tags(text, task, domain, contract.tags)
+        reasoning = without_code(text) if domain.runs_code else text
+        names = f"{re.escape(contract.tags.reasoning)}|{re.escape(contract.tags.answer)}"
+        parts = [re.sub(rf"</?(?:{names})>", "", part).strip() for part in (reasoning, answer or "")]
+        return replace(completion, text=contract.render_completion(*parts)) if all(parts) else completion
+
+    return [
+        replace(
+            group,
+            completions=tuple(convert(one, group.task, registry[group.task.domain]) for one in group.completions),
+        )
+        if registry.is_verifiable(group.task.domain)
+        else group
+        for group in groups
+    ]
 
 
 def candidates_of(
