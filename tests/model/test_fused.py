@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from thinkaloud.model import fused
+from thinkaloud.model.adapter_products import bfloat16_terms
 from thinkaloud.model.architecture import project
-from thinkaloud.model.fused import FusedProjections, bfloat16_terms
+from thinkaloud.model.fused import FusedProjections
 
 WIDTHS = {"q": 24, "k": 8, "v": 8}
 NAMES = ("q", "k", "v")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from thinkaloud.model.adapter_products import adapter_down, adapter_up
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.fused import FusedProjections
 from thinkaloud.model.precision import activation_dtype, as_bits, as_numbers, product, rows_of, weight_product
@@ -138,17 +139,19 @@ def project(
 ) -> list[Array]:
     """x W + bias + scale (x A) B, summed in float32, for several matrices with the same input.
 
-    Their A's are multiplied as one matrix, because thin products are inefficient. A layer that `fuse_layer` made holds
-    the matrices as one too.
+    Their A's are multiplied as one matrix, because thin products are inefficient. For bfloat16 x, `adapter_products`
+    has the products. A layer that `fuse_layer` made holds the matrices as one too.
     """
     fused = layer.get(fused_name(names))
     if isinstance(fused, FusedProjections):
         return fused(x)
+    by_terms = x.dtype == jnp.bfloat16
     adapted = [name for name in names if name in adapter]
     lows: dict[str, Array] = {}
     if adapted:
         down = jnp.concatenate([adapter[name]["a"] for name in adapted], axis=-1)
-        low = keep(product("...i,ir->...r", x.astype(jnp.float32), down), "lora_in") * np.float32(scale)
+        low = adapter_down(x, down) if by_terms else product("...i,ir->...r", x.astype(jnp.float32), down)
+        low = keep(low, "lora_in") * np.float32(scale)
         lows = dict(zip(adapted, jnp.split(low, len(adapted), axis=-1), strict=True))
     outputs = []
     for name in names:
@@ -156,7 +159,8 @@ def project(
         if f"{name}_bias" in layer:
             y = y + _across(layer[f"{name}_bias"].astype(jnp.float32), y)
         if name in lows:
-            y = y + product("...r,ro->...o", lows[name], adapter[name]["b"])
+            up = adapter[name]["b"]
+            y = y + (adapter_up(lows[name], up) if by_terms else product("...r,ro->...o", lows[name], up))
         outputs.append(y.astype(x.dtype))
     return outputs
 

@@ -17,10 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from thinkaloud.model.adapter_products import TERMS, bfloat16_terms
 from thinkaloud.model.precision import activation_dtype, product, weight_product
-
-TERMS = 3
-"""A float32 number is the sum of three bfloat16 numbers: 3 x 8 bits of mantissa are 24."""
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["weight", "bias", "down", "up"], meta_fields=["widths"])
@@ -82,14 +80,3 @@ class FusedProjections:
         if self.bias is not None:
             y = y + self.bias.reshape(*[1] * (x.ndim - 1), -1)
         return jnp.split(y.astype(x.dtype), list(accumulate(self.widths[:-1])), axis=-1)
-
-
-def bfloat16_terms(x: Float[Array, "*shape"]) -> list[Array]:
-    """Three bfloat16 arrays whose sum is the float32 array, but for what is below bfloat16's smallest numbers."""
-    terms = []
-    for _ in range(TERMS):
-        # not a pair of conversions, which XLA may drop
-        rounded = jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
-        terms.append(rounded.astype(jnp.bfloat16))
-        x = x - rounded
-    return terms

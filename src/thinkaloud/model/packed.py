@@ -280,7 +280,9 @@ def forward(
     def attend(query: Array, key: Array, value: Array, sliding: Array) -> tuple[Array, Any]:
         parts = []
         for x in (query, key, value):
-            slots = _rearrange(x, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
+            # heads beside each other: with an axis of a few heads, TPUs would pad every row to eight
+            rows = x.reshape(len(x), -1)
+            slots = _rearrange(rows, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
             cut = jnp.split(slots, ends)
             parts.append([part.reshape(*shape, *x.shape[1:]) for part, shape in zip(cut, shapes, strict=True)])
         queries, keys, values = parts
@@ -322,9 +324,9 @@ def forward(
                 config,
             )
             attended.append(completions)
-        slots = jnp.concatenate([part.reshape(-1, *query.shape[1:]) for part in attended])
+        slots = jnp.concatenate([part.reshape(-1, query[0].size) for part in attended])
         back = _rearrange(slots, packed.token_slots, packed.token_valid, packed.slot_tokens, packed.slot_valid)
-        return back, (prompt_keys, prompt_values) if collect else None
+        return back.reshape(query.shape), (prompt_keys, prompt_values) if collect else None
 
     saved = () if packed.full_rematerialization else SAVED_IN_BACKWARD
     return run_layers(params, adapter, packed.tokens, packed.positions, attend, config, scale, saved=saved)
