@@ -449,8 +449,23 @@ class TestAStartedServer:
             os.kill(pid, signal.SIGKILL)
             pytest.fail("the server outlived the process that started it")
 
-    def test_its_arguments(self) -> None:
-        found = server_arguments(Path("/b"), Path("/s"), rank=9, dtype="float32", max_tokens=300, args=["--x"])
+    def test_the_cause_is_found_in_its_log(self, tmp_path: Path) -> None:
+        log = tmp_path / "log"
+        server = StartedServer(["vllm"], tmp_path / "socket", log)
+        assert server.last_line() == "no output"
+        log.write_text(
+            "INFO ready\nERROR RuntimeError: no offset\nERROR vllm.EngineDeadError: see above\n"
+            'INFO "POST /v1/completions HTTP/1.1" 500 Internal Server Error\nnanobind: leaked\n'
+        )
+        assert server.last_line() == "ERROR RuntimeError: no offset"
+        log.write_text("INFO ready\nbye\n")
+        assert server.last_line() == "bye"
+
+    @pytest.mark.parametrize("on_cpu", [True, False])
+    def test_its_arguments(self, on_cpu: bool) -> None:
+        sizes: Any = {"rank": 9, "dtype": "float32", "max_tokens": 300}
+        found = server_arguments(Path("/b"), Path("/s"), **sizes, on_cpu=on_cpu, args=["--x"])
+        assert ("--no-enable-chunked-prefill" in found) == on_cpu
         assert found[found.index("--max-lora-rank") + 1] == "16"
         assert found[found.index("--max-model-len") + 1] == "300"
         assert found[found.index("--logprobs-mode") + 1] == "processed_logprobs"

@@ -6,7 +6,6 @@ like any completion, so there is one verifier.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,7 @@ from thinkaloud.domains import Registry
 from thinkaloud.domains.base import Domain
 from thinkaloud.domains.untagged import read_answer_without_tags
 from thinkaloud.prompt.contract import PromptContract
-from thinkaloud.prompt.parse import parse_completion
+from thinkaloud.prompt.parse import parse_completion, without_tags
 from thinkaloud.records import Completion, RolloutGroup, Status, Task
 from thinkaloud.rewards.scoring import GroupScorer
 
@@ -84,9 +83,8 @@ def _answer_of(group: RolloutGroup, place: int, contract: PromptContract, regist
 
 def _in_format(answer: str, contract: PromptContract) -> Completion:
     """A well-formed completion with this answer."""
-    names = f"{re.escape(contract.tags.reasoning)}|{re.escape(contract.tags.answer)}"
-    text = contract.render_completion("The answer was read without tags.", re.sub(rf"</?(?:{names})>", "", answer))
-    return Completion(text=text)
+    reasoning = "The answer was read without tags."
+    return Completion(text=contract.render_completion(reasoning, without_tags(answer, contract.tags)))
 
 
 def _correct(status: Status, task: Task, registry: Registry) -> bool | None:

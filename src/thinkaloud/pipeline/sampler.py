@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
+
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.agreement import alone
 from thinkaloud.errors import UserError
@@ -114,6 +116,7 @@ def _server(session: Session, policy: Policy, folder: Path, socket: Path) -> Sta
         rank=recipe.lora.rank,
         dtype=dtype,
         max_tokens=recipe.rollout.max_prompt_tokens + recipe.rollout.max_new_tokens,
+        on_cpu=jax.default_backend() == "cpu",
         args=recipe.vllm.args,
     )
     command = [check_python(recipe.vllm.python), "-m", "vllm.entrypoints.openai.api_server", *arguments]

@@ -56,6 +56,11 @@ def _tag_pattern(tags: Tags) -> re.Pattern[str]:
     return re.compile(f"<(/?)({re.escape(tags.reasoning)}|{re.escape(tags.answer)})>")
 
 
+def without_tags(text: str, tags: Tags) -> str:
+    """The text without the two tags."""
+    return _tag_pattern(tags).sub("", text)
+
+
 def parse_completion(
     text: str, *, truncated: bool = False, outside_text: OutsideText = "reject", tags: Tags | None = None
 ) -> Parsed:

@@ -7,7 +7,6 @@ ones are preferred because the first lengths set the length of the rollouts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -18,6 +17,7 @@ from thinkaloud.domains import Registry
 from thinkaloud.domains.base import Domain
 from thinkaloud.domains.untagged import read_answer_without_tags, without_code
 from thinkaloud.prompt.contract import PromptContract
+from thinkaloud.prompt.parse import without_tags
 from thinkaloud.records import Completion, Finish, RolloutGroup, Status, Task
 
 
@@ -48,8 +48,7 @@ def put_into_format(groups: Sequence[RolloutGroup], contract: PromptContract, re
             return completion
         answer = read_answer_without_tags(text, task, domain, contract.tags)
         reasoning = without_code(text) if domain.runs_code else text
-        names = f"{re.escape(contract.tags.reasoning)}|{re.escape(contract.tags.answer)}"
-        parts = [re.sub(rf"</?(?:{names})>", "", part).strip() for part in (reasoning, answer or "")]
+        parts = [without_tags(part, contract.tags).strip() for part in (reasoning, answer or "")]
         return replace(completion, text=contract.render_completion(*parts)) if all(parts) else completion
 
     return [

@@ -177,7 +177,8 @@ class VllmSampler:
                     ) from None
                 if attempt == RESTARTS:
                     raise SamplerFailed(
-                        f"vLLM: {error}, after {RESTARTS} restarts of the server; its log is {self._own.log}"
+                        f"vLLM: {error}, after {RESTARTS} restarts of the server: {self._own.last_line()}; its log is "
+                        f"{self._own.log}"
                     ) from None
                 self._note(f"vLLM: {error}; starting it again and repeating what was not complete, with the same seeds")
                 self._own.stop()

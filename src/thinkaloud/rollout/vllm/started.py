@@ -7,6 +7,7 @@ to a log file.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,11 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+LOG_BYTES = 200_000
+"""The end of a log in which an error is looked for."""
+
+_RAISED = re.compile(r"\b(?!EngineDead)\w*Error: ")
+"""An exception that says what happened: vLLM's EngineDeadError only says that there was one."""
 
 _WITH_PARENT = (
     "import ctypes, os, sys\n"
@@ -60,7 +66,7 @@ def check_python(python: str) -> str:
 
 
 def server_arguments(
-    base: Path, socket: Path, *, rank: int, dtype: str, max_tokens: int, args: Sequence[str] = ()
+    base: Path, socket: Path, *, rank: int, dtype: str, max_tokens: int, on_cpu: bool, args: Sequence[str] = ()
 ) -> list[str]:
     """The arguments of vLLM's API server.
 
@@ -69,6 +75,7 @@ def server_arguments(
         rank: Of the adapters.
         dtype: Of weights and activations.
         max_tokens: Of a prompt with its completion.
+        on_cpu: Whether the server will run on a CPU.
         args: Further ones.
     """
     return [
@@ -76,6 +83,8 @@ def server_arguments(
         *("--dtype", dtype, "--max-model-len", str(max_tokens), "--seed", "0"),
         *("--enable-lora", "--max-loras", "2", "--max-lora-rank", str(min(r for r in RANKS if r >= rank))),
         *("--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"),
+        # after a part of a prompt, vLLM rewinds the seeded generator, and on CPUs that ends the server
+        *(["--no-enable-chunked-prefill"] if on_cpu else []),
         *args,
     ]
 
@@ -146,14 +155,15 @@ class StartedServer:
         self.socket.unlink(missing_ok=True)
 
     def last_line(self) -> str:
-        """The last line of the log that names an error, or the last one."""
+        """The last line of the log with an exception, else with the word error, else the last one."""
         try:
-            lines = self.log.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
+            lines = self.log.read_bytes()[-LOG_BYTES:].decode("utf-8", "replace").splitlines()
         except OSError:
             return "no output"
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in lines if line.strip()]
         errors = [line for line in lines if "Error" in line]
-        return (errors or lines or ["no output"])[-1][-240:]
+        raised = [line for line in errors if _RAISED.search(line)]
+        return (raised or errors or lines or ["no output"])[-1][-240:]
 
 
 @contextmanager
