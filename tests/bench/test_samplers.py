@@ -20,7 +20,8 @@ SMALL = ("rollout.max_new_tokens=4", "lora.rank=2", "rollout.engine='vllm'")
 def test_both_samplers_do_the_same_work() -> None:
     with serving() as standin:
         recipe = load_recipe(TINY, [*SMALL, f"vllm.urls=['{standin.url}']"])
-        found = run_sampler_bench(recipe, rows=[8, 16], repeats=2)
+        notes: list[str] = []
+        found = run_sampler_bench(recipe, rows=[8, 16], repeats=2, note=notes.append)
     assert json.loads(json.dumps(found)) == found
     assert [(row["sampler"], row["rows"]) for row in found["results"]] == [
         ("jax", 8),
@@ -29,6 +30,7 @@ def test_both_samplers_do_the_same_work() -> None:
         ("vllm", 16),
     ]
     for row in found["results"]:
+        assert f"{row['sampler']}: {row['rows']} rows: {row['tokens_per_second']:.0f} tokens/s" in notes
         seconds = row["seconds"]
         assert 0 < seconds["min"] <= seconds["median"] <= seconds["max"]
         assert row["tokens_per_second"] == pytest.approx(row["rows"] * 4 / seconds["median"])

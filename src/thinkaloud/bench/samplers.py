@@ -60,7 +60,9 @@ def run_sampler_bench(
             for count in rows:
                 note(f"{sampler}: {count} rows")
                 chosen = list(islice(cycle(tasks), count // GROUP))
-                results.append({"sampler": sampler, "rows": count, **_timed(used, adapter, chosen, recipe, repeats)})
+                found = _timed(used, adapter, chosen, recipe, repeats)
+                note(f"{sampler}: {count} rows: {found['tokens_per_second']:.0f} tokens/s")  # kept if a later one fails
+                results.append({"sampler": sampler, "rows": count, **found})
 
         measure("jax", policy)
         with open_sampler(session, policy, Path(name), note) as server:
