@@ -162,23 +162,25 @@ def test_without_ray_it_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 SMALL = (
     *("data.domains=['math']", "rollout.max_new_tokens=8", "cold_start.max_steps=2", "cold_start.batch_size=2"),
-    *("cold_start.probe_from=2", "cold_start.probe_tasks=2", "grpo.max_steps=6", "grpo.entropy_floor=100.0"),
+    *("cold_start.probe_from=2", "cold_start.probe_tasks=2", "grpo.max_steps=6"),
+    *("teacher.source='tiny'", "teacher.weight=1.0"),
     *("checkpoint.every_steps=2", "evaluate.tasks_per_domain=2", "evaluate.stages=['trained']", "evaluate.readings=[]"),
     *("checkpoint.validate_every=0", "curriculum.enabled=false", "grpo.refill_rounds=0", "grpo.self_checks=false"),
 )
-"""Short, with a gradient although a random model earns no reward."""
+"""Short, with a gradient (the teacher's) although a random model earns no reward."""
 
 
 def start(out: Path, *options: str) -> subprocess.Popen[str]:
     settings = [part for setting in SMALL for part in ("--set", setting)]
     program = [sys.executable, "-c", "from thinkaloud.cli import main; main()"]
-    return subprocess.Popen(
-        [*program, "train", TINY, "--out", str(out), *settings, "--json", *options],
-        env=one_device(),
-        stdout=subprocess.PIPE,
-        stderr=(out.parent / f"{out.name}.log").open("w"),
-        text=True,
-    )
+    with (out.parent / f"{out.name}.log").open("w") as log:
+        return subprocess.Popen(
+            [*program, "train", TINY, "--out", str(out), *settings, "--json", *options],
+            env=one_device(),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
 
 
 @pytest.mark.slow
