@@ -279,16 +279,17 @@ def test_the_base_is_sampled_after_a_worked_example(make_context: MakeContext) -
     assert not asks.can_ask(Task(id="l", domain="logic", source="s", question="long " * 9000, answer="yes"))
 
 
-def test_the_base_is_asked_plainly_and_its_right_answers_are_put_into_the_format(make_context: MakeContext) -> None:
+def test_the_base_is_asked_plainly_and_its_right_answers_are_put_into_the_format(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Plain(Scripted):
         def _of(self, task: Task, seed: int) -> tuple[Completion, ...]:
             right = f"{task.id} gives {task.answer}."
             return tuple(Completion(text=text) for text in (right, "It gives 8.", "Maybe 7 or 8.", ""))
 
     context = make_context(recipe_of("cold_start.reading='plain'", "data.domains=['math']"), POOL_OF_MATH)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "open_answerer", lambda *_: Plain())
-        rows = cold_start_rows(context, float("inf"))
+    monkeypatch.setattr(module, "open_answerer", lambda *_: Plain())
+    rows = cold_start_rows(context, float("inf"))
     assert rows is not None
     assert {(one.rationale, one.answer, one.source) for one in rows.by_domain("train")["math"]} == {
         ("math-1 gives 7.", "7", "self"),

@@ -41,8 +41,8 @@ class ColdStartConfig(Section):
     probe_tasks: Positive = 28
     """Training tasks per probe, with one sampled completion each."""
     source: Literal["data", "self", "teacher"] = "data"
-    """What the stage trains on: the pool's rationales, or answers that the base itself or a teacher gives after one
-    worked example, if the reward accepts them."""
+    """What the stage trains on: the pool's rationales, or answers of the base itself or of a teacher that the reward
+    accepts."""
     reading: Literal["example", "plain"] = "example"
     """How answers are asked for with `self` and `teacher`. `example`: by the contract, after one worked example.
     `plain`: in verifiable domains the question alone, as `evaluate.readings` has it; answers are read without the tags,
