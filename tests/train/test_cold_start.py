@@ -157,6 +157,18 @@ def test_the_last_step_is_probed_whatever_the_interval(
     assert found == [None, 0.1, 0.1]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "shares"), [("constant", [0.5, 1.0, 1.0, 1.0, 1.0]), ("cosine", [0.5, 1.0, 1.0, 0.75, 0.25])]
+)
+def test_the_learning_rate_rises_and_may_fall_to_zero(
+    policy: Policy, tasks: list[Task], make_recipe: MakeRecipe, schedule: str, shares: list[float]
+) -> None:
+    """Two steps of warm-up, then half a cosine over three: (1 + cos(0, pi/3, 2 pi/3)) / 2."""
+    settings = {**COLD, "max_steps": 5, "warmup_steps": 2, "schedule": schedule, "probe_from": 5}
+    steps = cold_start(policy, fresh(policy), make_recipe(cold_start=settings), pool_of(tasks))
+    assert [step.metrics["learning_rate"] for step in steps] == pytest.approx([0.01 * share for share in shares])
+
+
 def test_without_rationales_there_is_nothing_to_learn_from(
     policy: Policy, tasks: list[Task], make_recipe: MakeRecipe
 ) -> None:

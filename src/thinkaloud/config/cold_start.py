@@ -26,8 +26,10 @@ class ColdStartConfig(Section):
     batch_size: Positive = 8
     """Rationales per update."""
     learning_rate: PositiveFloat | Literal["auto"] = "auto"
-    """Constant after the warm-up (AdamW 0.9, 0.99, no weight decay, gradient norm 1); `auto` is five times that of
+    """Peak of the learning rate (AdamW 0.9, 0.99, no weight decay, gradient norm 1); `auto` is five times that of
     GRPO."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Course after the warm-up; `cosine` decays to zero at `max_steps`."""
     warmup_steps: NotNegative = 2
     """Updates over which the learning rate rises to its value."""
     stop_at_format_rate: Rate = 0.7

@@ -33,7 +33,7 @@ from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradi
 from thinkaloud.train.learning_rate import cold_start_learning_rate
 from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import Footprint, split_rows, update_budget_bytes
-from thinkaloud.train.schedule import make_optimizer
+from thinkaloud.train.schedule import Horizon, learning_rate, make_optimizer
 
 WEIGHT_DECAY = 0.0
 MAX_GRAD_NORM = 1.0
@@ -117,7 +117,13 @@ def cold_start(
     for step in range(done, config.max_steps):
         began = time.perf_counter()
         batch = mixture.tasks(step, config.batch_size)
-        rate = peak * min(1.0, (step + 1) / max(1, config.warmup_steps))
+        rate = learning_rate(
+            peak,
+            Horizon(config.max_steps),
+            step,
+            warmup_fraction=config.warmup_steps / config.max_steps,
+            kind=config.schedule,
+        )
         adapter, state, row = _imitate(policy, adapter, state, optimizer, batch, rate, footprint)
         trim_heap()
         row |= {

@@ -20,6 +20,8 @@ _CHARS = str.maketrans(
     | dict.fromkeys("\xa0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t\r", " ")
 )
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\x00-\x08\x0b-\x1f\x7f]")
+_DASH_AS_SIGN = re.compile(r"(?:(?<![^\n=<>(\[{,;:|*/^$])|(?<=[a-z] )) ?–(?=[\d.\\($])")
+"""An en dash before a number where no range can end: at the start, after a sign, an opening bracket or a word."""
 _STYLED = re.compile("[\U0001d400-\U0001d7ff]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
@@ -85,7 +87,7 @@ def _non_ascii(text: str) -> str:
     text = _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     text = _SUPERSCRIPT.sub(lambda match: f"^{{{match[0].translate(_SCRIPTS)}}}", text)
     text = _SUBSCRIPT.sub(lambda match: f"_{{{match[0].translate(_SCRIPTS)}}}", text)
-    return text.translate(_CHARS)
+    return _DASH_AS_SIGN.sub("-", text).translate(_CHARS)
 
 
 def _unboxed(text: str) -> str:

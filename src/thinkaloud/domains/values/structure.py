@@ -134,8 +134,8 @@ def _single(tokens: Sequence[Token], depth: int) -> Value | None:
         node = parse(tokens)
     except NotAnExpression:
         return None
-    if not any(token.kind != "word" for token in tokens) and sum(len(token.text) for token in tokens) > 1:
-        return None  # letters alone are a word, not a product
+    if all(token.kind == "word" for token in tokens) and sum(len(token.text) for token in tokens) > 1:
+        return plus_minus(node) if node == ("const", "pi") else None  # letters alone are a word, not a product
     return plus_minus(node)
 
 
