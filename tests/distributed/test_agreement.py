@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import signal
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,7 +23,9 @@ from thinkaloud.distributed.agreement import (
     own_rows,
     require_same,
     share,
+    shared_clock,
 )
+from thinkaloud.durations import session_clock
 from thinkaloud.errors import ContractMismatch, ProcessLost, UserError
 from thinkaloud.pipeline.deadline import Plan, Reserve
 from thinkaloud.pipeline.stopping import Stop, StopRequested
@@ -72,15 +77,53 @@ def test_values_that_all_have_read_are_deleted() -> None:
     ],
 )
 def test_records_arrive_with_every_bit(value: Any, kind: Any) -> None:
-    found = decode(encode(value, kind), kind)
+    found = decode(json.loads(json.dumps(encode(value, kind))), kind)
     assert found == value
     assert repr(found) == repr(value)  # types, and the sign of zero
 
 
 def test_a_value_that_json_does_not_have_is_not_sent() -> None:
     with pytest.raises(TypeError):
-        encode(GROUP)
-    assert math.isnan(decode(encode(math.nan)))
+        Processes(0, 2, MemoryStore()).from_first(lambda: GROUP)
+    numbers = [end.result() for end in together(2, lambda processes: processes.gather(math.nan))]
+    assert all(math.isnan(number) for found in numbers for number in found)
+
+
+def test_the_clock_is_that_of_the_primary_process_at_the_last_exchange() -> None:
+    before = session_clock()
+
+    def work(processes: Processes) -> list[float]:
+        clocks = []
+        for exchange in (lambda: processes.gather(None), lambda: processes.from_first(lambda: None)):
+            exchange()
+            clocks.append(processes.clock)
+            time.sleep(0.01 * processes.index)
+        return [*clocks, processes.clock]
+
+    first, *others = [end.result() for end in together(3, work)]
+    assert others == [first, first]
+    assert before < first[0] < first[1] == first[2] < session_clock()
+
+
+def test_the_clock_of_a_single_process_goes_on() -> None:
+    processes = Processes()
+    assert session_clock() <= processes.clock <= session_clock()
+    assert shared_clock() <= shared_clock() <= session_clock()
+
+
+def test_an_error_of_the_first_brings_its_clock() -> None:
+    def work(processes: Processes) -> float:
+        with suppress(UserError):
+            processes.from_first(_fail)
+        return processes.clock
+
+    clocks = [end.result() for end in together(3, work)]
+    assert clocks == [clocks[0]] * 3
+    assert clocks[0] > 0
+
+
+def _fail() -> None:
+    raise UserError("no space; free some")
 
 
 def test_within_the_work_of_the_first_it_is_alone() -> None:

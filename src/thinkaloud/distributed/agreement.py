@@ -1,8 +1,9 @@
 """Agreement between the processes of a run, through the key-value store of JAX's coordination service.
 
 Every process runs the whole program on the same recipe. Decisions that could differ between processes (a clock, a
-signal, a file that exists) are made in the primary process, process 0. Values travel as JSON. A single process
-exchanges nothing. `distributed/processes.py` connects and disconnects the processes.
+signal, a file that exists) are made in the primary process, process 0. Values travel as JSON, and with each the primary
+process's clock, so that its time needs no exchange of its own. A single process exchanges nothing.
+`distributed/processes.py` connects and disconnects the processes.
 """
 
 from __future__ import annotations
@@ -58,10 +59,16 @@ class Processes:
         self._exchanges = 0
         self._own: list[str] = []  # keys that this process has set and that some process may not have read
         self._leading = False  # the primary process works alone while the others wait for its result
+        self._clock = 0.0  # of the primary process, at the last exchange
 
     @property
     def alone(self) -> bool:
         return self.count == 1 or self._leading
+
+    @property
+    def clock(self) -> float:
+        """See `agreement.shared_clock`."""
+        return session_clock() if self.alone else self._clock
 
     def gather(self, value: T, kind: Any = Any) -> list[T]:
         """The values of all processes, in the order of processes; see `agreement.gather`."""
@@ -69,11 +76,11 @@ class Processes:
             return [value]
         name, read = self._next(), self._own
         self._own = []
-        self._set(f"{name}/{self.index}", encode(value, kind))
-        others = [None if i == self.index else self._get(f"{name}/{i}") for i in range(self.count)]
+        self._send(f"{name}/{self.index}", {"value": encode(value, kind)})
+        others = [None if i == self.index else self._receive(f"{name}/{i}", i) for i in range(self.count)]
         for key in read:  # all have begun this exchange, so they have read what was set for earlier ones
             self._delete(key)
-        return [value if found is None else decode(found, kind) for found in others]
+        return [value if found is None else decode(found["value"], kind) for found in others]
 
     def from_first(self, work: Callable[[], T], kind: Any = Any, raises: Sequence[type[Exception]] = ()) -> T:
         """Call `work` in the primary process only; see `agreement.from_first`."""
@@ -81,10 +88,10 @@ class Processes:
             return work()
         name, kinds = self._next(), (*SENT_ERRORS, *raises)
         if self.index:
-            outcome = json.loads(self._get(name))
+            outcome = self._receive(name, 0)
             if "error" in outcome:
                 raise kinds[outcome["error"]](*outcome["args"])
-            found: T = decode(json.dumps(outcome["value"]).encode(), kind)
+            found: T = decode(outcome["value"], kind)
             return found
         self._leading = True
         try:
@@ -92,16 +99,29 @@ class Processes:
         except kinds as error:
             number = next(i for i, one in enumerate(kinds) if isinstance(error, one))
             args = [str(error)] if isinstance(error, UserError) else list(error.args)
-            self._set(name, json.dumps({"error": number, "args": args}).encode())
+            self._send(name, {"error": number, "args": args})
             raise
         finally:
             self._leading = False
-        self._set(name, b'{"value": %s}' % encode(value, kind))
+        self._send(name, {"value": encode(value, kind)})
         return value
 
     def _next(self) -> str:
         self._exchanges += 1
         return f"{KEY}/{self._exchanges}"
+
+    def _send(self, key: str, message: dict[str, Any]) -> None:
+        """Set a message, with the time."""
+        clock = session_clock()
+        self._set(key, json.dumps({**message, "clock": clock}).encode())
+        if self.index == 0:
+            self._clock = clock
+
+    def _receive(self, key: str, sender: int) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self._get(key))
+        if sender == 0:
+            self._clock = message["clock"]
+        return message
 
     def _set(self, key: str, value: bytes) -> None:
         assert self._store is not None
@@ -151,20 +171,18 @@ def gone(*processes: int) -> str:
     return f"process {named} is gone; see its output, then continue with --resume in all processes"
 
 
-def encode(value: Any, kind: Any = Any) -> bytes:
-    """A value as JSON; floats keep every bit.
+def encode(value: Any, kind: Any = Any) -> Any:
+    """A value made of JSON's own types; floats keep every bit.
 
     Args:
         kind: Its type, made of records (dataclasses, named tuples, enums), lists, tuples and JSON's own types. Any: of
-            JSON's own types alone.
+            JSON's own types alone, as `value` is then.
     """
-    plain = value if kind is Any else _adapter(kind).dump_python(value)
-    return json.dumps(plain).encode()
+    return value if kind is Any else _adapter(kind).dump_python(value)
 
 
-def decode(content: bytes, kind: Any = Any) -> Any:
-    """The value that `encode` wrote."""
-    plain = json.loads(content)
+def decode(plain: Any, kind: Any = Any) -> Any:
+    """The value that `encode` was given."""
     return plain if kind is Any else _adapter(kind).validate_python(plain)
 
 
@@ -220,8 +238,11 @@ def alone() -> bool:
 
 
 def shared_clock() -> float:
-    """`durations.session_clock` of the primary process, in all processes."""
-    return from_first(session_clock)
+    """`durations.session_clock` of the primary process, the same in all processes: the time of their last exchange.
+
+    In a single process, the time now.
+    """
+    return _processes.clock
 
 
 def own_rows(count: int) -> range:
