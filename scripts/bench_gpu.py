@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--new-tokens", type=int, default=512)
     parser.add_argument("--prompt-tokens", type=int, default=512, help="use the pool's prompts nearest to this length")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=3, help="steps with prompts of their own")
+    parser.add_argument("--repeats", type=int, default=1, help="timed steps on each batch")
     parser.add_argument("--peer", action="append", default=[], help="trl or tunix, in bfloat16")
     parser.add_argument("--peers-python", type=Path, default=None)
     given = parser.parse_args()
@@ -90,6 +91,7 @@ def main() -> None:
             recipe,
             peers,
             rounds=1,
+            batches=given.batches,
             repeats=given.repeats,
             prompt_tokens=given.prompt_tokens,
             peers_python=given.peers_python,
@@ -107,7 +109,7 @@ def main() -> None:
         given.out.write_text(json.dumps(found, indent=1))
         own, share = result["results"][0], result["roofline"]["share"]
         print(
-            f"{prompts} x {given.group}: step {own['step_seconds']['median']:.2f} s, rollout "
+            f"{prompts} x {given.group}: step {own['step_seconds']['typical']:.2f} s, rollout "
             f"{own['rollout_tokens_per_second']:.0f} and update {own['update_tokens_per_second']:.0f} tokens/s, shares "
             f"{share['rollout']:.0%} and {share['update']:.0%}, peak {own['peak_memory_bytes'] / 1e9:.1f} GB"
         )
@@ -123,7 +125,7 @@ def main() -> None:
 
 
 def _step(result: dict[str, Any]) -> float:
-    return float(result["results"][0]["step_seconds"]["median"])
+    return float(result["results"][0]["step_seconds"]["typical"])
 
 
 if __name__ == "__main__":

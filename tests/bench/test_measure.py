@@ -24,11 +24,11 @@ SMALL = ("rollout.max_new_tokens=6", "rollout.group_size=2", "grpo.beta=0.04", "
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
-    return make_work(load_recipe(TINY, SMALL), tmp_path_factory.mktemp("work"))
+    return make_work(load_recipe(TINY, SMALL), tmp_path_factory.mktemp("work"), batches=2)
 
 
 def a_step(seconds: float, work: Work, change: float = 0.5) -> dict[str, Any]:
-    lengths = [work.recipe.rollout.max_new_tokens] * (len(work.prompts) * work.recipe.rollout.group_size)
+    lengths = [work.recipe.rollout.max_new_tokens] * (len(work.batches[0].prompts) * work.recipe.rollout.group_size)
     parts = {"rollout": seconds / 4, "update": seconds / 2, "lengths": lengths, "adapter_change": change}
     return {"event": "step", "seconds": seconds, **parts}
 
@@ -41,16 +41,16 @@ def a_block(work: Work, *seconds: float) -> Block:
 @pytest.mark.slow
 def test_a_tiny_model_goes_through_the_whole_bench() -> None:
     notes: list[str] = []
-    found = run_bench(load_recipe(TINY, SMALL), rounds=1, repeats=2, note=notes.append)
+    found = run_bench(load_recipe(TINY, SMALL), rounds=1, batches=2, repeats=2, note=notes.append)
     assert json.loads(json.dumps(found)) == found
     assert set(found) == {"work", "machine", "results", "skipped", "ratios", "roofline"}
     (own,) = found["results"]
-    assert (own["engine"], own["dtype"], own["steps"]) == ("thinkaloud", "float32", 2)
+    assert (own["engine"], own["dtype"], own["steps"]) == ("thinkaloud", "float32", 4)
     assert found["work"]["completion_tokens"] == 2 * 2 * 6
     assert own["rollout_tokens_per_second"] == pytest.approx(24 / own["rollout_seconds"])
     assert own["update_tokens_per_second"] == pytest.approx(24 / own["update_seconds"])
     seconds = own["step_seconds"]
-    assert 0 < seconds["min"] <= seconds["median"] <= seconds["max"]
+    assert 0 < seconds["min"] <= seconds["typical"] <= seconds["max"]
     assert own["rollout_seconds"] + own["update_seconds"] <= seconds["max"]
     assert own["adapter_change"] > 0
     assert own["compile_seconds"] > 0
@@ -58,37 +58,49 @@ def test_a_tiny_model_goes_through_the_whole_bench() -> None:
     assert found["machine"]["cores"] >= 1
     assert found["roofline"]["copy_bytes_per_second"] > 1e7
     assert 0 < found["roofline"]["share"]["update"] < 1
-    assert any("step 3 of 3" in note for note in notes)
+    assert any("step 6 of 6" in note for note in notes)
 
 
-def test_the_job_is_the_recipe_s_first_step_on_its_own_weights(work: Work) -> None:
+def test_the_job_is_the_recipe_s_first_steps_on_its_own_weights(work: Work) -> None:
     job = json.loads(json.dumps(work.job(dtype="float32", steps=3)))
     assert job["recipe"]["model"]["source"] == str(work.weights)
     assert (job["steps"], job["recipe"]["grpo"]["max_steps"]) == (3, 3)
-    assert [len(prompt) for prompt in job["prompts"]] == work.describe()["prompt_tokens"]
+    lengths = [[len(prompt) for prompt in batch["prompts"]] for batch in job["batches"]]
+    assert lengths == work.describe()["prompt_tokens"]
+    assert [[row["id"] for row in batch["tasks"]] for batch in worker_block.of_each_step(job, job["batches"])] == [
+        [task.id for task in work.batches[step].tasks] for step in (0, 1, 0)
+    ]
     assert (work.weights / "model.safetensors").exists()
-    assert len(set(map(len, work.prompts))) > 1, "the prompts should differ in length"
+    assert len({length for batch in lengths for length in batch}) > 2, "the prompts should differ in length"
 
 
 def test_prompts_nearest_to_a_length(tmp_path: Path) -> None:
-    chosen = make_work(load_recipe(TINY), tmp_path, prompt_tokens=300)
-    assert all(abs(len(prompt) - 300) < 20 for prompt in chosen.prompts)
+    chosen = make_work(load_recipe(TINY), tmp_path, batches=2, prompt_tokens=300)
+    prompts = [prompt for batch in chosen.batches for prompt in batch.prompts]
+    assert len(set(prompts)) == 2 * len(chosen.batches[0].prompts)
+    assert all(abs(len(prompt) - 300) < 20 for prompt in prompts)
 
 
-def test_figures_are_medians_over_the_timed_steps_of_all_blocks(work: Work) -> None:
-    candidate = Candidate("trl", "float32", sys.executable, [a_block(work, 90.0, 4.0, 2.0), a_block(work, 50.0, 8.0)])
-    row = summarize(candidate, work, warmup=1)
-    assert row["step_seconds"] == {"median": 4.0, "min": 2.0, "max": 8.0}
-    assert (row["rollout_seconds"], row["update_seconds"]) == (1.0, 2.0)
-    assert (row["rollout_tokens_per_second"], row["update_tokens_per_second"]) == (24.0, 12.0)
-    assert row["compile_seconds"] == 86.0
-    assert (row["peak_memory_bytes"], row["steps"]) == (1000, 3)
+def test_more_batches_than_tasks(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected at least 20000 training tasks for 10000 batches"):
+        make_work(load_recipe(TINY), tmp_path, batches=10_000, prompt_tokens=300)
+
+
+def test_figures_are_means_over_the_batches_of_medians_over_all_blocks(work: Work) -> None:
+    """Two batches: the first took 4, 2 and 8 s, the second 10, 12 and 20 s."""
+    blocks = [a_block(work, 90.0, 60.0, 4.0, 10.0, 2.0, 12.0), a_block(work, 50.0, 40.0, 8.0, 20.0)]
+    row = summarize(Candidate("trl", "float32", sys.executable, blocks), work)
+    assert row["step_seconds"] == {"typical": 8.0, "min": 2.0, "max": 20.0}
+    assert (row["rollout_seconds"], row["update_seconds"]) == (2.0, 4.0)
+    assert (row["rollout_tokens_per_second"], row["update_tokens_per_second"]) == (12.0, 6.0)
+    assert row["compile_seconds"] == 90 + 60 - 2 * 8
+    assert (row["peak_memory_bytes"], row["steps"]) == (1000, 6)
 
 
 def test_each_engine_goes_on_in_its_fastest_dtype(work: Work) -> None:
     slow, fast = (Candidate("trl", dtype, "python", [a_block(work, 9.0, t)]) for dtype, t in (("a", 3.0), ("b", 2.0)))
     own = Candidate("thinkaloud", "auto", "python", [a_block(work, 9.0, 5.0)])
-    assert measure._fastest([own, slow, fast], warmup=1) == [own, fast]
+    assert measure._fastest([own, slow, fast], batches=1) == [own, fast]
 
 
 def test_an_engine_whose_adapter_stays_is_left_out(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,12 +137,13 @@ def test_the_counted_work_by_hand(work: Work) -> None:
     per_layer = 2 * (attention + 3 * config.hidden_size * config.intermediate_size)
     assert layer_products(config) == config.num_layers * per_layer
     assert head_products(config) == 2 * config.vocab_size * config.hidden_size
-    prefill, steps = rollout_work(work, 4)
+    prompts = work.batches[0].prompts
+    prefill, steps = rollout_work(work, prompts, 4)
     assert len(steps) == 5
-    assert prefill > sum(map(len, work.prompts)) * layer_products(config)
+    assert prefill > sum(map(len, prompts)) * layer_products(config)
     assert steps[0][0] > 4 * (layer_products(config) + head_products(config))
-    tokens = sum(map(len, work.prompts)) + 4 * 5
-    assert update_work(work) > 3 * tokens * layer_products(config) + 3 * 24 * head_products(config)
+    tokens = sum(map(len, prompts)) + 4 * 5
+    assert update_work(work, prompts) > 3 * tokens * layer_products(config) + 3 * 24 * head_products(config)
 
 
 def test_shares_are_ideal_over_measured(work: Work) -> None:
@@ -138,6 +151,7 @@ def test_shares_are_ideal_over_measured(work: Work) -> None:
     rates = [{"copy_bytes_per_second": b, "matrix_flops_per_second": 1e9, "dtype": "float32"} for b in (1e9, 2e9)]
     found = shares(work, own, rates)
     assert found["copy_bytes_per_second"] == 2e9
-    assert found["update_seconds"] == pytest.approx(update_work(work) / 1e9)
+    updates = [update_work(work, batch.prompts) for batch in work.batches]
+    assert found["update_seconds"] == pytest.approx((updates[0] + updates[1]) / 2 / 1e9)
     assert found["share"]["update"] == pytest.approx(found["update_seconds"] / 20)
     assert found["share"]["rollout"] == pytest.approx(found["rollout_seconds"] / 10)

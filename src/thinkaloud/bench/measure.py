@@ -1,8 +1,9 @@
 """Runs the engines alternately, block by block, and summarizes what they report.
 
-A block is one process: it loads the model, warms up, and runs its timed steps. Engines never run at the same time, so
-they do not compete for memory or cores. Blocks alternate, so that slow phases of the machine affect all engines. The
-first round tries every engine in each dtype that it can train in; later rounds use the fastest.
+A block is one process: it loads the model, takes a step on every batch of prompts (which compiles), and then its timed
+steps on the same batches. Engines never run at the same time, so they do not compete for memory or cores. Blocks
+alternate, so that slow phases of the machine affect all engines. The first round tries every engine in each dtype that
+it can train in; later rounds use the fastest.
 """
 
 from __future__ import annotations
@@ -44,9 +45,14 @@ class Candidate:
     def module(self) -> str:
         return "own" if self.engine == OWN else f"peer_{self.engine}"
 
-    def timed(self, name: str, warmup: int) -> list[float]:
+    def timed(self, name: str, batches: int) -> list[float]:
         """One measurement of every timed step."""
-        return [step[name] for block in self.blocks for step in block.steps[warmup:]]
+        return [step[name] for block in self.blocks for step in block.steps[batches:]]
+
+    def typical(self, name: str, batches: int) -> float:
+        """A measurement of a step: the mean over the batches of the median of each."""
+        timed = self.timed(name, batches)
+        return statistics.fmean(statistics.median(timed[batch::batches]) for batch in range(batches))
 
 
 def parse_peer(text: str) -> tuple[str, tuple[str, ...]]:
@@ -81,8 +87,8 @@ def run_bench(
     peers: Sequence[str] = (),
     *,
     rounds: int = 2,
-    repeats: int = 3,
-    warmup: int = 1,
+    batches: int = 3,
+    repeats: int = 1,
     prompt_tokens: int | None = None,
     peers_python: Path | None = None,
     note: Callable[[str], None] = lambda line: None,
@@ -92,14 +98,14 @@ def run_bench(
     Args:
         peers: As `parse_peer` reads them.
         rounds: Blocks per engine.
-        repeats: Timed steps per block.
-        warmup: Steps before the timed ones, at least one (compilation).
+        batches: Steps with prompts of their own, of other lengths.
+        repeats: Timed steps per block on each batch, after one that compiles.
         prompt_tokens: See `make_work`.
         peers_python: The interpreter of the peers' environment.
         note: Receives one line per progress event.
 
     Returns:
-        JSON-ready: work, machine, results, skipped, ratios (a peer's median step over ours), roofline.
+        JSON-ready: work, machine, results, skipped, ratios (a peer's typical step over ours), roofline.
 
     Raises:
         UserError: Recipe, model or peers cannot be used.
@@ -117,29 +123,29 @@ def run_bench(
     with tempfile.TemporaryDirectory(prefix="thinkaloud-bench-") as name:
         folder = Path(name)
         rates = [_measure_machine(folder, recipe.model.dtype, note)]
-        work = make_work(recipe, folder, prompt_tokens=prompt_tokens, note=note)
+        work = make_work(recipe, folder, batches=batches, prompt_tokens=prompt_tokens, note=note)
         for turn in range(rounds):
             if turn:
                 rates.append(_measure_machine(folder, recipe.model.dtype))
             for candidate in list(candidates):
                 try:
-                    _take_turn(candidate, work, folder, turn, rounds, warmup + repeats, note)
+                    _take_turn(candidate, work, folder, turn, rounds, (1 + repeats) * batches, note)
                 except BlockFailed as error:
                     if candidate.engine == OWN:
                         raise
                     candidates.remove(candidate)
                     skipped.append({"engine": candidate.engine, "dtype": candidate.dtype, "reason": str(error)})
                     note(f"{candidate.engine} {candidate.dtype}: failed, {error}")
-            candidates = _fastest(candidates, warmup)
-    results = [summarize(candidate, work, warmup) for candidate in candidates]
+            candidates = _fastest(candidates, batches)
+    results = [summarize(candidate, work) for candidate in candidates]
     own = results[0]
     return {
-        "work": work.describe() | {"rounds": rounds, "repeats": repeats, "warmup": warmup},
+        "work": work.describe() | {"rounds": rounds, "repeats": repeats},
         "machine": candidates[0].blocks[0].ready["machine"],
         "results": results,
         "skipped": skipped,
         "ratios": {
-            row["engine"]: round(row["step_seconds"]["median"] / own["step_seconds"]["median"], 3)
+            row["engine"]: round(row["step_seconds"]["typical"] / own["step_seconds"]["typical"], 3)
             for row in results[1:]
         },
         "roofline": shares(work, own, rates),
@@ -174,41 +180,37 @@ def _measure_machine(folder: Path, dtype: str, note: Callable[[str], None] = lam
     return rates[0]
 
 
-def _fastest(candidates: Sequence[Candidate], warmup: int) -> list[Candidate]:
+def _fastest(candidates: Sequence[Candidate], batches: int) -> list[Candidate]:
     """The fastest candidate of each engine, in the original order."""
     best: dict[str, Candidate] = {}
     for candidate in candidates:
         known = best.get(candidate.engine)
-        if known is None or _median(candidate, warmup) < _median(known, warmup):
+        if known is None or candidate.typical("seconds", batches) < known.typical("seconds", batches):
             best[candidate.engine] = candidate
     return list(best.values())
 
 
-def _median(candidate: Candidate, warmup: int) -> float:
-    return statistics.median(candidate.timed("seconds", warmup))
+def summarize(candidate: Candidate, work: Work) -> dict[str, Any]:
+    """One engine's row, from all timed steps of all its blocks; see `Candidate.typical`.
 
-
-def summarize(candidate: Candidate, work: Work, warmup: int) -> dict[str, Any]:
-    """One engine's row: medians over all timed steps of all its blocks.
-
-    `compile_seconds` is the time of the first step of the first block (nothing compiled) minus the median;
-    `start_seconds` is the time from process start to the first step, in the last block.
+    `compile_seconds` is what the first step on each batch took in the first block (nothing compiled) above the typical
+    step, in all; `start_seconds` is the time from process start to the first step, in the last block.
     """
-    seconds = candidate.timed("seconds", warmup)
-    rollout = statistics.median(candidate.timed("rollout", warmup))
-    update = statistics.median(candidate.timed("update", warmup))
+    batches = len(work.batches)
+    seconds, typical = candidate.timed("seconds", batches), candidate.typical("seconds", batches)
+    rollout, update = candidate.typical("rollout", batches), candidate.typical("update", batches)
     first = candidate.blocks[0]
     return {
         "engine": candidate.engine,
         "version": first.ready["version"],
         "dtype": first.ready["dtype"],
-        "step_seconds": {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)},
+        "step_seconds": {"typical": typical, "min": min(seconds), "max": max(seconds)},
         "rollout_seconds": rollout,
         "update_seconds": update,
         "rollout_tokens_per_second": work.completion_tokens / rollout,
         "update_tokens_per_second": work.completion_tokens * work.recipe.grpo.inner_iterations / update,
         "peak_memory_bytes": max(block.peak_memory_bytes for block in candidate.blocks),
-        "compile_seconds": max(0.0, first.steps[0]["seconds"] - statistics.median(seconds)),
+        "compile_seconds": max(0.0, sum(step["seconds"] for step in first.steps[:batches]) - batches * typical),
         "start_seconds": candidate.blocks[-1].ready["start_seconds"],
         "adapter_change": min(block.steps[-1]["adapter_change"] for block in candidate.blocks),
         "steps": len(seconds),

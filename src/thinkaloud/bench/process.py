@@ -91,7 +91,7 @@ def run_block(
     events = run_worker(module, python, job, compile_cache=compile_cache, on_step=on_step)
     work = json.loads(job.read_text(encoding="utf-8"))
     steps = [event for event in events if event["event"] == "step"]
-    wanted = [work["new_tokens"]] * (len(work["prompts"]) * work["group_size"])
+    wanted = [work["new_tokens"]] * (len(work["batches"][0]["prompts"]) * work["group_size"])
     for step in steps:
         if step["lengths"] != wanted:
             raise BlockFailed(f"expected {len(wanted)} completions of {wanted[0]} tokens, found {step['lengths']}")

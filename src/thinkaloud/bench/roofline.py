@@ -8,6 +8,7 @@ frozen). Adapters, norms and softmax are left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from thinkaloud.bench.work import Work
@@ -30,10 +31,12 @@ def attention_products(config: ModelConfig, pairs: float) -> float:
     return 4 * config.num_layers * config.num_heads * config.head_dim * pairs
 
 
-def rollout_work(work: Work, bytes_per_number: int) -> tuple[float, list[tuple[float, float]]]:
+def rollout_work(
+    work: Work, prompts: Sequence[Sequence[int]], bytes_per_number: int
+) -> tuple[float, list[tuple[float, float]]]:
     """Operations of the prefill; and for each decoding step its operations and the bytes it reads (weights, cache)."""
     config, group = work.model, work.recipe.rollout.group_size
-    lengths = [len(prompt) for prompt in work.prompts]
+    lengths = [len(prompt) for prompt in prompts]
     prefill = sum(n * layer_products(config) + attention_products(config, n * n / 2) for n in lengths)
     prefill += len(lengths) * head_products(config)
     rows = len(lengths) * group
@@ -47,10 +50,10 @@ def rollout_work(work: Work, bytes_per_number: int) -> tuple[float, list[tuple[f
     return prefill, steps
 
 
-def update_work(work: Work) -> float:
+def update_work(work: Work, prompts: Sequence[Sequence[int]]) -> float:
     """Operations of all inner iterations, including the reference pass."""
     config, group, new = work.model, work.recipe.rollout.group_size, work.recipe.rollout.max_new_tokens
-    lengths = [len(prompt) for prompt in work.prompts]
+    lengths = [len(prompt) for prompt in prompts]
     tokens = sum(n + group * (new - 1) for n in lengths)
     pairs = sum(n * n / 2 + group * ((new - 1) * n + (new - 1) ** 2 / 2) for n in lengths)
     layers = tokens * layer_products(config) + attention_products(config, pairs)
@@ -62,7 +65,7 @@ def update_work(work: Work) -> float:
 
 
 def shares(work: Work, own: dict[str, Any], measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The rates of the machine, and the share of them that our rollout and our update reach.
+    """The rates of the machine, and the share of them that our rollout and our update reach: means over the batches.
 
     Args:
         own: The row of the package's own engine.
@@ -71,9 +74,11 @@ def shares(work: Work, own: dict[str, Any], measured: Sequence[dict[str, Any]]) 
     bandwidth = max(row["copy_bytes_per_second"] for row in measured)
     rate = max(row["matrix_flops_per_second"] for row in measured)
     size = 2 if own["dtype"] == "bfloat16" else 4
-    prefill, steps = rollout_work(work, size)
+    rollouts = [rollout_work(work, batch.prompts, size) for batch in work.batches]
+    steps = [step for _, own_steps in rollouts for step in own_steps]
     decode = sum(max(products / rate, moved / bandwidth) for products, moved in steps)
-    rollout_seconds, update_seconds = prefill / rate + decode, update_work(work) / rate
+    rollout_seconds = (sum(prefill for prefill, _ in rollouts) / rate + decode) / len(rollouts)
+    update_seconds = fmean(update_work(work, batch.prompts) for batch in work.batches) / rate
     return {
         "copy_bytes_per_second": bandwidth,
         "matrix_flops_per_second": rate,

@@ -12,6 +12,7 @@ import numpy as np
 
 from thinkaloud.config import Recipe
 from thinkaloud.data import Mixture, Pool
+from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.save_hf import save_hf
 from thinkaloud.model.weights import load_checkpoint
@@ -22,16 +23,23 @@ from thinkaloud.session.session import open_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """The work of one step, on float32 weights in a Hugging Face directory."""
+class Batch:
+    """The prompts of one step."""
 
-    recipe: Recipe
-    model: ModelConfig
-    weights: Path
     tasks: tuple[Task, ...]
     prompts: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
     """The prompts as text, for engines that tokenize them; the ids must be the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Steps on float32 weights in a Hugging Face directory; step i works on batch i modulo their number."""
+
+    recipe: Recipe
+    model: ModelConfig
+    weights: Path
+    batches: tuple[Batch, ...]
 
     def job(self, *, dtype: str, steps: int) -> dict[str, Any]:
         """The job file of a worker, JSON-ready; `recipe` is for our own worker, the other fields are for all."""
@@ -45,9 +53,7 @@ class Work:
             "dtype": dtype,
             "steps": steps,
             "seed": self.recipe.seed,
-            "tasks": [asdict(task) for task in self.tasks],
-            "prompts": self.prompts,
-            "texts": self.texts,
+            "batches": [asdict(batch) for batch in self.batches],
             "group_size": self.recipe.rollout.group_size,
             "new_tokens": self.recipe.rollout.max_new_tokens,
             "rollout": recipe["rollout"],
@@ -61,7 +67,7 @@ class Work:
         return {
             "recipe": self.recipe.name,
             "model": self.recipe.model.source,
-            "prompt_tokens": [len(prompt) for prompt in self.prompts],
+            "prompt_tokens": [[len(prompt) for prompt in batch.prompts] for batch in self.batches],
             "group_size": rollout.group_size,
             "new_tokens": rollout.max_new_tokens,
             "completion_tokens": self.completion_tokens,
@@ -76,23 +82,29 @@ class Work:
     @property
     def completion_tokens(self) -> int:
         """Tokens sampled in a step."""
-        return len(self.prompts) * self.recipe.rollout.group_size * self.recipe.rollout.max_new_tokens
+        return len(self.batches[0].prompts) * self.recipe.rollout.group_size * self.recipe.rollout.max_new_tokens
 
 
 def make_work(
-    recipe: Recipe, folder: Path, *, prompt_tokens: int | None = None, note: Callable[[str], None] | None = None
+    recipe: Recipe,
+    folder: Path,
+    *,
+    batches: int = 1,
+    prompt_tokens: int | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Work:
     """Choose the prompts and write the weights below `folder`.
 
     Args:
-        prompt_tokens: Take the pool's prompts nearest to this length; those of the recipe's first step if None.
+        batches: How many steps have prompts of their own.
+        prompt_tokens: Take the pool's prompts nearest to this length; those of the recipe's first steps if None.
 
     Raises:
         UserError: Recipe, model or pool cannot be used.
     """
     session = open_session(recipe, folder / "pool", note=note or (lambda text: None))
     files, contract = session.files, session.contract
-    tasks = _choose(session.pool, recipe, prompt_tokens, lambda task: len(contract.encode(task.question)))
+    chosen = _choose(session.pool, recipe, batches, prompt_tokens, lambda task: len(contract.encode(task.question)))
     config, params = load_checkpoint(files, np.float32)
     weights = folder / "weights"
     extra = {"eos_token_id": list(contract.stop_ids)}
@@ -103,9 +115,14 @@ def make_work(
         recipe=recipe.model_copy(update={"model": recipe.model.model_copy(update={"frame": frame})}),
         model=config,
         weights=weights,
-        tasks=tuple(tasks),
-        prompts=tuple(tuple(contract.encode(task.question)) for task in tasks),
-        texts=tuple(contract.render(task.question) for task in tasks),
+        batches=tuple(
+            Batch(
+                tasks=tuple(tasks),
+                prompts=tuple(tuple(contract.encode(task.question)) for task in tasks),
+                texts=tuple(contract.render(task.question) for task in tasks),
+            )
+            for tasks in chosen
+        ),
     )
 
 
@@ -113,9 +130,18 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
     path.write_text(json.dumps(job), encoding="utf-8")
 
 
-def _choose(pool: Pool, recipe: Recipe, prompt_tokens: int | None, num_tokens: Callable[[Task], int]) -> list[Task]:
+def _choose(
+    pool: Pool, recipe: Recipe, batches: int, prompt_tokens: int | None, num_tokens: Callable[[Task], int]
+) -> list[list[Task]]:
     count = recipe.rollout.prompts_per_step
     if prompt_tokens is not None:
-        return sorted(pool.split("train"), key=lambda task: (abs(num_tokens(task) - prompt_tokens), task.id))[:count]
+        near = sorted(pool.split("train"), key=lambda task: (abs(num_tokens(task) - prompt_tokens), task.id))
+        if len(near) < batches * count:
+            raise UserError(
+                f"expected at least {batches * count} training tasks for {batches} batches of {count} prompts, found "
+                f"{len(near)}; ask for fewer batches"
+            )
+        return [near[batch * count : (batch + 1) * count] for batch in range(batches)]
     seed = derive_seed(recipe.seed, "mixture")
-    return Mixture(pool.by_domain("train"), exponent=recipe.mixture.exponent, seed=seed).tasks(0, count)
+    mixture = Mixture(pool.by_domain("train"), exponent=recipe.mixture.exponent, seed=seed)
+    return [mixture.tasks(step, count) for step in range(batches)]

@@ -27,7 +27,10 @@ def bench(
         list[int] | None, typer.Option(help="With --sampler: completions at once; 16, 64 and 256. Repeatable.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Blocks per engine; engines alternate.")] = 2,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed steps per block, after a warm-up step.")] = 3,
+    batches: Annotated[int, typer.Option(min=1, help="Steps with prompts of their own, of other lengths.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Timed steps per block on each batch, or with --sampler timed calls.")
+    ] = 1,
     prompt_tokens: Annotated[
         int | None, typer.Option(min=1, help="Use the pool's prompts nearest to this length.")
     ] = None,
@@ -72,6 +75,7 @@ def bench(
             load_recipe(Path(target), overrides or ()),
             peer or (),
             rounds=rounds,
+            batches=batches,
             repeats=repeats,
             prompt_tokens=prompt_tokens,
             peers_python=peers_python,
@@ -126,7 +130,7 @@ def _print_samplers(found: dict[str, Any]) -> None:
         table.add_row(
             row["sampler"],
             str(row["rows"]),
-            f"{seconds['median']:.2f}",
+            f"{seconds['typical']:.2f}",
             f"{seconds['min']:.2f} to {seconds['max']:.2f}",
             f"{row['first_seconds']:.1f}",
             f"{row['tokens_per_second']:.1f}",
@@ -151,7 +155,7 @@ def _print_engines(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     work, roofline = found["work"], found["roofline"]
-    prompts = ", ".join(map(str, work["prompt_tokens"]))
+    prompts = "; ".join(", ".join(map(str, batch)) for batch in work["prompt_tokens"])
     print(
         f"{work['model']}: prompts of {prompts} tokens x {work['group_size']} completions of {work['new_tokens']}, "
         f"{work['inner_iterations']} inner iteration(s), beta {work['beta']}"
@@ -163,7 +167,7 @@ def _print_engines(found: dict[str, Any]) -> None:
         table.add_row(
             f"{row['engine']} {row['version']}",
             row["dtype"],
-            f"{seconds['median']:.2f}",
+            f"{seconds['typical']:.2f}",
             f"{seconds['min']:.2f} to {seconds['max']:.2f}",
             f"{row['rollout_tokens_per_second']:.1f}",
             f"{row['update_tokens_per_second']:.1f}",

@@ -12,7 +12,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _BEGAN = time.time()
 _OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -26,6 +28,11 @@ def read_job() -> dict[str, Any]:
 
 def _write_event(event: str, **values: Any) -> None:
     print(json.dumps({"event": event, **values}), file=_OUT, flush=True)
+
+
+def of_each_step(job: dict[str, Any], batches: Sequence[T]) -> list[T]:
+    """What each step of a job works on: the batches in turn."""
+    return [batches[step % len(batches)] for step in range(job["steps"])]
 
 
 def report_ready(*, version: str, dtype: str, **more: Any) -> None:

@@ -29,9 +29,10 @@ def main() -> None:
     files, contract = open_contract(recipe)
     model = load_model(files, recipe.model.dtype)  # on one device, like the peers
     policy = Policy(model, contract, recipe.lora.alpha / recipe.lora.rank, ignore_stop=True)
-    tasks = [Task(**row) for row in job["tasks"]]
-    for task, prompt in zip(tasks, job["prompts"], strict=True):
-        assert contract.encode(task.question) == prompt, "the exported tokenizer encodes the prompts differently"
+    batches = [[Task(**row) for row in batch["tasks"]] for batch in job["batches"]]
+    for tasks, batch in zip(batches, job["batches"], strict=True):
+        encoded = [contract.encode(task.question) for task in tasks]
+        assert encoded == batch["prompts"], "the exported tokenizer encodes the prompts differently"
     adapter = init_adapter(model.config, recipe.lora.rank, recipe.lora.targets, recipe.seed)
     first: Any = jax.tree.map(jnp.copy, adapter)
 
@@ -48,7 +49,7 @@ def main() -> None:
         dtype=weights_dtype(model.params).name,
         machine=describe_environment("not needed", {}),
     )
-    for _ in range(job["steps"]):
+    for tasks in block.of_each_step(job, batches):
         began = time.perf_counter()
         result = trainer.step(state, tasks)
         state = result.state

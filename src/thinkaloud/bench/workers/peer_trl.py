@@ -33,9 +33,10 @@ def main() -> None:
 
 
 def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> Any:
-    count = len(job["prompts"]) * job["group_size"]
+    batches = job["batches"]
+    count = len(batches[0]["prompts"]) * job["group_size"]
     rollout, grpo, lora = job["rollout"], job["grpo"], job["lora"]
-    ids = dict(zip(job["texts"], job["prompts"], strict=True))
+    ids = {text: ids for batch in batches for text, ids in zip(batch["texts"], batch["prompts"], strict=True)}
     spent: dict[str, Any] = {}
 
     class Trainer(trl.GRPOTrainer):
@@ -122,7 +123,9 @@ def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> An
         processing_class=tokenizer,
         args=settings,
         reward_funcs=lambda prompts, completions, **columns: block.rewards(len(completions), job["group_size"]),
-        train_dataset=Dataset.from_dict({"prompt": job["texts"] * job["steps"]}),
+        train_dataset=Dataset.from_dict(
+            {"prompt": [text for batch in block.of_each_step(job, batches) for text in batch["texts"]]}
+        ),
         peft_config=adapter,
         callbacks=[Clock()],
     )

@@ -47,9 +47,13 @@ class Tokens:
     """Tunix's tokenizer interface over the prompt ids of the job."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        self._ids = dict(zip(job["texts"], job["prompts"], strict=True))
+        self._ids = {
+            text: ids for batch in job["batches"] for text, ids in zip(batch["texts"], batch["prompts"], strict=True)
+        }
         self._tokenizer = Tokenizer.from_file(str(Path(job["weights"]) / "tokenizer.json"))
-        assert not any(PAD in ids for ids in job["prompts"]), f"a prompt contains token {PAD}, which Tunix would mask"
+        assert not any(PAD in ids for ids in self._ids.values()), (
+            f"a prompt contains token {PAD}, which Tunix would mask"
+        )
 
     def encode(self, text: str) -> list[int]:
         return list(self._ids[text])
@@ -130,7 +134,7 @@ def main() -> None:
     clock = Clock(cluster)
     block.report_ready(version=version("google-tunix"), dtype=job["dtype"])
     with mesh:
-        learner.train([{"prompts": np.array(job["texts"])} for _ in range(job["steps"])])
+        learner.train([{"prompts": np.array(batch["texts"])} for batch in block.of_each_step(job, job["batches"])])
     clock.finish_step()
     stats = jax.local_devices()[0].memory_stats() or {}
     block.report_end(stats.get("peak_bytes_in_use"))
@@ -171,7 +175,10 @@ def _load(job: dict[str, Any], mesh: Mesh) -> Any:
 
 def _cluster_config(job: dict[str, Any], mesh: Mesh) -> Any:
     rollout, grpo = job["rollout"], job["grpo"]
-    longest = max(map(len, job["prompts"]))
+    count, longest = (
+        len(job["batches"][0]["prompts"]),
+        max(len(ids) for batch in job["batches"] for ids in batch["prompts"]),
+    )
     optimizer = optax.chain(
         optax.clip_by_global_norm(grpo["max_grad_norm"]),
         optax.adamw(grpo["learning_rate"], b1=grpo["adam_b1"], b2=grpo["adam_b2"], weight_decay=grpo["weight_decay"]),
@@ -183,8 +190,8 @@ def _cluster_config(job: dict[str, Any], mesh: Mesh) -> Any:
             actor_optimizer=optimizer,
             eval_every_n_steps=10**9,
             max_steps=job["steps"] * grpo["inner_iterations"],
-            mini_batch_size=len(job["prompts"]),
-            train_micro_batch_size=len(job["prompts"]),
+            mini_batch_size=count,
+            train_micro_batch_size=count,
         ),
         rollout_config=RolloutConfig(
             max_tokens_to_generate=job["new_tokens"],
