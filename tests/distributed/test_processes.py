@@ -33,7 +33,7 @@ PROGRAM = Path(__file__).with_name("together.py")
 )
 def test_an_impossible_place_is_one_line(place: tuple[str, int, int], expected: str) -> None:
     with pytest.raises(UserError, match=expected):
-        connect(*place, {})
+        connect(*place, {}, heartbeat_seconds=30)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_jax_cannot_connect_is_one_line(
 
 
 def test_a_single_process_needs_no_connection() -> None:
-    connect("localhost:1", 1, 0, {})
+    connect("localhost:1", 1, 0, {}, heartbeat_seconds=30)
     assert jax.process_count() == 1
 
 

@@ -37,7 +37,7 @@ def main(out: str, mesh: str, prompts: str, *processes: str) -> None:
     from thinkaloud.train.grpo_step import GrpoTrainer
 
     if processes:
-        connect(processes[0], int(processes[1]), int(processes[2]), {})
+        connect(processes[0], int(processes[1]), int(processes[2]), {}, heartbeat_seconds=30)
     sizes = parse_mesh(mesh) if mesh != "auto" else {}
     config = replace(tiny_config(), num_layers=2, sliding_layers=(True, False), num_kv_heads=2)
     params = place(random_params(config, 0), open_mesh(sizes, config), config)

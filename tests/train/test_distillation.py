@@ -21,11 +21,11 @@ from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.merge import merge_in_place
-from thinkaloud.pipeline import distillation
-from thinkaloud.pipeline.distillation import teacher_files
 from thinkaloud.prompt.tokenizer import Tokenizer, load_tokenizer
 from thinkaloud.records import Completion, RolloutGroup, Score, Status, Task
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.session import teacher as session_teacher
+from thinkaloud.session.teacher import teacher_files
 from thinkaloud.train.grpo_step import GrpoTrainer
 from thinkaloud.train.loss import Objective, grpo_loss
 
@@ -132,7 +132,7 @@ def test_a_teacher_with_another_tokenizer_is_refused(policy: Policy, monkeypatch
 
     shifted = copy(load_tokenizer(resolve_model("tiny")))
     shifted.__class__ = Shifted
-    monkeypatch.setattr(distillation, "load_tokenizer", lambda files: shifted)
+    monkeypatch.setattr(session_teacher, "load_tokenizer", lambda files: shifted)
     with pytest.raises(UserError, match="tokenizer"):
         teacher_files(recipe, contract)
 

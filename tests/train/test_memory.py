@@ -29,6 +29,7 @@ from thinkaloud.train.memory import (
     available_memory,
     device_memory,
     estimate_memory,
+    footprint_of,
 )
 
 MakeRecipe = Callable[..., Recipe]
@@ -177,6 +178,18 @@ def test_parts_are_counted_by_hand(make_recipe: MakeRecipe) -> None:
     narrow = estimate_memory(recipe, config, prompt_lengths=[50, 60], backend="cpu")  # but its activations are wide
     assert narrow.resident["weights"] == half.resident["weights"]
     assert narrow.phases["update"]["activations"] == estimate.phases["update"]["activations"]
+
+
+def test_a_teacher_is_resident_in_the_estimate_and_for_micro_batches(make_recipe: MakeRecipe) -> None:
+    recipe, config = make_recipe(), tiny_config()
+    teacher = replace(config, intermediate_size=3 * config.intermediate_size)
+    alone, beside = (
+        estimate_memory(recipe, config, backend="gpu", memory_bytes=10**11, teacher=one) for one in (None, teacher)
+    )
+    itemsize = alone.resident["weights"] // num_parameters(config)
+    assert beside.resident == {**alone.resident, "teacher": itemsize * num_parameters(teacher)}
+    footprints = [footprint_of(recipe, config, "gpu", None, one) for one in (None, teacher)]
+    assert footprints[1].resident_bytes - footprints[0].resident_bytes == beside.resident["teacher"]
 
 
 def test_more_of_everything_takes_more(make_recipe: MakeRecipe) -> None:

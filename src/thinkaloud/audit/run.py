@@ -25,6 +25,7 @@ from thinkaloud.session.device import device_line
 from thinkaloud.session.run import saved_adapter
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, open_session
+from thinkaloud.session.teacher import teacher_files
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.display import Display
 from thinkaloud.train.memory import device_memory, estimate_memory
@@ -123,7 +124,10 @@ def check_memory(recipe: Recipe, session: Session) -> Finding:
     mesh = None  # on a CPU all devices share the memory of the machine
     if jax.default_backend() != "cpu":
         mesh = open_mesh(recipe.mesh_sizes, config, jnp.dtype(base_dtype(recipe.model.dtype)).itemsize)
-    estimate = estimate_memory(recipe, config, prompt_lengths=lengths, mesh=mesh)
+    teacher = teacher_files(recipe, session.contract)
+    estimate = estimate_memory(
+        recipe, config, prompt_lengths=lengths, mesh=mesh, teacher=load_config(teacher) if teacher else None
+    )
     available = device_memory()
     message = f"about {estimate.total / 1e9:.1f} GB at the peak ({estimate.peak_phase})"
     figures: dict[str, Any] = {

@@ -19,8 +19,6 @@ from thinkaloud.errors import ProcessLost, UserError, out_of_memory
 
 CONNECT_SECONDS = 300
 """How long the processes of a run wait for each other at the start."""
-HEARTBEAT_SECONDS = 30
-"""By default, a process that was not heard for so long is lost."""
 
 _watch: Watch | None = None
 
@@ -31,7 +29,7 @@ def connect(
     index: int | None,
     settings: Mapping[str, Any],
     *,
-    heartbeat_seconds: int = HEARTBEAT_SECONDS,
+    heartbeat_seconds: int,
     connect_seconds: int = CONNECT_SECONDS,
     notify: Callable[[str], None] = lambda text: None,
 ) -> None:

@@ -40,7 +40,8 @@ def run_cold_start(context: TrainContext) -> Adapter:
     health.replay(context.rows("cold_start"))
     began = shared_clock()
     with context.timer.phase("cold_start"):
-        for step in cold_start(context.policy, adapter, recipe, context.session.pool, state, done, rows):
+        teacher = context.teacher.config if context.teacher else None
+        for step in cold_start(context.policy, adapter, recipe, context.session.pool, state, done, rows, teacher):
             adapter = step.adapter
             row: dict[str, Any] = from_first(partial(dict, step.metrics))
             context.recorder.step(row)

@@ -29,7 +29,6 @@ from thinkaloud.model.weights import load_config
 from thinkaloud.pipeline.answerer import check_teacher
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.deadline import Planner
-from thinkaloud.pipeline.distillation import load_teacher, teacher_files
 from thinkaloud.pipeline.resume import BASE, base_digests, changed_software, check_base, check_recipe
 from thinkaloud.pipeline.sampler import check_sampler, open_sampler
 from thinkaloud.pipeline.stopping import Stop
@@ -37,6 +36,7 @@ from thinkaloud.session.device import announce_devices
 from thinkaloud.session.run import open_run
 from thinkaloud.session.scorer import open_scorer
 from thinkaloud.session.session import Session, check_same_session, copy_from_first, open_session
+from thinkaloud.session.teacher import load_teacher, teacher_files
 from thinkaloud.storage.atomic import clear_temporary
 from thinkaloud.storage.lock import RunLock, locked
 from thinkaloud.storage.run_directory import RunDir, check_new, check_writable, create

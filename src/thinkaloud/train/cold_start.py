@@ -21,6 +21,7 @@ import optax
 from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Mixture, Pool
 from thinkaloud.errors import UserError
+from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets, Packed, pack, round_up
@@ -79,6 +80,7 @@ def cold_start(
     state: Any = None,
     done: int = 0,
     rows: Pool | None = None,
+    teacher: ModelConfig | None = None,
 ) -> Iterator[ColdStep]:
     """Train on rationales, step by step, until a probe ends the stage or `max_steps` are done.
 
@@ -87,6 +89,7 @@ def cold_start(
         state: The optimizer state of a stage that continues after `done` steps; None at the start.
         rows: The stage trains on the training tasks of this pool that have a rationale; `pool` when absent. Domains
             keep the shares that they have in `pool`.
+        teacher: The shape of a model whose weights are in memory beside the policy's.
 
     Yields:
         The state after each step; GRPO starts from the last adapter. The next step consumes the buffers of the state.
@@ -112,7 +115,8 @@ def cold_start(
         )
     counts = {name: len(tasks) for name, tasks in probed.items()} if rows else None
     mixture = Mixture(usable, exponent=recipe.mixture.exponent, seed=seed, counts=counts)
-    footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh_of(policy.model.params))
+    mesh = mesh_of(policy.model.params)
+    footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh, teacher)
     peak = cold_start_learning_rate(recipe, policy.model.config)
     for step in range(done, config.max_steps):
         began = time.perf_counter()

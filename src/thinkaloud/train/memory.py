@@ -78,6 +78,7 @@ def estimate_memory(
     backend: str | None = None,
     memory_bytes: int | None = None,
     mesh: Mesh | None = None,
+    teacher: ModelConfig | None = None,
 ) -> MemoryEstimate:
     """Estimate the peak memory of `thinkaloud train` on one device.
 
@@ -88,12 +89,13 @@ def estimate_memory(
         backend: `cpu`, `gpu` or `tpu`; JAX's default if None.
         memory_bytes: Memory of the device, which limits micro-batches; that of the current device if None.
         mesh: The devices that share weights and rows; one device if None.
+        teacher: The teacher's shape, where the recipe has one.
 
     Returns:
         Bytes by part, for completions that use their whole token limit.
     """
     backend = backend or jax.default_backend()
-    footprint, shards = footprint_of(recipe, model_config, backend, mesh), row_shards(mesh)
+    footprint, shards = footprint_of(recipe, model_config, backend, mesh, teacher), row_shards(mesh)
     longest = sorted(prompt_lengths or [recipe.rollout.max_prompt_tokens], reverse=True)
     rollout, grpo = recipe.rollout, recipe.grpo
     adapter = adapter_bytes(recipe, model_config)
@@ -102,6 +104,8 @@ def estimate_memory(
         "adapters": adapter * (2 if grpo.max_steps else 1),
         "moments": 2 * adapter,
     }
+    if teacher:
+        resident["teacher"] = weights_bytes(teacher, footprint.itemsize) // footprint.weight_shards
     if backend == "cpu":
         resident["process"] = (
             PROCESS_BYTES
@@ -131,12 +135,15 @@ def estimate_memory(
     return MemoryEstimate(resident=resident, phases=phases)
 
 
-def footprint_of(recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh | None = None) -> Footprint:
-    """The `Footprint` of a recipe on a backend, for one device of the mesh."""
+def footprint_of(
+    recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh | None = None, teacher: ModelConfig | None = None
+) -> Footprint:
+    """The `Footprint` of a recipe on a backend, for one device of the mesh; a teacher's weights are resident too."""
     dtype = base_dtype(recipe.model.dtype, backend)
     itemsize = jnp.dtype(dtype).itemsize
     weight_shards = 1 if mesh is None else mesh.shape["fsdp"] * mesh.shape["tensor"]
-    stays = weights_bytes(config, itemsize) // weight_shards + 4 * adapter_bytes(recipe, config)
+    weights = sum(weights_bytes(model, itemsize) for model in (config, teacher) if model)
+    stays = weights // weight_shards + 4 * adapter_bytes(recipe, config)
     lora_width = recipe.lora.rank * len(recipe.lora.targets)
     return Footprint(
         config=config,

@@ -50,7 +50,9 @@ class Minibatches:
         self._computes_old = recipe.rollout.engine == "vllm" and recipe.grpo.minibatches > 1
         self._mask_truncated = recipe.rewards.truncated == "mask"
         mesh = mesh_of(policy.model.params)
-        self._footprint = footprint_of(recipe, policy.model.config, jax.default_backend(), mesh)
+        self._footprint = footprint_of(
+            recipe, policy.model.config, jax.default_backend(), mesh, teacher.config if teacher else None
+        )
         self._budget_bytes = update_budget_bytes(self._footprint, shards=row_shards(mesh))
 
     def build(self, groups: Sequence[RolloutGroup], adapter: Adapter) -> list[MiniBatch]:

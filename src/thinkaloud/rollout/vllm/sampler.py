@@ -180,7 +180,7 @@ class VllmSampler:
                         f"vLLM: {error}, after {RESTARTS} restarts of the server: {self._own.last_line()}; its log is "
                         f"{self._own.log}"
                     ) from None
-                self._note(f"vLLM: {error}; starting it again and repeating what was not complete, with the same seeds")
+                self._note(f"vLLM: {error}; starting it again and repeating the sampling, with the same seeds")
                 self._own.stop()
                 self.restarts += 1
         raise AssertionError("the last attempt returns or raises")
