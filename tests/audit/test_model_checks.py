@@ -14,12 +14,12 @@ from thinkaloud.train.advantage import with_advantages
 TASKS = [Task(id=name, domain=name, source="s", question="q", answer="a") for name in ("math", "logic")]
 
 
-def recipe(cold_start: int = 0, max_new_tokens: int = 300, max_steps: int = 100) -> Recipe:
+def recipe(cold_start: int = 0, max_new_tokens: int = 300, max_steps: int = 100, source: str = "data") -> Recipe:
     return parse_recipe(
         {
             "name": "r",
             "model": "tiny",
-            "cold_start": {"max_steps": cold_start},
+            "cold_start": {"max_steps": cold_start, "source": source},
             "rollout": {"max_new_tokens": max_new_tokens},
             "grpo": {"max_steps": max_steps},
         }
@@ -69,6 +69,15 @@ def test_truncation_at_every_limit_that_is_known() -> None:
     assert cut.figures["truncated"] == {"100": 0.5}
     assert cut.level is Level.WARNING
     assert "raise rollout.max_new_tokens" in cut.remedy
+
+
+def test_a_cold_start_on_rationales_covers_a_base_that_does_not_end() -> None:
+    some = [sampled(completion(100, Finish.LENGTH), completion(100))]
+    covered = check_truncation(recipe(cold_start=8, max_new_tokens=100), some)
+    assert (covered.level, covered.remedy) == (Level.OK, "")
+    assert "cold start" in covered.message
+    own = check_truncation(recipe(cold_start=8, source="self", max_new_tokens=100), some)
+    assert own.level is Level.WARNING
 
 
 def test_groups_without_signal() -> None:

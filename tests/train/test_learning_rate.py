@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from thinkaloud.audit.findings import Level
 from thinkaloud.audit.learning_rate import check_learning_rate
 from thinkaloud.config import Recipe
-from thinkaloud.config.load import parse_recipe
+from thinkaloud.config.load import load_recipe, parse_recipe
 from thinkaloud.config.recipe import LoraConfig
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train.learning_rate import (
     GRPO_SHARE,
+    LEAST_TRAVEL,
     auto_learning_rate,
     cold_start_learning_rate,
     peak_learning_rate,
@@ -67,3 +70,23 @@ def test_a_rate_that_moves_nothing_is_a_warning(policy: Policy, rate: float, ste
     found = check_learning_rate(recipe(grpo={"learning_rate": rate, "max_steps": steps}), policy.model.config)
     assert found.level is level
     assert ("grpo.learning_rate" in found.remedy) is (level is Level.WARNING)
+
+
+def test_the_rate_that_is_asked_for_is_enough(policy: Policy) -> None:
+    """20 updates, constant, without warm-up, on LoRA as strong as the rule's own: 5e-4 / 20 is 2.5e-5."""
+    grpo = {"learning_rate": 1e-6, "max_steps": 20, "warmup_fraction": 0.0, "schedule": "constant"}
+    found = check_learning_rate(recipe(grpo=grpo), policy.model.config)
+    assert "at least 3e-05" in found.remedy
+    enough = check_learning_rate(recipe(grpo={**grpo, "learning_rate": 3e-5}), policy.model.config)
+    assert enough.level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("starter", 135e6), ("night-135m", 135e6), ("night-270m", 270e6), ("night-0.5b", 494e6), ("night-1b", 1e9)],
+)
+def test_a_shipped_recipe_moves_its_adapter(name: str, parameters: float) -> None:
+    shipped = load_recipe(Path(name))
+    rate = shipped.grpo.learning_rate
+    peak = auto_learning_rate(int(parameters), shipped.lora, GRPO_SHARE) if rate == "auto" else rate
+    assert travel(shipped, peak) >= LEAST_TRAVEL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.config import Recipe
 from thinkaloud.model.config import ModelConfig
@@ -16,7 +18,7 @@ def check_learning_rate(recipe: Recipe, model: ModelConfig) -> Finding:
     moves = bound >= LEAST_TRAVEL or not updates
     auto = " (auto)" if recipe.grpo.learning_rate == "auto" else ""
     message = f"{updates} updates at a peak of {peak:.1e}{auto} move an entry of LoRA's B by at most {bound:.1e}"
-    wanted = float(f"{peak * LEAST_TRAVEL / max(bound, 1e-12):.0e}")
+    wanted = _rounded_up(peak * LEAST_TRAVEL / max(bound, 1e-12))
     return Finding(
         name="learning rate",
         level=Level.OK if moves else Level.WARNING,
@@ -24,3 +26,9 @@ def check_learning_rate(recipe: Recipe, model: ModelConfig) -> Finding:
         remedy="" if moves else f'set grpo.learning_rate = "auto" or at least {wanted:.0e}, or raise grpo.max_steps',
         figures={"peak": peak, "updates": updates, "travel": bound},
     )
+
+
+def _rounded_up(rate: float) -> float:
+    """The next number of one digit: 1.05e-4 becomes 2e-4."""
+    unit = 10.0 ** math.floor(math.log10(rate))
+    return math.ceil(rate / unit * (1 - 1e-9)) * unit

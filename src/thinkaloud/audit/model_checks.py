@@ -105,13 +105,19 @@ def check_truncation(recipe: Recipe, groups: Sequence[RolloutGroup]) -> Finding:
     shares = {at: sum(length > at for length in lengths) / len(lengths) for at in limits}
     listed = ", ".join(f"{share:.0%} at {at}" for at, share in shares.items())
     cut = shares[limit]
-    unknown = [at for at in LIMITS if at > limit]
+    high = cut > HIGH_TRUNCATION
+    covered = recipe.cold_start.max_steps > 0 and recipe.cold_start.source == "data"
+    message = f"completions cut off by a token limit: {listed}"
+    if high and covered:
+        message += "; the cold start teaches rationales that fit the limit"
+    elif cut and any(at > limit for at in LIMITS):
+        message += f"; unknown beyond rollout.max_new_tokens = {limit}"
+    warns = high and not covered
     return Finding(
         name="truncation",
-        level=Level.WARNING if cut > HIGH_TRUNCATION else Level.OK,
-        message=f"completions cut off by a token limit: {listed}"
-        + (f"; unknown beyond rollout.max_new_tokens = {limit}" if unknown and cut else ""),
-        remedy="raise rollout.max_new_tokens: truncated completions earn no reward" if cut > HIGH_TRUNCATION else "",
+        level=Level.WARNING if warns else Level.OK,
+        message=message,
+        remedy="raise rollout.max_new_tokens: truncated completions earn no reward" if warns else "",
         figures={"truncated": {str(at): share for at, share in shares.items()}, "max_new_tokens": limit},
     )
 
