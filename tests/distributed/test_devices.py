@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
 from thinkaloud.distributed import devices
@@ -80,6 +82,27 @@ def test_an_accelerator_beside_a_jax_for_the_cpu_is_an_error(monkeypatch: pytest
             check_accelerator()
     finally:
         settings.update("jax_platforms", chosen)
+
+
+def test_the_memory_in_use_on_a_cpu_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "device_memory_bytes", lambda: 15_600_000_000)
+    held = np.ones(30_000_000)  # 0.24 GB
+    found = re.fullmatch(r"cpu x (\d+), memory (\d+\.\d) GB of 15\.6 GB", devices.device_usage())
+    assert found
+    assert int(found[1]) == jax.local_device_count()
+    assert held.nbytes / 1e9 - 0.05 <= float(found[2]) < 15.6
+
+
+def test_the_memory_in_use_on_an_accelerator_is_that_of_its_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Chip:
+        device_kind = "TPU v5e"
+
+        def memory_stats(self) -> dict[str, int]:
+            return {"bytes_in_use": 4_200_000_000, "bytes_limit": 16_000_000_000}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Chip()] * 8)
+    monkeypatch.setattr(jax, "local_device_count", lambda: 8)
+    assert devices.device_usage() == "TPU v5e x 8, memory 4.2 GB of 16.0 GB"
 
 
 def test_a_run_says_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,7 @@ def test_the_panel_shows_stage_reward_and_domains(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TERM", "xterm")
     stream, clock = Screen(), Clock()
     with Display(stream, clock) as display:
+        display.machine(lambda: "H100 x 1, memory 12.0 GB of 80.0 GB")
         display.stage("grpo", 4)
         clock.now += 30.0
         display.step(GRPO_ROW)
@@ -160,6 +161,7 @@ def test_the_panel_shows_stage_reward_and_domains(monkeypatch: pytest.MonkeyPatc
     for text in ("step 1/4", "reward 0.456", "math", "format 100%", "1 min 30 s left", "250 tokens/s"):
         assert text in shown
     assert "completions scored 3/8" in shown
+    assert "H100 x 1, memory 12.0 GB of 80.0 GB" in shown
     assert "checkpoint [bold]saved" in shown, "what others wrote is no markup"
     assert "GRPO 1/4 | reward" in stream.getvalue().replace(shown, ""), "the last step stays when the panel goes"
 

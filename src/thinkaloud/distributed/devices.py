@@ -109,6 +109,23 @@ def describe_devices(used: int, dtype: str) -> str:
     )
 
 
+def device_usage() -> str:
+    """Device kind and number, and memory in use of that of a device (on a CPU, by this process, of the machine's)."""
+    first = jax.local_devices()[0]
+    stats = first.memory_stats() or {}
+    sizes = [stats.get("bytes_in_use", _resident_bytes()), device_memory_bytes()]
+    memory = " of ".join(f"{size / 1e9:.1f} GB" for size in sizes if size is not None)
+    return f"{first.device_kind} x {jax.local_device_count()}, memory {memory or 'unknown'}"
+
+
+def _resident_bytes() -> int | None:
+    """Memory of this process; None where there is no /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def device_limit() -> int | None:
     """The device's limit on the bytes of arrays; None if it has none, as on a CPU."""
     stats = jax.local_devices()[0].memory_stats() or {}

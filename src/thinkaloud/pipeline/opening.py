@@ -21,6 +21,7 @@ from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
 from thinkaloud.data.store import POOL_FILES
 from thinkaloud.distributed.agreement import from_first, gather, is_first, shared_clock
+from thinkaloud.distributed.devices import device_usage
 from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.judge import FILE as JUDGE_FILE
@@ -94,6 +95,7 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
         stop = stop or resources.enter_context(Stop(notify=display.note, agree=_first_signal))
         directory = _Directory(options, resources)
         announce_devices(options.recipe, display.note)
+        display.machine(device_usage)
         check_engine(options.recipe, warn=display.note)
         check_sampler(options.recipe)
         if (control := options.recipe.rewards.control) != "none":

@@ -70,6 +70,7 @@ class Display:
         self._share = 0.0
         self._run = WholeRun(())
         self._raised: tuple[str, ...] = ()
+        self._machine: Callable[[], str] = str
         self._last_output = self._begun
         if _is_screen(self._stream):
             self._try(self._open_panel)
@@ -83,6 +84,10 @@ class Display:
     def expect(self, stages: Sequence[Ahead]) -> None:
         """Set the stages of a run, so that the time left is that of the whole run."""
         self._run = WholeRun(stages)
+
+    def machine(self, usage: Callable[[], str]) -> None:
+        """Set what tells, for the panel, the device and the memory in use."""
+        self._machine = usage
 
     def stage(self, name: str, total_steps: int, done: int = 0) -> None:
         """Start a stage of `total_steps` steps (0 if it has no steps), of which `done` were done before a resume.
@@ -235,10 +240,11 @@ class Display:
         ]:
             bar = ProgressBar(1.0, min(1.0, share), width=30, complete_style="cyan", finished_style="cyan")
             bars.add_row(name, bar, text)
+        below = [text for text in ("  ".join(filter(None, foot)), self._machine()) if text]
         return Group(
             Text("  ".join(filter(None, head)), style="bold", no_wrap=True, overflow="ellipsis"),
             bars,
-            Text("  ".join(filter(None, foot)), style="dim", no_wrap=True, overflow="ellipsis"),
+            *(Text(text, style="dim", no_wrap=True, overflow="ellipsis") for text in below),
         )
 
     def _try(self, write: Callable[[], object]) -> None:
