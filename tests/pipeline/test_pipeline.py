@@ -548,6 +548,9 @@ class TestCommands:
         assert ended.out.count("[format: ") == 2
         assert ended.err.count("question> ") == 4
         assert ended.err.count("error: the prompt has") == 1
+        left = run("chat", str(copy), stdin=b"Exit\nnever asked\n")
+        assert (left.code, left.out, left.err.count("question> ")) == (0, "", 1)
+        assert "Ctrl-D ends" in left.err
 
     def test_report(self, run: Run, copy: Path) -> None:
         before = (copy / "report.html").read_text(encoding="utf-8")

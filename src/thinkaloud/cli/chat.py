@@ -10,6 +10,8 @@ import typer
 from thinkaloud.cli.app import Device, Mismatch, RunPath, Stage, app, to_stderr
 from thinkaloud.errors import UserError
 
+ENDS = ("", "exit", "quit")
+
 
 @app.command()
 def chat(
@@ -20,7 +22,9 @@ def chat(
     allow_contract_mismatch: Mismatch = False,
     device: Device = "auto",
 ) -> None:
-    """Answer questions interactively. Each question is independent, as in training. An empty line or Ctrl-D ends.
+    """Answer questions interactively. Each question is independent, as in training.
+
+    An empty line, `exit` or Ctrl-D ends.
 
     Example: thinkaloud chat runs/first
     """
@@ -28,10 +32,11 @@ def chat(
 
     opened = open_chat(run, stage=stage, allow_contract_mismatch=allow_contract_mismatch, note=to_stderr)
     turn = 0
+    to_stderr("one question per line; an empty line, exit or Ctrl-D ends")
     while True:
         print("question> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
-        if not line.strip():
+        if line.strip().casefold() in ENDS:
             return
         turn += 1
         try:
