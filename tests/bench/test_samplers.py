@@ -10,6 +10,7 @@ import pytest
 from support.cli import Run
 from support.vllm_server import serving
 from thinkaloud.bench.samplers import run_sampler_bench
+from thinkaloud.cli.bench import _print_samplers
 from thinkaloud.config import load_recipe
 from thinkaloud.errors import UserError
 
@@ -17,7 +18,7 @@ TINY = Path(__file__).parents[2] / "recipes" / "tiny.toml"
 SMALL = ("rollout.max_new_tokens=4", "lora.rank=2", "rollout.engine='vllm'")
 
 
-def test_both_samplers_do_the_same_work() -> None:
+def test_both_samplers_do_the_same_work(capsys: pytest.CaptureFixture[str]) -> None:
     with serving() as standin:
         recipe = load_recipe(TINY, [*SMALL, f"vllm.urls=['{standin.url}']"])
         notes: list[str] = []
@@ -37,6 +38,9 @@ def test_both_samplers_do_the_same_work() -> None:
     speeds = {(row["sampler"], row["rows"]): row["tokens_per_second"] for row in found["results"]}
     assert found["ratios"]["16"] == pytest.approx(speeds["vllm", 16] / speeds["jax", 16], abs=1e-3)
     assert len(standin.completions) == 3 * 8 + 3 * 16
+    _print_samplers(found)
+    printed = capsys.readouterr().out
+    assert all(f"{row['seconds']['median']:.2f}" in printed for row in found["results"])
 
 
 def test_mistakes(run: Run) -> None:

@@ -130,7 +130,7 @@ def _print_samplers(found: dict[str, Any]) -> None:
         table.add_row(
             row["sampler"],
             str(row["rows"]),
-            f"{seconds['typical']:.2f}",
+            f"{seconds['median']:.2f}",
             f"{seconds['min']:.2f} to {seconds['max']:.2f}",
             f"{row['first_seconds']:.1f}",
             f"{row['tokens_per_second']:.1f}",

@@ -35,6 +35,11 @@ def of_each_step(job: dict[str, Any], batches: Sequence[T]) -> list[T]:
     return [batches[step % len(batches)] for step in range(job["steps"])]
 
 
+def prompt_ids(job: dict[str, Any]) -> dict[str, list[int]]:
+    """The token ids of every prompt of a job, by its text."""
+    return {text: ids for batch in job["batches"] for text, ids in zip(batch["texts"], batch["prompts"], strict=True)}
+
+
 def report_ready(*, version: str, dtype: str, **more: Any) -> None:
     """The engine is loaded; the first step starts now."""
     _write_event("ready", version=version, dtype=dtype, start_seconds=time.time() - _process_start(), **more)

@@ -36,7 +36,7 @@ def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> An
     batches = job["batches"]
     count = len(batches[0]["prompts"]) * job["group_size"]
     rollout, grpo, lora = job["rollout"], job["grpo"], job["lora"]
-    ids = {text: ids for batch in batches for text, ids in zip(batch["texts"], batch["prompts"], strict=True)}
+    ids = block.prompt_ids(job)
     spent: dict[str, Any] = {}
 
     class Trainer(trl.GRPOTrainer):

@@ -47,9 +47,7 @@ class Tokens:
     """Tunix's tokenizer interface over the prompt ids of the job."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        self._ids = {
-            text: ids for batch in job["batches"] for text, ids in zip(batch["texts"], batch["prompts"], strict=True)
-        }
+        self._ids = block.prompt_ids(job)
         self._tokenizer = Tokenizer.from_file(str(Path(job["weights"]) / "tokenizer.json"))
         assert not any(PAD in ids for ids in self._ids.values()), (
             f"a prompt contains token {PAD}, which Tunix would mask"
@@ -175,10 +173,7 @@ def _load(job: dict[str, Any], mesh: Mesh) -> Any:
 
 def _cluster_config(job: dict[str, Any], mesh: Mesh) -> Any:
     rollout, grpo = job["rollout"], job["grpo"]
-    count, longest = (
-        len(job["batches"][0]["prompts"]),
-        max(len(ids) for batch in job["batches"] for ids in batch["prompts"]),
-    )
+    count, longest = len(job["batches"][0]["prompts"]), max(map(len, block.prompt_ids(job).values()))
     optimizer = optax.chain(
         optax.clip_by_global_norm(grpo["max_grad_norm"]),
         optax.adamw(grpo["learning_rate"], b1=grpo["adam_b1"], b2=grpo["adam_b2"], weight_decay=grpo["weight_decay"]),
