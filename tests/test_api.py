@@ -162,6 +162,7 @@ def test_a_run_in_a_notebook(loaded: api.Run) -> None:
     assert loaded.evaluation is not None
     assert loaded.evaluation["split"] == "test"
     assert "trained model" in loaded._repr_html_()
+    assert len(repr(loaded)) < 400  # not the recipe, the pool and the weights
     assert "No difference is shown." in loaded._repr_html_()
     assert loaded.metrics().empty
     with pytest.raises(UserError, match="cold_start"):

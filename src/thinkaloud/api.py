@@ -14,7 +14,7 @@ attributes of `thinkaloud`, where `train` and `evaluate` are packages.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
@@ -64,7 +64,7 @@ class Run:
 
     path: Path
     stage: str
-    chat: Chat
+    chat: Chat = field(repr=False)  # weights, pool and recipe
 
     @overload
     def generate(

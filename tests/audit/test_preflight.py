@@ -1,16 +1,18 @@
-"""Whether the cold start has something to train on, by hand."""
+"""Whether the cold start has something to train on, and whether the device is slow with the dtype, by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from thinkaloud.audit.findings import Level
-from thinkaloud.audit.preflight import check_rationales
+from thinkaloud.audit.preflight import check_dtype, check_rationales
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Pool
+from thinkaloud.model import precision
 from thinkaloud.records import Task
 
 MATH = Task(id="m", domain="math", source="s", question="q", answer="4", rationale="Two and two.")
@@ -50,3 +52,14 @@ def test_sampled_rows_need_no_rationale() -> None:
     bare = finding([replace(MATH, rationale=""), replace(LOGIC, rationale="")], source="self")
     assert bare.level is Level.OK
     assert "a worked example from the starter tasks" in bare.message
+
+
+def test_a_dtype_that_the_cpu_converts_is_warned_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags : fpu avx2\n")
+    monkeypatch.setattr(precision, "CPU_INFO", info)
+    (found,) = check_dtype(parse_recipe({"name": "r", "model": {"source": "tiny", "dtype": "bfloat16"}}))
+    assert found.level is Level.WARNING
+    assert "'bfloat16'" in found.message
+    assert found.remedy == 'set model.dtype = "auto", here float32'
+    assert check_dtype(parse_recipe({"name": "r", "model": {"source": "tiny", "dtype": "auto"}})) == []

@@ -114,6 +114,15 @@ def test_evaluation_sets_are_kept_out_of_training(tmp_path: Path) -> None:
         build(tmp_path, sources={"gsm8k": {}}, dir=str(tmp_path / "d"), evaluation_sets=["gsm9k:test"])
 
 
+def test_an_evaluation_set_that_is_missing_is_named_before_any_work(tmp_path: Path) -> None:
+    rows(tmp_path / "d/gsm8k/train.jsonl", SUMS)
+    asked = recipe(sources={"gsm8k": {}}, dir=str(tmp_path / "d"), evaluation_sets=["gsm8k:test"])
+    seen: list[str] = []
+    with pytest.raises(UserError, match=r"data\.evaluation_sets: 'gsm8k:test'.*split 'test'.*found train.*drop it"):
+        build_pool(asked, CONTRACT, tmp_path / "pool", progress=lambda done, total, what: seen.append(what))
+    assert seen == []
+
+
 def test_a_file_in_the_place_of_the_pool_is_refused(tmp_path: Path) -> None:
     rows(tmp_path / "d/gsm8k/train.jsonl", SUMS)
     (tmp_path / "pool").write_text("not a pool")

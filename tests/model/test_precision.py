@@ -19,7 +19,7 @@ from thinkaloud.model.head import token_logprobs
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import TARGETS, Adapter, init_adapter
 from thinkaloud.model.packed import forward, pack
-from thinkaloud.model.precision import Dtype, activation_dtype, as_bits, as_numbers, base_dtype, weight_product
+from thinkaloud.model.precision import Dtype, activation_dtype, as_bits, as_numbers, base_dtype, is_slow, weight_product
 
 
 def test_auto_takes_the_type_that_the_device_multiplies_fast(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -30,16 +30,20 @@ def test_auto_takes_the_type_that_the_device_multiplies_fast(monkeypatch: pytest
         info.write_text(f"processor\t: 0\nmodel name\t: CPU\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
         monkeypatch.setattr(precision, "CPU_INFO", info)
         assert base_dtype("auto", "cpu") == expected
+        assert is_slow("bfloat16", "cpu") is (expected == "float32")
     for capability, expected in (("7.5", "float16"), ("8.0", "bfloat16"), ("9.0", "bfloat16"), ("gfx90a", "bfloat16")):
         device = SimpleNamespace(compute_capability=capability)
         monkeypatch.setattr(jax, "local_devices", lambda device=device: [device])
         assert base_dtype("auto", "gpu") == expected
+        assert is_slow("bfloat16", "gpu") is (expected == "float16")
 
 
 def test_dtypes_by_device() -> None:
     assert [base_dtype("auto", backend) for backend in ("cpu", "gpu", "tpu")] == ["float32", "bfloat16", "bfloat16"]
     assert base_dtype("bfloat16", "cpu") == "bfloat16"
     assert base_dtype("float32", "gpu") == "float32"
+    assert [is_slow("float16", backend) for backend in ("cpu", "gpu", "tpu")] == [True, False, False]
+    assert not any(is_slow(dtype, "cpu") for dtype in ("auto", "float32"))
     assert activation_dtype(jnp.bfloat16, "cpu") == jnp.float32
     assert activation_dtype(jnp.bfloat16, "gpu") == jnp.bfloat16
     assert activation_dtype(jnp.float16, "gpu") == jnp.float32

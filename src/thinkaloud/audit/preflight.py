@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import jax
+
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.golds import check_scorers
 from thinkaloud.audit.judge_checks import check_judge
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.mixture import mixture_of_run
+from thinkaloud.model.precision import base_dtype, is_slow
 
 FEW_TASKS = 20
 """With fewer training tasks in a domain, the model memorizes them."""
@@ -38,6 +41,7 @@ def audit_recipe(recipe: Recipe, pool: Pool) -> list[Finding]:
         check_licenses(lines),
         check_contamination(recipe),
         check_group(recipe),
+        *check_dtype(recipe),
         *check_judge(recipe, pool),
     ]
 
@@ -232,6 +236,22 @@ def check_group(recipe: Recipe) -> Finding:
         message=f"{size} completions per group" + (": their mean is a poor baseline" if small else ""),
         remedy=f"raise rollout.group_size to {SMALL_GROUP} or more" if small else "",
     )
+
+
+def check_dtype(recipe: Recipe) -> list[Finding]:
+    """A warning where the recipe names a dtype that this device is slow with."""
+    dtype = recipe.model.dtype
+    if not is_slow(dtype):
+        return []
+    return [
+        Finding(
+            name="dtype",
+            level=Level.WARNING,
+            message=f"model.dtype is {dtype!r}, which this device ({jax.default_backend()}) cannot multiply: it "
+            "converts the weights again and again, and every step takes longer",
+            remedy=f'set model.dtype = "auto", here {base_dtype("auto")}',
+        )
+    ]
 
 
 def _counted(counts: dict[str, Any]) -> str:

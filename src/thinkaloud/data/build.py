@@ -59,17 +59,19 @@ def build_pool(
         note: Called with one line for the user, such as that an optional source is missing.
 
     Raises:
-        UserError: A source is not available, a domain has no training tasks left, or the sandbox that is needed cannot
-            start.
+        UserError: A source or an evaluation set is not available, a domain has no training tasks left, or the sandbox
+            that is needed cannot start.
     """
     config = recipe.data
     registry_of(recipe).load_scorers()
     if out.exists() and not out.is_dir():
         raise UserError(f"expected a folder for the pool, found a file at {out}; choose another with --out")
     ledger = Ledger()
+    evaluation_sets = read_evaluation_sets(config)  # first: what is missing should not be found after minutes of work
     opened, missing = _open(config, note)
     tasks = _gather(config, opened, derive_seed(recipe.data_seed, "data"), ledger, progress)
-    tasks = curate_tasks(recipe, contract, tasks, ledger, caps=_caps(config, opened), progress=progress)
+    caps = _caps(config, opened)
+    tasks = curate_tasks(recipe, contract, tasks, ledger, evaluation_sets, caps=caps, progress=progress)
     for name in config.domains:
         if not any(task.domain == name and task.split == "train" for task in tasks):
             raise UserError(_nothing_left(name, ledger))
@@ -96,6 +98,7 @@ def curate_tasks(
     contract: PromptContract,
     tasks: Sequence[Task],
     ledger: Ledger,
+    evaluation_sets: dict[str, Contamination],
     *,
     caps: dict[tuple[str, str], int],
     progress: Progress = lambda done, total, what: None,
@@ -104,10 +107,11 @@ def curate_tasks(
 
     Args:
         tasks: Entered in the ledger as read.
+        evaluation_sets: See `read_evaluation_sets`.
         caps: The most training tasks by (source, domain), where there is a limit.
 
     Raises:
-        UserError: An evaluation set is not available, or the sandbox that is needed cannot start.
+        UserError: The sandbox that is needed cannot start.
     """
     config, registry = recipe.data, registry_of(recipe)
     tasks = fit_tokens(
@@ -122,7 +126,7 @@ def curate_tasks(
     with _sandbox(recipe, tasks) as sandbox:
         tasks = check_answers(tasks, ledger, contract, sandbox=sandbox, registry=registry, progress=progress)
     tasks = drop_copies(tasks, ledger, threshold=config.near_duplicates, registry=registry, progress=progress)
-    tasks = drop_contaminated(tasks, ledger, _evaluation_sets(config), progress)
+    tasks = drop_contaminated(tasks, ledger, evaluation_sets, progress)
     tasks = split_by_hash(tasks, validation_share=config.validation_share, test_share=config.test_share)
     return cap(tasks, ledger, caps)
 
@@ -255,7 +259,7 @@ def _caps(config: DataConfig, opened: dict[str, OpenSource]) -> dict[tuple[str, 
     return caps
 
 
-def _evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
+def read_evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
     """The texts that training tasks are compared with, by the set's name in the recipe.
 
     Raises:
@@ -273,8 +277,11 @@ def _evaluation_sets(config: DataConfig) -> dict[str, Contamination]:
                 f"data.evaluation_sets: {entry!r} is neither a known set{nearest(name, SOURCES)} nor a file; write "
                 "NAME, NAME:SPLIT, or the path of a file with questions"
             )
-        rows = open_source(name, options, _data_dir(config)).rows()
-        texts = [question_of(row) for row in rows if isinstance(row, Task)]
+        try:
+            rows = open_source(name, options, _data_dir(config)).rows()
+            texts = [question_of(row) for row in rows if isinstance(row, Task)]
+        except UserError as error:
+            raise UserError(f"data.evaluation_sets: {entry!r}: {error}; or drop it from this list") from error
         if not texts:
             raise UserError(f"data.evaluation_sets: {entry!r} holds no question; name a set that does, or drop it")
         sets[entry] = Contamination(texts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from thinkaloud.config import Recipe
-from thinkaloud.data.build import curate_tasks
+from thinkaloud.data.build import curate_tasks, read_evaluation_sets
 from thinkaloud.data.ledger import Ledger
 from thinkaloud.data.read import open_source
 from thinkaloud.data.rows import Rejection
@@ -99,7 +99,7 @@ def check_rows(recipe: Recipe, source: str) -> Check:
 
 
 def _curated(recipe: Recipe, contract: PromptContract, tasks: Sequence[Task], ledger: Ledger) -> list[Task]:
-    kept = curate_tasks(recipe, contract, tasks, ledger, caps={})
+    kept = curate_tasks(recipe, contract, tasks, ledger, read_evaluation_sets(recipe.data), caps={})
     for task in kept:
         ledger.keep(task)
     return kept

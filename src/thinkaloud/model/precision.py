@@ -46,6 +46,14 @@ def base_dtype(dtype: Dtype, backend: str | None = None) -> Literal["float32", "
     return "bfloat16"
 
 
+def is_slow(dtype: Dtype, backend: str | None = None) -> bool:
+    """Whether a dtype that a recipe names makes this device convert each weight before it multiplies."""
+    backend = backend or jax.default_backend()
+    if dtype == "bfloat16":
+        return base_dtype("auto", backend) != "bfloat16"
+    return dtype == "float16" and backend == "cpu"
+
+
 @cache
 def _cpu_flags(path: Path) -> frozenset[str]:
     try:
