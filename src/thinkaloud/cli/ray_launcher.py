@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import signal
 import socket
 import sys
@@ -45,7 +46,7 @@ class Member:
     def open(self, folder: str) -> Place:
         """Work in `folder` from now on."""
         if not os.path.isdir(folder):
-            raise UserError(f"--ray: expected the folder {folder} on every host, found none on {socket.gethostname()}")
+            raise UserError(f"--ray: expected the folder {folder} on every host, found none on {platform.node()}")
         os.chdir(folder)
         ray: Any = importlib.import_module("ray")
         host = ray.util.get_node_ip_address()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -78,12 +78,10 @@ def acquire(run: Path, *, now: Callable[[], float] = time.time) -> RunLock:
         raise UserError(_refusal(run, _read(path)))
     try:
         before = _read(path)
-        elsewhere = before and before.get("host") != socket.gethostname()
+        elsewhere = before and before.get("host") != platform.node()
         if elsewhere and now() - path.stat().st_mtime < FRESH_SECONDS:
             raise UserError(f"{_refusal(run, before)}; if it has ended, delete {path}")
-        write_json(
-            path, {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        )
+        write_json(path, {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
     except BaseException:
         _release(lock)
         raise
@@ -138,5 +136,5 @@ def _refusal(run: Path, holder: dict[str, Any]) -> str:
 def _describe(holder: dict[str, Any]) -> str:
     if not holder:
         return "another process"
-    host = "this host" if holder.get("host") == socket.gethostname() else f"host {holder.get('host')}"
+    host = "this host" if holder.get("host") == platform.node() else f"host {holder.get('host')}"
     return f"process {holder.get('pid')} on {host} (since {holder.get('since')})"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
+import platform
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +47,7 @@ def staging(place: Path) -> Iterator[Path]:
         place: Need not exist; the staging folder is made in the nearest parent that does.
     """
     clear_staging(place)
-    folder = _parent(place) / f".{place.name}.{socket.gethostname()}.{os.getpid()}"
+    folder = _parent(place) / f".{place.name}.{platform.node()}.{os.getpid()}"
     folder.mkdir()
     try:
         yield folder
@@ -57,7 +57,7 @@ def staging(place: Path) -> Iterator[Path]:
 
 def clear_staging(place: Path) -> None:
     """Remove the staging folders for `place` of dead processes of this host, and of an earlier process with our id."""
-    for folder in _parent(place).glob(f".{glob.escape(place.name)}.{glob.escape(socket.gethostname())}.*"):
+    for folder in _parent(place).glob(f".{glob.escape(place.name)}.{glob.escape(platform.node())}.*"):
         pid = folder.suffix[1:]
         if pid.isdigit() and (int(pid) == os.getpid() or not _is_alive(int(pid))):
             shutil.rmtree(folder, ignore_errors=True)
