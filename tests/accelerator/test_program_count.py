@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thinkaloud.model.packed import Buckets, pack, power_of_two, round_up
-from thinkaloud.rollout.generate import smallest_batch
+from thinkaloud.rollout.batch_size import smallest_batch
 
 MAX_PROMPT, MAX_NEW, PREFIX = 1024, 512, 96
 BUCKETS = Buckets.of("gpu", MAX_PROMPT, PREFIX)

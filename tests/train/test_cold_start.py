@@ -16,13 +16,13 @@ from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.errors import UserError
 from thinkaloud.model.architecture import head_weight
+from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.lora import TARGETS, init_adapter
 from thinkaloud.model.packed import Buckets, Packed, forward, pack
 from thinkaloud.records import Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.train import cold_start as module
 from thinkaloud.train.cold_start import Probe, cold_start, probe_policy
-from thinkaloud.train.microbatch import Footprint
 
 MakeRecipe = Callable[..., Recipe]
 COLD = {"max_steps": 6, "batch_size": 3, "learning_rate": 0.01, "probe_from": 2, "probe_every": 2, "probe_tasks": 2}
@@ -258,7 +258,7 @@ def test_micro_batches_add_up_to_the_whole(
         return module._imitate(policy, adapter, optimizer.init(adapter), optimizer, tasks, 1.0, footprint)
 
     whole, _, row = one_step()
-    monkeypatch.setattr(module, "split_rows", lambda lengths, footprint, budget: [[i] for i in range(len(lengths))])
+    monkeypatch.setattr(module, "split_rows", lambda lengths, *rest, **options: [[i] for i in range(len(lengths))])
     parts, _, other = one_step()
     assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
     for ours, theirs in zip(jax.tree.leaves(parts), jax.tree.leaves(whole), strict=True):

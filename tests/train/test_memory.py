@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from thinkaloud.config import Recipe
+from thinkaloud.config.load import load_recipe
 from thinkaloud.model.config import ModelConfig, tiny_config
 from thinkaloud.model.head import chunk_size
 from thinkaloud.model.layout import num_parameters, parameters
@@ -22,15 +23,10 @@ from thinkaloud.model.lora import TARGETS, projection_shapes
 from thinkaloud.model.packed import pack
 from thinkaloud.rollout.decode import State, decode, decoding_weights, empty_cache
 from thinkaloud.rollout.sampling import Sampling, key_of
+from thinkaloud.session.footprint import adapter_bytes, footprint_of
 from thinkaloud.train.learner import PerToken, grpo_gradients
 from thinkaloud.train.loss import Objective
-from thinkaloud.train.memory import (
-    adapter_bytes,
-    available_memory,
-    device_memory,
-    estimate_memory,
-    footprint_of,
-)
+from thinkaloud.train.memory import available_memory, device_memory, estimate_memory
 
 MakeRecipe = Callable[..., Recipe]
 Shape = jax.ShapeDtypeStruct
@@ -204,6 +200,26 @@ def test_more_of_everything_takes_more(make_recipe: MakeRecipe) -> None:
     assert total(max_new_tokens=256) > total()
     assert total(prompts_per_step=16) > total()
     assert total(max_prompt_tokens=2048) > total()
+
+
+def test_a_shipped_recipe_fits_the_device_that_its_header_names() -> None:
+    """`night-1b.toml` on one accelerator of 16 GB, of which JAX takes three quarters; prompts of its own limit."""
+    gemma = replace(
+        tiny_config(),
+        vocab_size=262_144,
+        hidden_size=1152,
+        intermediate_size=6912,
+        num_layers=26,
+        head_dim=256,
+        sliding_layers=tuple((layer + 1) % 6 != 0 for layer in range(26)),
+        max_position=32_768,
+    )
+    recipe = load_recipe(Path("night-1b"))
+    for memory in (12, 16, 24, 32, 40, 60, 80):  # and any other: batches and micro-batches take what there is
+        estimate = estimate_memory(recipe, gemma, backend="gpu", memory_bytes=memory * 10**9)
+        assert 4 * 10**9 < estimate.total < memory * 10**9
+    roomy = estimate_memory(recipe, gemma, backend="gpu", memory_bytes=10**12)
+    assert sum(roomy.phases["evaluate"].values()) > 12 * 10**9  # all of a batch at once would not fit
 
 
 def test_an_update_is_cut_to_fit_the_device(make_recipe: MakeRecipe) -> None:

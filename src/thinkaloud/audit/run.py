@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.learning_rate import check_learning_rate
+from thinkaloud.audit.memory import check_memory
 from thinkaloud.audit.model_checks import check_time, sample_completions, time_steps
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.audit.rate_trials import check_rates, try_rates
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import find_accelerator, fix_message, unused_accelerator, unused_message
-from thinkaloud.model.precision import base_dtype
-from thinkaloud.model.sharding import open_mesh
 from thinkaloud.model.weights import load_config
 from thinkaloud.rewards.bench import run_bench
 from thinkaloud.sandbox.verdict import Level as Containment
@@ -28,10 +25,6 @@ from thinkaloud.session.session import Session, open_session
 from thinkaloud.session.teacher import teacher_files
 from thinkaloud.storage.run_directory import RunDir
 from thinkaloud.tracking.display import Display
-from thinkaloud.train.memory import device_memory, estimate_memory
-
-CLOSE = 0.9
-"""Share of the device's memory above which an estimate leaves no room for its error."""
 
 
 def audit_all(
@@ -62,7 +55,9 @@ def audit_all(
             device = check_device(recipe)
             findings = [device, check_prompt_contract(session), *audit_recipe(recipe, session.pool)]
             findings += [check_rewards(), check_sandbox(recipe, level)]
-            findings += [check_memory(recipe, session), check_learning_rate(recipe, load_config(session.files))]
+            model, teacher = load_config(session.files), teacher_files(recipe, session.contract)
+            findings.append(check_memory(recipe, session.pool, model, load_config(teacher) if teacher else None))
+            findings.append(check_learning_rate(recipe, model))
             if with_model and device.level is not Level.STOP:
                 policy = session.load_policy()
                 by_domain = session.pool.by_domain("train")
@@ -116,49 +111,6 @@ def check_rewards() -> Finding:
         remedy="`thinkaloud audit --rewards` lists them; fix the domain's scorer before training" if lost else "",
         figures={"trials": len(outcomes), "lost": [outcome.line for outcome in lost]},
     )
-
-
-def check_memory(recipe: Recipe, session: Session) -> Finding:
-    """The estimated peak memory of a run against that of the device."""
-    config, lengths = load_config(session.files), _prompt_lengths(session.pool.record["lines"])
-    mesh = None  # on a CPU all devices share the memory of the machine
-    if jax.default_backend() != "cpu":
-        mesh = open_mesh(recipe.mesh_sizes, config, jnp.dtype(base_dtype(recipe.model.dtype)).itemsize)
-    teacher = teacher_files(recipe, session.contract)
-    estimate = estimate_memory(
-        recipe, config, prompt_lengths=lengths, mesh=mesh, teacher=load_config(teacher) if teacher else None
-    )
-    available = device_memory()
-    message = f"about {estimate.total / 1e9:.1f} GB at the peak ({estimate.peak_phase})"
-    figures: dict[str, Any] = {
-        "total_bytes": estimate.total,
-        "breakdown": estimate.breakdown,
-        "device_bytes": available,
-    }
-    if available is None:
-        return Finding(name="memory", level=Level.OK, message=message + "; the device's memory is unknown")
-    message += f", the device has {available / 1e9:.1f} GB"
-    short = estimate.total > available
-    close = estimate.total > CLOSE * available
-    return Finding(
-        name="memory",
-        level=Level.STOP if short else Level.WARNING if close else Level.OK,
-        message=message,
-        remedy="lower rollout.prompts_per_step, rollout.group_size, rollout.max_new_tokens or evaluate.batch_size"
-        if close
-        else "",
-        figures=figures,
-    )
-
-
-def _prompt_lengths(lines: list[dict[str, Any]]) -> list[int]:
-    """Upper bounds of the pool's prompt lengths, from the recorded percentiles."""
-    found: list[int] = []
-    for line in lines:
-        tokens, count = line["prompt_tokens"], sum(line["kept"].values())
-        if tokens:
-            found += [tokens["max"]] * -(-count // 20) + [tokens["p95"]] * (count // 2) + [tokens["p50"]] * (count // 2)
-    return found
 
 
 def check_sandbox(recipe: Recipe, level: str) -> Finding:

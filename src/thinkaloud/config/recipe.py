@@ -211,7 +211,7 @@ class EvaluateConfig(Section):
     max_new_tokens: Positive | None = None
     """The rollout's limit when absent."""
     batch_size: Positive = 32
-    """Prompts decoded at once."""
+    """Prompts decoded at once; fewer where so many do not fit into the device's memory."""
     stages: tuple[Literal["base", "cold_start", "trained"], ...] = ("base", "cold_start", "trained")
     """Which models `train` evaluates."""
     readings: tuple[Literal["plain", "example"], ...] = ("plain", "example")

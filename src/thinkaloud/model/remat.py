@@ -14,7 +14,7 @@ SAVED_IN_BACKWARD = (
     *("query", "key", "value", "attended", "normalizer"),
     *("attention_out", "gate", "up", "mlp_out", "lora_in"),
 )
-"""The names that `keep` marks; `train/microbatch.py` counts their bytes."""
+"""The names that `keep` marks; `model/footprint.py` counts their bytes."""
 
 
 def keep(x: Array, name: str) -> Array:

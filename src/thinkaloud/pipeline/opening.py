@@ -11,14 +11,16 @@ import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from thinkaloud.audit.findings import Finding, Level
 from thinkaloud.audit.learning_rate import check_learning_rate
+from thinkaloud.audit.memory import check_memory
 from thinkaloud.audit.preflight import audit_recipe
 from thinkaloud.config import Recipe
+from thinkaloud.data import Pool
 from thinkaloud.data.store import POOL_FILES
 from thinkaloud.distributed.agreement import from_first, gather, is_first, shared_clock
 from thinkaloud.distributed.devices import device_usage
@@ -26,6 +28,7 @@ from thinkaloud.durations import session_clock
 from thinkaloud.errors import UserError
 from thinkaloud.judge import FILE as JUDGE_FILE
 from thinkaloud.judge import open_judge
+from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.weights import load_config
 from thinkaloud.pipeline.answerer import check_teacher
 from thinkaloud.pipeline.context import TrainContext
@@ -105,13 +108,13 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
             with timer.phase("prepare"):
                 session = directory.open_session(building, display)
                 base = directory.check_session(session)
-                learning_rate = check_learning_rate(options.recipe, load_config(session.files))
                 teacher = teacher_files(options.recipe, session.contract, display.note)
-                _warn([*audit_recipe(options.recipe, session.pool), learning_rate], display)
+                shapes = load_config(session.files), load_config(teacher) if teacher else None
+                _warn(_findings(options.recipe, session.pool, *shapes), display)
             score, level = resources.enter_context(open_scorer(options.recipe, session.contract))
             judge = _open_judge(options, directory.path)
             with timer.phase("prepare"):
-                policy = session.load_policy()
+                policy = session.load_policy(teacher=shapes[1])
                 check_engine(options.recipe, policy.model.config)
                 distilled = load_teacher(teacher, options.recipe)
             stop.check()
@@ -272,6 +275,13 @@ def _open_planner(options: TrainOptions, tracker: Tracker | None) -> Planner | N
 def _first_signal(own: signal.Signals | None) -> signal.Signals | None:
     """The signal that the first of the signalled processes received."""
     return next((one for one in gather(own, signal.Signals | None) if one is not None), None)
+
+
+def _findings(recipe: Recipe, pool: Pool, model: ModelConfig, teacher: ModelConfig | None) -> list[Finding]:
+    memory = check_memory(recipe, pool, model, teacher)
+    if memory.level is Level.STOP:
+        memory = replace(memory, level=Level.WARNING)  # an estimate; a run that ends for want of memory can be resumed
+    return [*audit_recipe(recipe, pool), check_learning_rate(recipe, model), memory]
 
 
 def _warn(findings: Sequence[Finding], display: Display) -> None:

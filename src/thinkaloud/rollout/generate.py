@@ -9,22 +9,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import PROMPT_BUCKET, Buckets, round_up
+from thinkaloud.model.sharding import mesh_of, row_shards
 from thinkaloud.records import Finish
+from thinkaloud.rollout.batch_size import prompts_at_once, smallest_batch
 from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder, Snapshot
 from thinkaloud.rollout.sampling import Sampling
-
-
-def smallest_batch(backend: str) -> int:
-    """Batches are not repacked below this many rows: every size compiles its own programs.
-
-    An accelerator reads all weights for each token, whatever the number of rows, so small batches gain little there.
-    """
-    return 8 if backend == "cpu" else 64
-
 
 FINE_PROMPT_BUCKET = 64
 """On a CPU, in a call of several batches, sorted by length, each prefill is padded to a multiple of this. Its cache is
@@ -56,6 +50,7 @@ def generate(
     scale: float = 1.0,
     batch_prompts: int | None = None,
     buckets: Buckets = Buckets(),  # noqa: B008 - frozen
+    footprint: Footprint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Sampled]]:
     """Sample `group_size` completions of each prompt.
@@ -71,6 +66,7 @@ def generate(
         scale: LoRA's alpha / rank.
         batch_prompts: Prompts decoded at once; all when None. Batches are filled by length; results keep the order.
         buckets: The sizes that prompts are padded to.
+        footprint: Fewer prompts are decoded at once where so many do not fit beside it; None: no such limit.
         progress: Called with (prompts done, all prompts).
 
     Returns:
@@ -78,6 +74,17 @@ def generate(
     """
     count = len(prompts)
     batch = min(batch_prompts or count, count)
+    if footprint:
+        batch = prompts_at_once(
+            batch,
+            footprint,
+            buckets,
+            sorted(map(len, prompts), reverse=True),
+            group=group_size,
+            slots=max_new_tokens,
+            backend=jax.default_backend(),
+            shards=row_shards(mesh_of(model.params)),
+        )
     order = sorted(range(count), key=lambda i: len(prompts[i])) if batch < count else list(range(count))
     decoder = Decoder.build(model, adapter, scale, sampling=sampling, stop_ids=stop_ids, seed=seed)
     fine = batch < count and buckets.prompt == PROMPT_BUCKET

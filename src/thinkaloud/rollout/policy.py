@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets
@@ -20,7 +21,8 @@ class Policy:
     """A base model, its prompt contract, the LoRA scale (alpha / rank), and the sizes that batches are padded to.
 
     With `ignore_stop`, completions do not end at a stop token: for benchmarks. `prompt` replaces the contract's prompt
-    of a task; completions are still read by the contract. `sampler` is a `JaxSampler` of the model when None.
+    of a task; completions are still read by the contract. `sampler` is a `JaxSampler` of the model when None;
+    `footprint` limits how many prompts that one decodes at once.
     """
 
     model: Model
@@ -30,6 +32,7 @@ class Policy:
     ignore_stop: bool = False
     prompt: Callable[[Task], list[int]] | None = None
     sampler: Sampler | None = None
+    footprint: Footprint | None = None
 
     def encode(self, task: Task) -> list[int]:
         """The token ids of a task's prompt."""
@@ -49,7 +52,7 @@ class Policy:
     ) -> list[RolloutGroup]:
         """Sample `group_size` completions of each task; see `generate` for the arguments."""
         prompts = [tuple(self.encode(task)) for task in tasks]
-        sampler = self.sampler or JaxSampler(self.model, self.scale, self.buckets)
+        sampler = self.sampler or JaxSampler(self.model, self.scale, self.buckets, self.footprint)
         sampler.sync(adapter)
         sampled = sampler.sample(
             prompts,

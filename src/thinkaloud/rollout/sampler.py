@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NotRequired, Protocol, TypedDict, Unpack, runtime_checkable
 
 from thinkaloud.errors import UserError
+from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets
@@ -55,10 +56,20 @@ class JaxSampler:
     scale: float
     """LoRA's alpha / rank."""
     buckets: Buckets = Buckets()  # noqa: RUF009 - frozen
+    footprint: Footprint | None = None
+    """See `generate`."""
     adapter: Adapter = field(default_factory=dict)
 
     def sync(self, adapter: Adapter) -> None:
         self.adapter = adapter
 
     def sample(self, prompts: Sequence[Sequence[int]], **options: Unpack[Options]) -> list[list[Sampled]]:
-        return generate(self.model, self.adapter, prompts, scale=self.scale, buckets=self.buckets, **options)
+        return generate(
+            self.model,
+            self.adapter,
+            prompts,
+            scale=self.scale,
+            buckets=self.buckets,
+            footprint=self.footprint,
+            **options,
+        )

@@ -23,6 +23,7 @@ from thinkaloud.data.store import POOL_FILES, open_pool
 from thinkaloud.distributed.agreement import alone, from_first, gather, is_first, require_same
 from thinkaloud.errors import UserError
 from thinkaloud.fetch.models import ModelFiles, models_cache
+from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
 from thinkaloud.model.packed import Buckets, common_prefix
@@ -31,6 +32,7 @@ from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.seeding import derive_seed
+from thinkaloud.session.footprint import footprint_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,11 @@ class Session:
     contract: PromptContract
     pool: Pool
 
-    def load_policy(self) -> Policy:
+    def load_policy(self, teacher: ModelConfig | None = None) -> Policy:
         """Read the weights.
+
+        Args:
+            teacher: The shape of a teacher whose weights will be on the device too.
 
         Raises:
             UserError: The weights are missing, incomplete or of an unsupported architecture, or the token limits exceed
@@ -60,7 +65,9 @@ class Session:
             )
         prefix = common_prefix([self.contract.encode(question) for question in ("A", "1", "?")])
         buckets = Buckets.of(jax.default_backend(), rollout.max_prompt_tokens, prefix)
-        return Policy(model, self.contract, lora.alpha / lora.rank, buckets)
+        mesh = mesh_of(model.params)
+        footprint = footprint_of(self.recipe, model.config, jax.default_backend(), mesh, teacher)
+        return Policy(model, self.contract, lora.alpha / lora.rank, buckets, footprint=footprint)
 
     def new_adapter(self, policy: Policy) -> Adapter:
         """A fresh adapter of the recipe's shape."""

@@ -22,6 +22,7 @@ from thinkaloud.config import ColdStartConfig, Recipe
 from thinkaloud.data import Mixture, Pool
 from thinkaloud.errors import UserError
 from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.lora import Adapter
 from thinkaloud.model.packed import Buckets, Packed, pack, round_up
@@ -30,10 +31,10 @@ from thinkaloud.records import Finish, Task
 from thinkaloud.rollout.policy import Policy
 from thinkaloud.rollout.sampling import Sampling
 from thinkaloud.seeding import derive_seed
+from thinkaloud.session.footprint import footprint_of
 from thinkaloud.train.learner import add_trees, apply_gradients, imitation_gradients, rows_to_targets
 from thinkaloud.train.learning_rate import cold_start_learning_rate
-from thinkaloud.train.memory import footprint_of
-from thinkaloud.train.microbatch import Footprint, split_rows, update_budget_bytes
+from thinkaloud.train.microbatch import split_rows, update_budget_bytes
 from thinkaloud.train.schedule import Horizon, learning_rate, make_optimizer
 
 WEIGHT_DECAY = 0.0
@@ -232,7 +233,7 @@ def _imitate(
     shards = row_shards(mesh)
     budget = update_budget_bytes(footprint, shards=shards)
     lengths = [len(prompt) + len(target) for prompt, target in zip(prompts, targets, strict=True)]
-    chunks = split_rows(lengths, footprint, budget)
+    chunks = split_rows(lengths, footprint, budget, per_octave=policy.buckets.per_octave, shards=shards)
     for rows in (part for chunk in chunks for part in _by_length(chunk, prompts, targets)):
         packed = _layout([prompts[i] for i in rows], [targets[i] for i in rows], shards, policy.buckets)
         packed = replace(packed, mesh=mesh, full_rematerialization=footprint.full_rematerialization)

@@ -7,32 +7,23 @@ tests/train/test_memory.py checks them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import device_limit
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.layout import num_parameters, parameters
-from thinkaloud.model.lora import projection_shapes
+from thinkaloud.model.footprint import Footprint, UpdateShape, saved_bytes_per_token, temporary_bytes
 from thinkaloud.model.packed import Buckets, bucketed, power_of_two, round_up
-from thinkaloud.model.precision import activation_dtype, base_dtype
 from thinkaloud.model.sharding import row_shards
-from thinkaloud.rollout.generate import smallest_batch
-from thinkaloud.train.microbatch import (
-    Footprint,
-    UpdateShape,
-    saved_bytes_per_token,
-    split_rows,
-    temporary_bytes,
-    update_budget_bytes,
-)
+from thinkaloud.rollout.batch_size import decoding_bytes, prompts_at_once
+from thinkaloud.session.footprint import adapter_bytes, footprint_of, weights_bytes
+from thinkaloud.train.microbatch import split_rows, update_budget_bytes
 
 PROCESS_BYTES = 450 * 10**6
 """Python, JAX and the libraries; on a CPU they share memory with the arrays."""
@@ -42,9 +33,6 @@ TOKENIZER_BYTES_PER_WORD = 900
 
 COMPILED_BYTES_PER_LAYER = 25 * 10**6
 """Compiled programs and the memory that compilation does not return (CPU); decoding is unrolled over layers."""
-
-DECODED_LOGITS = 4
-"""Arrays of [rows, vocabulary] in float32 that are live while a token is sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,15 +103,21 @@ def estimate_memory(
     budget = update_budget_bytes(footprint, backend, memory_bytes)
     buckets = Buckets.of(backend, rollout.max_prompt_tokens)
     phases: dict[str, dict[str, int]] = {}
+
+    def decoding(prompts: int, group: int, slots: int) -> dict[str, int]:
+        options: Any = {"group": group, "slots": slots, "backend": backend}
+        fitting = prompts_at_once(prompts, footprint, buckets, longest, **options, memory_bytes=memory_bytes)
+        return decoding_bytes(footprint, buckets, longest, fitting, **options)
+
     if grpo.max_steps:
         count, new = -(-rollout.prompts_per_step // shards), rollout.max_new_tokens
-        phases["rollout"] = _decoding(footprint, backend, buckets, longest, count, rollout.group_size, new)
+        phases["rollout"] = decoding(count, rollout.group_size, new)
         lengths = [(longest[min(i, len(longest) - 1)], [new] * rollout.group_size) for i in range(count)]
         rows = lengths[: -(-count // grpo.minibatches)]
         phases["update"] = _update(footprint, buckets, adapter, rows, new, budget)
     if recipe.cold_start.max_steps:
         probe = -(-min(recipe.cold_start.probe_tasks, max(len(prompt_lengths or ()), 1)) // shards)
-        phases["probe"] = _decoding(footprint, backend, buckets, longest, probe, 1, rollout.max_new_tokens)
+        phases["probe"] = decoding(probe, 1, rollout.max_new_tokens)
         # rationales are short: bounded by the length of a completion
         batch = -(-recipe.cold_start.batch_size // shards)
         lengths = [(longest[min(i, len(longest) - 1)], [rollout.max_new_tokens]) for i in range(batch)]
@@ -131,40 +125,8 @@ def estimate_memory(
     config = recipe.evaluate
     limit = config.max_new_tokens or rollout.max_new_tokens
     tasks = -(-min(config.batch_size, sum(map(config.wanted, recipe.data.domains))) // shards)
-    phases["evaluate"] = _decoding(footprint, backend, buckets, longest, tasks, 1, limit)
+    phases["evaluate"] = decoding(tasks, 1, limit)
     return MemoryEstimate(resident=resident, phases=phases)
-
-
-def footprint_of(
-    recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh | None = None, teacher: ModelConfig | None = None
-) -> Footprint:
-    """The `Footprint` of a recipe on a backend, for one device of the mesh; a teacher's weights are resident too."""
-    dtype = base_dtype(recipe.model.dtype, backend)
-    itemsize = jnp.dtype(dtype).itemsize
-    weight_shards = 1 if mesh is None else mesh.shape["fsdp"] * mesh.shape["tensor"]
-    weights = sum(weights_bytes(model, itemsize) for model in (config, teacher) if model)
-    stays = weights // weight_shards + 4 * adapter_bytes(recipe, config)
-    lora_width = recipe.lora.rank * len(recipe.lora.targets)
-    return Footprint(
-        config=config,
-        itemsize=itemsize,
-        activation_itemsize=activation_dtype(dtype, backend).itemsize,
-        lora_width=lora_width,
-        resident_bytes=stays,
-        weight_shards=weight_shards,
-        full_rematerialization=recipe.model.rematerialization == "full",
-    )
-
-
-def weights_bytes(config: ModelConfig, itemsize: int) -> int:
-    """Bytes of the frozen base."""
-    return num_parameters(config) * itemsize
-
-
-def adapter_bytes(recipe: Recipe, config: ModelConfig) -> int:
-    """Bytes of one adapter, of its gradient, or of one of Adam's moments (float32)."""
-    shapes = projection_shapes(config)
-    return sum(4 * config.num_layers * recipe.lora.rank * sum(shapes[target]) for target in recipe.lora.targets)
 
 
 def device_memory() -> int | None:
@@ -192,27 +154,6 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
     return min(found, default=None)
 
 
-def _decoding(
-    footprint: Footprint, backend: str, buckets: Buckets, longest: Sequence[int], prompts: int, group: int, slots: int
-) -> dict[str, int]:
-    """Bytes that sampling adds: merged weights, caches and logits, at the peak of prefill, decoding and repacking."""
-    config, itemsize = footprint.config, footprint.itemsize
-    prompts = power_of_two(prompts)
-    length = round_up(longest[0], buckets.prompt)
-    merged = itemsize * sum(config.num_layers * math.prod(leaf.shape) for leaf in parameters(config) if leaf.stacked)
-    merged //= footprint.weight_shards
-    token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
-    prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
-    tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), buckets.per_octave)
-    prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
-    logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
-    half = prompts * group // 2  # rows left when the batch is repacked, each with a copy of its prompt
-    repacked = half * (length + slots) * token if half >= smallest_batch(backend) else 0
-    at_prefill, at_decode = prompt_cache + prefill, own_cache + max(logits, repacked)
-    temporary = max(at_prefill, at_decode)
-    return {"decoding weights": merged, "prompt cache": prompt_cache, "completion cache and temporaries": temporary}
-
-
 def _update(
     footprint: Footprint,
     buckets: Buckets,
@@ -225,7 +166,7 @@ def _update(
     length = round_up(max(prompt for prompt, _ in rows), buckets.prompt)
     inputs = round_up(max(max(members) for _, members in rows) - 1, completion_bucket)
     counts = [prompt + sum(members) for prompt, members in rows]
-    parts = split_rows(counts, footprint, budget, attended=length + inputs)
+    parts = split_rows(counts, footprint, budget, attended=length + inputs, per_octave=buckets.per_octave)
     largest = max(parts, key=lambda chosen: sum(counts[i] for i in chosen))
     tokens = bucketed(sum(counts[i] for i in largest), buckets.per_octave)
     shape = UpdateShape(power_of_two(len(largest)), len(rows[0][1]), length, inputs, tokens, targets=tokens)

@@ -18,9 +18,9 @@ from thinkaloud.model.sharding import mesh_of, padded_rows, place_rows, row_shar
 from thinkaloud.records import RolloutGroup
 from thinkaloud.rewards.scoring import is_masked
 from thinkaloud.rollout.policy import Policy
+from thinkaloud.session.footprint import footprint_of
 from thinkaloud.train.learner import PerToken, reference_logprobs, rows_to_targets
 from thinkaloud.train.loss import token_weights
-from thinkaloud.train.memory import footprint_of
 from thinkaloud.train.microbatch import split_rows, update_budget_bytes
 
 
@@ -53,7 +53,8 @@ class Minibatches:
         self._footprint = footprint_of(
             recipe, policy.model.config, jax.default_backend(), mesh, teacher.config if teacher else None
         )
-        self._budget_bytes = update_budget_bytes(self._footprint, shards=row_shards(mesh))
+        self._shards = row_shards(mesh)
+        self._budget_bytes = update_budget_bytes(self._footprint, shards=self._shards)
 
     def build(self, groups: Sequence[RolloutGroup], adapter: Adapter) -> list[MiniBatch]:
         """The minibatches of a step. Groups without a gradient are left out, but count in the means of the loss.
@@ -79,7 +80,14 @@ class Minibatches:
             return []
         lengths = [len(group.prompt_ids) + sum(len(c.token_ids) for c in group.completions) for group, _ in kept]
         attended = len(kept[-1][0].prompt_ids) + self._recipe.rollout.max_new_tokens
-        split = split_rows(lengths, self._footprint, self._budget_bytes, attended=attended)
+        split = split_rows(
+            lengths,
+            self._footprint,
+            self._budget_bytes,
+            attended=attended,
+            per_octave=self._policy.buckets.per_octave,
+            shards=self._shards,
+        )
         return [self._micro_batch([kept[i] for i in rows], adapter, num_rows, num_tokens) for rows in split]
 
     def _trained_ids(self, group: RolloutGroup) -> list[tuple[int, ...] | None]:

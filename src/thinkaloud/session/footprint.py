@@ -1,0 +1,45 @@
+"""What a recipe's run keeps on the device all the time."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from thinkaloud.config import Recipe
+from thinkaloud.model.config import ModelConfig
+from thinkaloud.model.footprint import Footprint
+from thinkaloud.model.layout import num_parameters
+from thinkaloud.model.lora import projection_shapes
+from thinkaloud.model.precision import activation_dtype, base_dtype
+
+
+def footprint_of(
+    recipe: Recipe, config: ModelConfig, backend: str, mesh: Mesh | None = None, teacher: ModelConfig | None = None
+) -> Footprint:
+    """The `Footprint` of a recipe on a backend, for one device of the mesh; a teacher's weights are resident too."""
+    dtype = base_dtype(recipe.model.dtype, backend)
+    itemsize = jnp.dtype(dtype).itemsize
+    weight_shards = 1 if mesh is None else mesh.shape["fsdp"] * mesh.shape["tensor"]
+    weights = sum(weights_bytes(model, itemsize) for model in (config, teacher) if model)
+    stays = weights // weight_shards + 4 * adapter_bytes(recipe, config)
+    lora_width = recipe.lora.rank * len(recipe.lora.targets)
+    return Footprint(
+        config=config,
+        itemsize=itemsize,
+        activation_itemsize=activation_dtype(dtype, backend).itemsize,
+        lora_width=lora_width,
+        resident_bytes=stays,
+        weight_shards=weight_shards,
+        full_rematerialization=recipe.model.rematerialization == "full",
+    )
+
+
+def weights_bytes(config: ModelConfig, itemsize: int) -> int:
+    """Bytes of the frozen base."""
+    return num_parameters(config) * itemsize
+
+
+def adapter_bytes(recipe: Recipe, config: ModelConfig) -> int:
+    """Bytes of one adapter, of its gradient, or of one of Adam's moments (float32)."""
+    shapes = projection_shapes(config)
+    return sum(4 * config.num_layers * recipe.lora.rank * sum(shapes[target]) for target in recipe.lora.targets)
