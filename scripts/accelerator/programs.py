@@ -31,12 +31,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.config.mesh import AXES
 from thinkaloud.model.config import ModelConfig, tiny_config
+from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.layout import parameters
 from thinkaloud.model.lora import TARGETS, projection_shapes
 from thinkaloud.model.packed import Buckets, pack
 from thinkaloud.model.precision import activation_dtype
 from thinkaloud.model.sharding import row_sharding, weight_spec
 from thinkaloud.rollout import decode_kernel
+from thinkaloud.rollout.batch_size import decoding_bytes
 from thinkaloud.rollout.decode import decode, decoding_weights, empty_cache, prefill, start
 from thinkaloud.rollout.sampling import Sampling, key_of
 from thinkaloud.train.learner import PerToken, grpo_gradients
@@ -211,6 +213,7 @@ PROGRAMS: dict[str, tuple[Callable[[Shapes], Any], int, int, int]] = {
     "decode-base": (partial(lower_decode, adapted=False), 4, 4, 1),
     "decode-256": (partial(lower_decode, adapted=True), 32, 8, 1),
     "prefill": (lower_prefill, 4, 4, 1),
+    "prefill-32": (lower_prefill, 32, 1, 1),
     "update": (lower_update, 4, 4, 1),
     "update-full": (partial(lower_update, full=True), 4, 4, 1),
     "update-64": (lower_update, 8, 8, 1),
@@ -245,7 +248,16 @@ def logit_rows(program: Program, vocab_size: int) -> int:
     return max((math.prod(each[:-1]) for each in sizes), default=0)
 
 
-def predicted_bytes(shapes: Shapes, *, full: bool) -> float:
+def prefill_bytes(shapes: Shapes) -> int:
+    """What `prompts_at_once` expects that the prefill of a batch adds to the memory of one device."""
+    itemsizes = {"itemsize": shapes.dtype.itemsize, "activation_itemsize": activation_dtype(shapes.dtype).itemsize}
+    footprint, buckets = Footprint(config=shapes.config, **itemsizes), Buckets.of(jax.default_backend(), PROMPT_TOKENS)
+    lengths = [PROMPT_TOKENS] * shapes.prompts
+    found = decoding_bytes(footprint, buckets, lengths, shapes.prompts, group=0, slots=0, backend=jax.default_backend())
+    return found["completion cache and temporaries"]  # the prompts' cache is a part of it
+
+
+def update_bytes(shapes: Shapes, *, full: bool) -> int:
     """What `thinkaloud audit` predicts that an update adds to the memory of one device, in one micro-batch."""
     rollout = {"prompts_per_step": shapes.prompts, "group_size": shapes.group, "max_new_tokens": NEW_TOKENS}
     values = {
@@ -293,9 +305,9 @@ def figures(compiled: Any, shapes: Shapes, name: str) -> dict[str, float]:
     }
     if decoding:
         found["loop_input_gb"] = (program.input_bytes(loop) + kernel_bytes(shapes)) / 1e9
-    if updating:
-        compiled_bytes = memory.temp_size_in_bytes + memory.output_size_in_bytes
-        found["memory_error"] = abs(predicted_bytes(shapes, full=name.endswith("full")) / compiled_bytes - 1)
+    if not decoding:
+        predicted = update_bytes(shapes, full=name.endswith("full")) if updating else prefill_bytes(shapes)
+        found["memory_error"] = abs(predicted / (memory.temp_size_in_bytes + memory.output_size_in_bytes) - 1)
     found["megacycles"] = (body if decoding else program.totals()).cycles / 1e6
     return found
 

@@ -12,8 +12,9 @@ from thinkaloud.model.config import tiny_config
 from thinkaloud.model.footprint import (
     USABLE_SHARE,
     Footprint,
-    UpdateShape,
     free_bytes,
+    num_scores,
+    prefill_bytes,
     saved_bytes_per_token,
     temporary_bytes,
     update_bytes,
@@ -41,19 +42,21 @@ def test_an_update_saves_and_needs_temporaries() -> None:
     saved = saved_bytes_per_token(PLAIN)
     short, longer = (update_bytes(PLAIN, 1000, attended) - 1000 * saved for attended in (100, 1000))
     assert longer - short == 2 * 4 * CONFIG.num_heads * 1000 * 900
-    # as for prompts alone of 100 tokens, where the scores are prompts * 100 * 100
-    assert short == temporary_bytes(CONFIG, UpdateShape(10, 0, 100, 0, 1000, 1000), backward=True)
+    assert short == temporary_bytes(CONFIG, num_scores(10, 100), 1000)
+
+
+def test_scores_are_of_prompts_and_of_completions() -> None:
+    assert num_scores(2, 128) == 2 * 128 * 128
+    assert num_scores(2, 128, 4, 100) == 2 * 128 * 128 + 2 * 4 * 100 * 228
 
 
 def test_temporaries_are_those_of_a_layer_or_of_the_head() -> None:
-    small = UpdateShape(2, 4, 128, 128, 1024, 1024)
-    assert temporary_bytes(CONFIG, small, backward=True) > temporary_bytes(CONFIG, small, backward=False)
-    longer = small._replace(prompt_length=4096)
-    added = temporary_bytes(CONFIG, longer, backward=False) - temporary_bytes(CONFIG, small, backward=False)
-    assert added > 4 * 2 * CONFIG.num_heads * (4096**2 - 128**2)  # two arrays of scores, at least
-    longest = small._replace(prompt_length=16_384)
-    dense = temporary_bytes(CONFIG, small._replace(prompt_length=0, input_length=0), backward=True)
-    assert temporary_bytes(CONFIG, longest, backward=True) == 2 * SCORE_BYTES + dense  # in blocks
+    small, longer = num_scores(2, 128, 4, 128), num_scores(2, 1024, 4, 128)
+    assert temporary_bytes(CONFIG, small, 1024) > prefill_bytes(CONFIG, small, 1024, "cpu")
+    assert prefill_bytes(CONFIG, longer, 1024, "cpu") == 4 * 2 * CONFIG.num_heads * longer  # two arrays of scores
+    dense = temporary_bytes(CONFIG, 0, 1024)
+    assert temporary_bytes(CONFIG, num_scores(2, 16_384), 1024) == 2 * SCORE_BYTES + dense  # in blocks
+    assert prefill_bytes(CONFIG, 0, 1024, "gpu") == pytest.approx(1.9 * prefill_bytes(CONFIG, 0, 1024, "cpu"), abs=1)
 
 
 def test_a_device_has_left_what_does_not_stay_on_it(monkeypatch: pytest.MonkeyPatch) -> None:

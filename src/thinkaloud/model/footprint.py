@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from thinkaloud.distributed.devices import device_memory_bytes
 from thinkaloud.model.attention import SCORE_BYTES
@@ -31,15 +30,9 @@ class Footprint:
     """Whether the backward pass keeps nothing but each layer's input."""
 
 
-class UpdateShape(NamedTuple):
-    """Padded sizes of a micro-batch; a prefill has a group of 0."""
-
-    prompts: int
-    group: int
-    prompt_length: int
-    input_length: int
-    tokens: int
-    targets: int = 0
+FORWARD_DENSE = {"cpu": 1.0, "gpu": 1.9, "tpu": 1.1}
+"""How often the activations of one layer are there at once in a forward pass: compiled, a v5e's prefill takes 1.0 to
+1.16 times, an H100's 1.83, a T4's 2.0 (docs/log.md, 2026-11-30)."""
 
 
 def saved_bytes_per_token(footprint: Footprint) -> int:
@@ -65,13 +58,29 @@ def saved_bytes_per_token(footprint: Footprint) -> int:
     return config.num_layers * (itemsize * kept + 4 * sum(wide.values()))
 
 
-def temporary_bytes(config: ModelConfig, shape: UpdateShape, *, backward: bool) -> int:
-    """Bytes of temporaries of one layer or of one chunk of the head, whichever is larger."""
-    rows = shape.prompts * shape.group
-    scores = shape.prompts * shape.prompt_length**2 + rows * shape.input_length * (
-        shape.prompt_length + shape.input_length
-    )
-    return _temporary_bytes(config, scores, shape.tokens, shape.targets, backward=backward)
+def num_scores(prompts: int, prompt_length: int, group: int = 0, input_length: int = 0) -> int:
+    """Attention scores of one head in one layer: of prompts with themselves, of completions with both."""
+    return prompts * (prompt_length**2 + group * input_length * (prompt_length + input_length))
+
+
+def prefill_bytes(config: ModelConfig, scores: int, tokens: int, backend: str) -> int:
+    """Bytes of temporaries of one layer in a forward pass.
+
+    Args:
+        scores: See `num_scores`.
+        tokens: After padding.
+    """
+    return max(2 * _score_bytes(config, scores), int(FORWARD_DENSE[backend] * _dense_bytes(config, tokens)))
+
+
+def temporary_bytes(config: ModelConfig, scores: int, tokens: int) -> int:
+    """Bytes of temporaries of an update: of one layer, or of one chunk of the head if that is more.
+
+    The factors are fitted to XLA's `memory_analysis` of compiled programs. See `prefill_bytes` for the arguments.
+    """
+    chunk = chunk_size(config.vocab_size, tokens)
+    head = 4 * (2 * chunk * config.vocab_size + 2 * tokens * config.hidden_size)
+    return max(2 * _score_bytes(config, scores) + 2 * _dense_bytes(config, tokens), head)
 
 
 def update_bytes(footprint: Footprint, tokens: int, attended: int) -> int:
@@ -81,22 +90,19 @@ def update_bytes(footprint: Footprint, tokens: int, attended: int) -> int:
         tokens: After padding; each may be a target.
         attended: Positions that a token attends to at most.
     """
-    temporary = _temporary_bytes(footprint.config, tokens * attended, tokens, tokens, backward=True)
+    temporary = temporary_bytes(footprint.config, tokens * attended, tokens)
     return tokens * saved_bytes_per_token(footprint) + temporary
 
 
-def _temporary_bytes(config: ModelConfig, scores: int, tokens: int, targets: int, *, backward: bool) -> int:
-    """The factors are fitted to XLA's `memory_analysis`; scores are float32, in blocks of `SCORE_BYTES`."""
-    attention = min(4 * config.num_heads * scores, SCORE_BYTES)
+def _score_bytes(config: ModelConfig, scores: int) -> int:
+    """In float32, in blocks of queries."""
+    return min(4 * config.num_heads * scores, SCORE_BYTES)
+
+
+def _dense_bytes(config: ModelConfig, tokens: int) -> int:
+    """Projections and hidden states of one layer, in float32."""
     projections = 2 * (config.num_heads + config.num_kv_heads) * config.head_dim
-    dense = 4 * tokens * (2 * config.intermediate_size + 4 * config.hidden_size + projections)
-    if not backward:
-        return max(2 * attention, dense)
-    head = 0
-    if targets:
-        chunk = chunk_size(config.vocab_size, targets)
-        head = 4 * (2 * chunk * config.vocab_size + 2 * targets * config.hidden_size)
-    return max(2 * attention + 2 * dense, head)
+    return 4 * tokens * (2 * config.intermediate_size + 4 * config.hidden_size + projections)
 
 
 def free_bytes(footprint: Footprint, memory_bytes: int | None = None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from thinkaloud.model.footprint import Footprint, UpdateShape, free_bytes, temporary_bytes
+from thinkaloud.model.footprint import Footprint, free_bytes, num_scores, prefill_bytes
 from thinkaloud.model.layout import parameters
 from thinkaloud.model.packed import Buckets, bucketed, power_of_two, round_up
 
@@ -47,7 +47,7 @@ def decoding_bytes(
     token = 2 * config.num_layers * config.num_kv_heads * config.head_dim * footprint.activation_itemsize
     prompt_cache, own_cache = prompts * length * token, prompts * group * slots * token
     tokens = bucketed(sum(longest[min(i, len(longest) - 1)] for i in range(prompts)), buckets.per_octave)
-    prefill = temporary_bytes(config, UpdateShape(prompts, 0, length, 0, tokens), backward=False)
+    prefill = prefill_bytes(config, num_scores(prompts, length), tokens, backend)
     logits = 4 * DECODED_LOGITS * prompts * group * config.vocab_size
     half = prompts * group // 2  # rows left when the batch is repacked, each with a copy of its prompt
     repacked = half * (length + slots) * token if half >= smallest_batch(backend) else 0

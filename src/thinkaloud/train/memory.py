@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from thinkaloud.config import Recipe
 from thinkaloud.distributed.devices import device_limit
 from thinkaloud.model.config import ModelConfig
-from thinkaloud.model.footprint import Footprint, UpdateShape, saved_bytes_per_token, temporary_bytes
+from thinkaloud.model.footprint import Footprint, num_scores, saved_bytes_per_token, temporary_bytes
 from thinkaloud.model.packed import Buckets, bucketed, power_of_two, round_up
 from thinkaloud.model.sharding import row_shards
 from thinkaloud.rollout.batch_size import decoding_bytes, prompts_at_once
@@ -169,9 +169,9 @@ def _update(
     parts = split_rows(counts, footprint, budget, attended=length + inputs, per_octave=buckets.per_octave)
     largest = max(parts, key=lambda chosen: sum(counts[i] for i in chosen))
     tokens = bucketed(sum(counts[i] for i in largest), buckets.per_octave)
-    shape = UpdateShape(power_of_two(len(largest)), len(rows[0][1]), length, inputs, tokens, targets=tokens)
+    scores = num_scores(power_of_two(len(largest)), length, len(rows[0][1]), inputs)
     return {
         "activations": tokens * saved_bytes_per_token(footprint),
-        "temporaries": temporary_bytes(footprint.config, shape, backward=True),
+        "temporaries": temporary_bytes(footprint.config, scores, tokens),
         "gradients": adapter * (1 if len(parts) == 1 else 3),
     }
