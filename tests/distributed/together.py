@@ -21,10 +21,15 @@ def main(address: str, count: str, index: str, fault: str) -> None:
     from jax.experimental.multihost_utils import process_allgather
 
     from thinkaloud.distributed.agreement import from_first, gather
+    from thinkaloud.distributed.devices import device_memory_bytes
     from thinkaloud.distributed.processes import connect, disconnect, fail
 
+    pages = os.sysconf("SC_PHYS_PAGES")
+    more = {"SC_PHYS_PAGES": pages * (1 + int(index)), "SC_PAGE_SIZE": 4096}  # as if each host had more memory
+    os.sysconf = more.__getitem__
     try:
         connect(address, int(count), int(index), {"fault": fault}, heartbeat_seconds=5)
+        assert device_memory_bytes() == pages * 4096  # the least
         assert gather(int(index)) == list(range(int(count)))
         assert from_first(lambda: index) == "0"
         name, _, failing = fault.partition(":")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,25 @@ def device_limit() -> int | None:
     return int(stats["bytes_limit"]) if "bytes_limit" in stats else None
 
 
+_least_memory: int | None = None
+
+
+def limit_memory(known: Sequence[int | None]) -> None:
+    """Let `device_memory_bytes` return the least of these, the memory of each process of a run.
+
+    What is sized by memory (mesh, batches, micro-batches) must be the same in all processes.
+    """
+    global _least_memory
+    _least_memory = min((each for each in known if each is not None), default=None)
+
+
 def device_memory_bytes() -> int | None:
-    """Total memory of the device (on a CPU, of the machine) in bytes; None if it is not known."""
+    """Total memory of the device (on a CPU, of the machine) in bytes; None if it is not known.
+
+    In several processes, that of the one with the least.
+    """
+    if _least_memory is not None:
+        return _least_memory
     limit = device_limit()
     if limit is not None:
         return limit

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from thinkaloud.distributed.agreement import Processes, alone, gather, is_first, join, require_same
+from thinkaloud.distributed.devices import device_memory_bytes, limit_memory
 from thinkaloud.distributed.watch import Watch, forget_abort, handle_abort
 from thinkaloud.errors import ProcessLost, UserError, out_of_memory
 
@@ -90,6 +91,7 @@ def connect(
         from jax.experimental.multihost_utils import process_allgather
 
         process_allgather(np.zeros((1,), np.float32))
+    limit_memory(gather(device_memory_bytes()))
 
 
 def disconnect(code: int = 0) -> None:

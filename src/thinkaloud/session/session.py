@@ -27,6 +27,7 @@ from thinkaloud.model.config import ModelConfig
 from thinkaloud.model.load import load_model
 from thinkaloud.model.lora import Adapter, init_adapter
 from thinkaloud.model.packed import Buckets, common_prefix
+from thinkaloud.model.precision import base_dtype
 from thinkaloud.model.sharding import mesh_of, place
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
@@ -129,7 +130,9 @@ def _read_base64(path: Path) -> str:
 
 
 def check_same_session(session: Session) -> None:
-    """Raises UserError if the processes of a run have different models or prompt contracts."""
+    """Raises UserError if the processes of a run have different models, dtypes or prompt contracts."""
     weights = [[path.name, path.stat().st_size] for path in session.files.weights]
     model = [session.files.name, *weights, session.files.adapter and session.files.adapter.name]
-    require_same(gather({"the model's files": model, "the prompt contract": session.contract.fingerprint}))
+    dtype = base_dtype(session.recipe.model.dtype)
+    settings = {"the model's files": model, "model.dtype on its device": dtype}
+    require_same(gather({**settings, "the prompt contract": session.contract.fingerprint}))
