@@ -218,6 +218,12 @@ def test_a_shipped_recipe_fits_the_device_that_its_header_names() -> None:
     for memory in (12, 16, 24, 32, 40, 60, 80):  # and any other: batches and micro-batches take what there is
         estimate = estimate_memory(recipe, gemma, backend="gpu", memory_bytes=memory * 10**9)
         assert 4 * 10**9 < estimate.total < memory * 10**9
+    t4 = load_recipe(Path("night-1b"), ["model.dtype=float16"])  # its activations are float32
+    half, all_of_it = (estimate_memory(t4, gemma, backend="gpu", memory_bytes=size) for size in (116 * 10**8, 10**11))
+    assert half.total < 116 * 10**8
+    footprints = [footprint_of(t4, gemma, "gpu", memory_bytes=size) for size in (116 * 10**8, 10**11)]
+    assert [one.full_rematerialization for one in footprints] == [True, False]
+    assert half.total < all_of_it.total
     roomy = estimate_memory(recipe, gemma, backend="gpu", memory_bytes=10**12)
     assert sum(roomy.phases["evaluate"].values()) > 12 * 10**9  # all of a batch at once would not fit
 

@@ -51,10 +51,10 @@ def check_memory(recipe: Recipe, pool: Pool, model: ModelConfig, teacher: ModelC
 
 def _remedy(recipe: Recipe, peak: str) -> str:
     """Prompts are decoded and learned from in as small batches as the memory asks for, down to one prompt's group."""
-    wider = peak in ("update", "cold_start") and recipe.model.rematerialization != "full"
+    wider = peak in ("update", "cold_start") and recipe.model.rematerialization == "selective"
     return (
         "lower rollout.group_size, rollout.max_new_tokens or rollout.max_prompt_tokens, "
-        + ('set model.rematerialization = "full", ' if wider else "")
+        + ('set model.rematerialization = "auto", ' if wider else "")
         + "or take a smaller model"
     )
 

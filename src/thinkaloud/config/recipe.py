@@ -48,9 +48,10 @@ class ModelSource(Section):
     """Dtype of the frozen base; adapters are always float32. `auto`: bfloat16 on TPUs, on GPUs from compute capability
     8.0 and on CPUs with AMX or AVX-512 BF16, float16 on older GPUs, float32 on other CPUs. Sampler and trainer agree
     most closely in float32."""
-    rematerialization: Literal["selective", "full"] = "selective"
+    rematerialization: Literal["auto", "selective", "full"] = "auto"
     """What the backward pass of training computes again: all but matrix products, or every layer as a whole. `full`
-    needs a fraction of the memory and more time (docs/accelerators.md)."""
+    needs a fraction of the memory and more time (docs/accelerators.md); `auto` takes it where one prompt with its
+    completions does not fit otherwise."""
     frame: Literal["auto", "gemma", "gemma_base", "smollm2", "chatml"] = "auto"
     """The chat template of the prompt contract; `auto` is the model's own, `gemma_base` ends replies with `<eos>`."""
 

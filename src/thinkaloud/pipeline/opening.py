@@ -115,6 +115,10 @@ def open_training(options: TrainOptions, display: Display, stop: Stop | None = N
             judge = _open_judge(options, directory.path)
             with timer.phase("prepare"):
                 policy = session.load_policy(teacher=shapes[1])
+                if policy.footprint and policy.footprint.full_rematerialization:
+                    display.note(
+                        "activations are computed again in the backward pass, which takes less memory and more time"
+                    )
                 check_engine(options.recipe, policy.model.config)
                 distilled = load_teacher(teacher, options.recipe)
             stop.check()

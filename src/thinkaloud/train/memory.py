@@ -83,7 +83,8 @@ def estimate_memory(
         Bytes by part, for completions that use their whole token limit.
     """
     backend = backend or jax.default_backend()
-    footprint, shards = footprint_of(recipe, model_config, backend, mesh, teacher), row_shards(mesh)
+    footprint = footprint_of(recipe, model_config, backend, mesh, teacher, memory_bytes)
+    shards = row_shards(mesh)
     longest = sorted(prompt_lengths or [recipe.rollout.max_prompt_tokens], reverse=True)
     rollout, grpo = recipe.rollout, recipe.grpo
     adapter = adapter_bytes(recipe, model_config)
