@@ -101,8 +101,8 @@ def test_the_quickstart_shows_outputs_of_one_run_from_top_to_bottom() -> None:
     assert [cell.execution_count for cell in found] == list(range(1, len(found) + 1))
     outputs = [output for cell in found for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
-    assert "tiny" in cells(EXAMPLES / "quickstart.ipynb", "markdown")[0].source
-    assert "'tiny'" in found[0].outputs[0]["data"]["text/plain"]
+    assert "one run of the recipe `starter`" in cells(EXAMPLES / "quickstart.ipynb", "markdown")[0].source
+    assert "'starter'" in found[0].outputs[0]["data"]["text/plain"]
 
 
 @pytest.mark.slow
