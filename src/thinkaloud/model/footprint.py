@@ -70,7 +70,8 @@ def prefill_bytes(config: ModelConfig, scores: int, tokens: int, backend: str) -
         scores: See `num_scores`.
         tokens: After padding.
     """
-    return max(2 * _score_bytes(config, scores), int(FORWARD_DENSE[backend] * _dense_bytes(config, tokens)))
+    factor = FORWARD_DENSE.get(backend, max(FORWARD_DENSE.values()))
+    return max(2 * _score_bytes(config, scores), int(factor * _dense_bytes(config, tokens)))
 
 
 def temporary_bytes(config: ModelConfig, scores: int, tokens: int) -> int:
