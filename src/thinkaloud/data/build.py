@@ -187,7 +187,7 @@ def _open(config: DataConfig, note: Callable[[str], None]) -> tuple[dict[str, Op
             opened[name] = open_source(name, source, _data_dir(config), note)
         except Unavailable as error:
             if not source.optional:
-                raise
+                raise Unavailable(f"{error}; or mark sources.{name} with optional = true") from error
             missing.append(name)
             note(f"optional source {name} is left out: {error}")
     return opened, missing

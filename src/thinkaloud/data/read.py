@@ -140,10 +140,7 @@ def _on_disk(source: Source, config: SourceConfig, path: Path, key: str, note: N
     elif path.is_dir():
         found = _splits_in(path)
     else:
-        raise Unavailable(
-            f"{key}: expected a file or a folder, found no {path}; fix the path, or mark sources.{source.name} with "
-            "optional = true"
-        )
+        raise Unavailable(f"{key}: expected a file or a folder, found no {path}; fix the path of sources.{source.name}")
     wanted = config.splits or tuple(split for split in source.splits if split in found) or _usual_order(source, found)
     for split in wanted:
         if split not in found:
@@ -214,7 +211,7 @@ def _on_hub(source: Source, config: SourceConfig, data_dir: Path | None) -> Open
         except Unavailable as error:
             raise Unavailable(
                 f"source {source.name!r} is not available: {looked}{error}. Give its rows with "
-                f"sources.{source.name}.path or in data.dir (--data-dir), or mark it with optional = true"
+                f"sources.{source.name}.path or in data.dir (--data-dir)"
             ) from error
         splits.append(SourceSplit(name=split, role=role_of(split, source), rows=rows, identity=identity))
     return OpenSource(source=source, splits=tuple(splits))
