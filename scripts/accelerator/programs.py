@@ -248,7 +248,7 @@ def logit_rows(program: Program, vocab_size: int) -> int:
     return max((math.prod(each[:-1]) for each in sizes), default=0)
 
 
-def prefill_bytes(shapes: Shapes) -> int:
+def predicted_prefill(shapes: Shapes) -> int:
     """What `prompts_at_once` expects that the prefill of a batch adds to the memory of one device."""
     itemsizes = {"itemsize": shapes.dtype.itemsize, "activation_itemsize": activation_dtype(shapes.dtype).itemsize}
     footprint, buckets = Footprint(config=shapes.config, **itemsizes), Buckets.of(jax.default_backend(), PROMPT_TOKENS)
@@ -257,7 +257,7 @@ def prefill_bytes(shapes: Shapes) -> int:
     return found["completion cache and temporaries"]  # the prompts' cache is a part of it
 
 
-def update_bytes(shapes: Shapes, *, full: bool) -> int:
+def predicted_update(shapes: Shapes, *, full: bool) -> int:
     """What `thinkaloud audit` predicts that an update adds to the memory of one device, in one micro-batch."""
     rollout = {"prompts_per_step": shapes.prompts, "group_size": shapes.group, "max_new_tokens": NEW_TOKENS}
     values = {
@@ -306,7 +306,7 @@ def figures(compiled: Any, shapes: Shapes, name: str) -> dict[str, float]:
     if decoding:
         found["loop_input_gb"] = (program.input_bytes(loop) + kernel_bytes(shapes)) / 1e9
     if not decoding:
-        predicted = update_bytes(shapes, full=name.endswith("full")) if updating else prefill_bytes(shapes)
+        predicted = predicted_update(shapes, full=name.endswith("full")) if updating else predicted_prefill(shapes)
         found["memory_error"] = abs(predicted / (memory.temp_size_in_bytes + memory.output_size_in_bytes) - 1)
     found["megacycles"] = (body if decoding else program.totals()).cycles / 1e6
     return found

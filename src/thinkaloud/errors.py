@@ -42,9 +42,10 @@ def out_of_memory(error: BaseException) -> UserError | None:
     if not (on_device or isinstance(error, MemoryError)):
         return None
     return UserError(
-        f"out of memory ({' '.join(words.split())[:160] or 'on the host'}): see whether other programs hold memory, "
-        'lower rollout.group_size or rollout.max_new_tokens, or set model.rematerialization = "full"; continue the run '
-        "with train --resume and --allow-change for each changed field"
+        f"out of memory ({' '.join(words.split())[:160] or 'on the host'}): lower rollout.prompts_per_step, "
+        "rollout.group_size, rollout.max_new_tokens, cold_start.batch_size or evaluate.batch_size, raise "
+        'grpo.minibatches, or set model.rematerialization = "full"; continue the run with train --resume, and '
+        "--allow-change for each changed field"
     )
 
 

@@ -28,7 +28,13 @@ def test_a_command_that_runs_out_of_memory_says_what_to_set(command: Any, capsys
     told = capsys.readouterr().err
     assert told.startswith("error: out of memory")
     assert told.count("\n") == 1
-    for field in ("rollout.group_size", "rollout.max_new_tokens", "model.rematerialization"):
+    for field in (
+        "rollout.prompts_per_step",
+        "rollout.group_size",
+        "rollout.max_new_tokens",
+        "grpo.minibatches",
+        "model.rematerialization",
+    ):
         assert field in told
 
 

@@ -50,12 +50,10 @@ def check_memory(recipe: Recipe, pool: Pool, model: ModelConfig, teacher: ModelC
 
 
 def _remedy(recipe: Recipe, peak: str) -> str:
-    """Prompts are decoded and learned from in as small batches as the memory asks for, down to one prompt's group."""
+    """Batches suit the device's whole memory; smaller ones help where, on a CPU, other programs hold some of it."""
     wider = peak in ("update", "cold_start") and recipe.model.rematerialization == "selective"
-    return (
-        "lower rollout.group_size, rollout.max_new_tokens or rollout.max_prompt_tokens, "
-        + ('set model.rematerialization = "auto", ' if wider else "")
-        + "or take a smaller model"
+    return "lower rollout.prompts_per_step, rollout.group_size, rollout.max_new_tokens or evaluate.batch_size" + (
+        ', or set model.rematerialization = "auto"' if wider else ""
     )
 
 
