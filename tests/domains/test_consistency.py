@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from support.growth import assert_linear
 from thinkaloud.domains.consistency import by_number, by_option, by_polarity
 
 PLANETS = "Which planet is largest?\n\nA) Mars\nB) Jupiter\nC) Venus"
@@ -68,10 +67,10 @@ def test_yes_and_no_as_options() -> None:
 
 
 @pytest.mark.parametrize("piece", ["1", "1,", "-", "yes. ", "A) ", "1/", "B. ", "\n"])
-def test_hostile_text_is_quick(piece: str) -> None:
-    text = piece * (200_000 // len(piece))
-    start = time.process_time()
-    for agrees in (by_number, by_option, by_polarity):
-        assert agrees(PLANETS, text, text) in (True, False, None)
-        assert agrees(PLANETS, text, "1") in (True, False, None)
-    assert time.process_time() - start < 10.0
+def test_hostile_text_takes_linear_time(piece: str) -> None:
+    def read(text: str) -> None:
+        for agrees in (by_number, by_option, by_polarity):
+            assert agrees(PLANETS, text, text) in (True, False, None)
+            assert agrees(PLANETS, text, "1") in (True, False, None)
+
+    assert_linear(read, piece, size=200_000)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.growth import assert_linear
 from thinkaloud.domains import discourse
 from thinkaloud.domains.wording import Text
 
@@ -93,11 +92,8 @@ def test_guards_are_factors(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ["<!--", '"', "I am sorry ", "a. ", "?\n", "word " * 50 + ". "])
 def test_long_texts_take_linear_time(piece: str) -> None:
-    def seconds(size: int) -> float:
-        text = (piece * (size // len(piece) + 1))[:size]
-        began = time.perf_counter()
+    def guards(text: str) -> tuple[float, ...]:
         answer = read(discourse.without_comments(text))
-        discourse.refusal(answer), discourse.same_frame(answer), discourse.questions(answer)
-        return time.perf_counter() - began
+        return discourse.refusal(answer), discourse.same_frame(answer), discourse.questions(answer)
 
-    assert seconds(100_000) < 50 * max(seconds(10_000), 0.002)
+    assert_linear(guards, piece, size=100_000)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
+from support.growth import assert_linear
 from thinkaloud.domains import creative_ideation, creative_writing, guards, summarization
 from thinkaloud.domains.base import DomainScore
 from thinkaloud.domains.measures import diversity, in_range, novelty, relevance
@@ -207,9 +207,7 @@ def test_short_answers_earn_in_proportion() -> None:
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", "the ", "word. ", "\u200b", "'", "a'", "!\n", "🙂", "Ω ", "a" * 50 + " "])
-def test_a_megabyte_is_quick(piece: str) -> None:
+def test_a_megabyte_takes_linear_time(piece: str) -> None:
+    assert_linear(lambda text: graded(text, reasoning=text), piece, size=1_000_000)
     text = piece * (1_000_000 // len(piece))
-    start = time.process_time()
-    found = graded(text, reasoning=text)
-    assert 0.0 <= found.value <= 0.3
-    assert time.process_time() - start < 10.0  # anything worse than linear takes hours
+    assert 0.0 <= graded(text, reasoning=text).value <= 0.3

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from support.growth import assert_linear
 from thinkaloud.domains import expressions
 from thinkaloud.domains.math import score
 from thinkaloud.records import Status, Task
@@ -181,9 +182,9 @@ def test_real_expressions(gold: str, answer: str, expected: str) -> None:
 )
 def test_hostile_expressions_are_refused_or_wrong_in_time(answer: str) -> None:
     expressions.equal("x", "x")  # the helper is up
-    start = time.perf_counter()
+    start = time.process_time()  # of this process: the helper has its own limit
     assert status("x + 1", answer) == Status.WRONG
-    assert time.perf_counter() - start < expressions.SECONDS_TO_WAIT
+    assert time.process_time() - start < expressions.SECONDS_TO_ANSWER
 
 
 def test_a_comparison_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,8 +216,8 @@ def test_unusable_gold() -> None:
     "piece", ["9", "9 ", "-", "1,", "\\frac{", "(", "{", "½", "$1", "**", "1=", "twenty-", " ", "\u00a0", "5 million "]
 )
 @pytest.mark.parametrize("size", [2_000, 1_000_000])
-def test_hostile_text_is_quick(piece: str, size: int) -> None:
-    text = (piece * (size // len(piece) + 1))[:size]
-    start = time.process_time()
-    assert status("12", text) in (Status.WRONG, Status.NO_ANSWER)
-    assert time.process_time() - start < 1.0
+def test_hostile_text_takes_linear_time(piece: str, size: int) -> None:
+    def read(text: str) -> None:
+        assert status("12", text) in (Status.WRONG, Status.NO_ANSWER)
+
+    assert_linear(read, piece, size=size)

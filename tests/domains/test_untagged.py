@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from support.growth import assert_linear
 from thinkaloud.domains import BUILTIN
 from thinkaloud.domains.answer_kind import AnswerKind, expected_of
 from thinkaloud.domains.untagged import read_answer_without_tags
@@ -197,10 +196,8 @@ def test_the_placeholder_stands_in_the_template() -> None:
     ["answer is ", "\\boxed{", "1 or ", "\n", "1 ", "<answer>", "```\n", "A or B. ", "yes no. ", "Task: \n", "def "],
 )
 def test_hostile_text_takes_linear_time(task: Task, piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
-    began = time.perf_counter()
-    read_answer_without_tags(text, task, BUILTIN[task.domain])
-    assert time.perf_counter() - began < 2.0
+    domain = BUILTIN[task.domain]
+    assert_linear(lambda text: read_answer_without_tags(text, task, domain), piece, size=1_000_000)
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,8 @@ def test_the_second_ctrl_c_does_not_wait_for_a_computation() -> None:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again stops at once" in process.stdout.readline()
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-        assert time.monotonic() - began < 20
+        assert process.wait(60) == 130  # the computation takes many minutes
     finally:
         process.kill()
         process.communicate(timeout=30)
