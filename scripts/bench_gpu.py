@@ -62,10 +62,10 @@ def main() -> None:
     parser.add_argument("--prompt-tokens", type=int, default=512, help="use the pool's prompts nearest to this length")
     parser.add_argument("--batches", type=int, default=3, help="steps with prompts of their own")
     parser.add_argument("--repeats", type=int, default=1, help="timed steps on each batch")
-    parser.add_argument("--peer", action="append", default=[], help="trl or tunix, in bfloat16")
+    parser.add_argument("--peer", action="append", default=[], help="as in `thinkaloud bench`, in bfloat16")
     parser.add_argument("--peers-python", type=Path, default=None)
     given = parser.parse_args()
-    peers = [f"{parse_peer(peer)[0]}=bfloat16" for peer in given.peer]
+    peers = [f"{parse_peer(peer).engine}=bfloat16" for peer in given.peer]
 
     weights = given.folder / given.shape
     if not weights.exists():

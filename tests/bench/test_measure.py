@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from thinkaloud.bench import measure
-from thinkaloud.bench.measure import Candidate, find_python, parse_peer, run_bench, summarize
+from thinkaloud.bench.measure import Candidate, Peer, find_python, parse_peer, run_bench, summarize
 from thinkaloud.bench.process import Block, BlockFailed, run_block
 from thinkaloud.bench.roofline import head_products, layer_products, rollout_work, shares, update_work
 from thinkaloud.bench.work import Work, make_work, write_job
@@ -119,12 +119,34 @@ def test_a_worker_that_breaks_says_why(work: Work, tmp_path: Path) -> None:
 
 def test_missing_and_unknown_peers(tmp_path: Path) -> None:
     assert find_python("trl", tmp_path / "none" / "python") is None
-    assert parse_peer("trl") == ("trl", ("bfloat16", "float32"))
-    assert parse_peer("tunix=float32") == ("tunix", ("float32",))
+    assert parse_peer("trl") == Peer("trl", (), ("bfloat16", "float32"))
+    assert parse_peer("tunix=float32") == Peer("tunix", (), ("float32",))
+    assert parse_peer("trl+liger+compile=bfloat16") == Peer("trl", ("liger", "compile"), ("bfloat16",))
     with pytest.raises(UserError, match=r"unknown peer 'tlr' \(did you mean 'trl'\?\)"):
         parse_peer("tlr")
     with pytest.raises(UserError, match=r"bfloat16.*float32.*found 'int8'"):
         parse_peer("trl=int8")
+    with pytest.raises(UserError, match=r"peer trl: expected vllm or liger or compile after [+], found 'lieger'"):
+        parse_peer("trl+lieger")
+    with pytest.raises(UserError, match=r"peer tunix: expected no option after [+], found 'vllm'"):
+        parse_peer("tunix+vllm")
+
+
+def test_options_reach_the_worker_and_the_results(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: dict[str, Any] = {}
+
+    def run(module: str, python: str, job: Path, **rest: object) -> Block:
+        jobs[module] = json.loads(job.read_text())
+        return a_block(work, 9.0, 9.0, 3.0, 3.0)  # the two batches twice
+
+    monkeypatch.setattr(measure, "run_block", run)
+    plain, compiled = Candidate("trl", "float32", "python"), Candidate("trl+liger+compile", "float32", "python")
+    for candidate in (plain, compiled):
+        measure._take_turn(candidate, work, tmp_path, 0, 1, 4, lambda line: None)
+        assert jobs["peer_trl"]["options"] == candidate.options
+    assert compiled.options == ["liger", "compile"]
+    assert summarize(compiled, work)["engine"] == "trl+liger+compile"
+    assert measure._fastest([plain, compiled], batches=1) == [plain, compiled], "each way is reported"
 
 
 def test_every_group_has_a_signal() -> None:

@@ -14,7 +14,7 @@ from thinkaloud.data.mixture import PERIOD, domain_shares, mixture_table
 from thinkaloud.records import Task, task_id
 
 SIZES = st.dictionaries(st.sampled_from(DOMAINS), st.integers(1, 40), min_size=1, max_size=7)
-EXPONENTS = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+EXPONENTS = st.sampled_from([0.0, 0.25, 0.5, 1.0, 4.0])
 SEEDS = st.integers(0, 2**63 - 1)
 
 
@@ -54,6 +54,7 @@ class TestShares:
         assert domain_shares({"math": 2500, "coding": 900}, 0.5) == {"math": 50 / 80, "coding": 30 / 80}
         assert domain_shares({"math": 30, "coding": 10}, 1.0) == {"math": 0.75, "coding": 0.25}
         assert domain_shares({"math": 30, "coding": 10}, 0.0) == {"math": 0.5, "coding": 0.5}
+        assert domain_shares({"math": 30, "coding": 10}, 2.0) == {"math": 0.9, "coding": 0.1}
 
     def test_a_domain_without_tasks_has_none(self) -> None:
         assert domain_shares({"math": 4, "coding": 0}, 0.0) == {"math": 1.0}

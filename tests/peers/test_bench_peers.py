@@ -15,13 +15,13 @@ SMALL = ("rollout.max_new_tokens=6", "rollout.group_size=2", "lora.rank=2")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("peer", ["trl", "tunix"])
+@pytest.mark.parametrize("peer", ["trl", "trl+compile", "tunix"])
 def test_a_peer_does_the_same_work_and_trains(peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if importlib.util.find_spec(peer) is None:
+    if importlib.util.find_spec(peer.partition("+")[0]) is None:
         pytest.skip(f"{peer} is not installed here; `make test-peers` installs it and runs this")
     for name in ("JAX_NUMPY_RANK_PROMOTION", "JAX_NUMPY_DTYPE_PROMOTION", "XLA_FLAGS"):
         monkeypatch.delenv(name, raising=False)  # our own strictness is not the peers'
-    found = run_bench(load_recipe(TINY, SMALL), [f"{peer}=float32"], rounds=1, repeats=1)
+    found = run_bench(load_recipe(TINY, SMALL), [f"{peer}=float32"], rounds=1, batches=1)
     assert found["skipped"] == []
     own, other = found["results"]
     assert (own["engine"], other["engine"]) == ("thinkaloud", peer)

@@ -24,12 +24,28 @@ from thinkaloud.bench.work import Work, make_work, write_job
 from thinkaloud.config import Recipe
 from thinkaloud.errors import UserError, nearest
 
-PEERS = {"trl": ("bfloat16", "float32"), "tunix": ("bfloat16", "float32")}
-"""The peers, with the dtypes to try. Their workers are `peer_<name>`; they are installed if the module `<name>` is."""
+PEERS: dict[str, tuple[str, ...]] = {"trl": ("vllm", "liger", "compile"), "tunix": ()}
+"""The peers, with the options of each. Their workers are `peer_<name>`, and they are installed if `<name>` imports."""
+
+DTYPES = ("bfloat16", "float32")
 
 OWN = "thinkaloud"
 PEERS_PYTHON = Path(".venv-peers/bin/python")
 MISSING = "not installed; `make peers` installs it into .venv-peers"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another trainer, with what of it is switched on and the dtypes to try."""
+
+    trainer: str
+    options: tuple[str, ...]
+    dtypes: tuple[str, ...]
+
+    @property
+    def engine(self) -> str:
+        """`trl+liger`: its name in the results."""
+        return "+".join((self.trainer, *self.options))
 
 
 @dataclass(slots=True)
@@ -43,7 +59,11 @@ class Candidate:
 
     @property
     def module(self) -> str:
-        return "own" if self.engine == OWN else f"peer_{self.engine}"
+        return "own" if self.engine == OWN else f"peer_{self.engine.partition('+')[0]}"
+
+    @property
+    def options(self) -> list[str]:
+        return self.engine.split("+")[1:]
 
     def timed(self, name: str, batches: int) -> list[float]:
         """One measurement of every timed step."""
@@ -55,26 +75,31 @@ class Candidate:
         return statistics.fmean(statistics.median(timed[batch::batches]) for batch in range(batches))
 
 
-def parse_peer(text: str) -> tuple[str, tuple[str, ...]]:
-    """`trl` or `trl=float32`: the engine and the dtypes to try.
+def parse_peer(text: str) -> Peer:
+    """`trl`, `trl=float32` or `trl+liger+compile`; without a dtype, both are tried.
 
     Raises:
-        UserError: Unknown peer, or a dtype that it does not support.
+        UserError: Unknown peer, or an option or a dtype that it does not support.
     """
     name, _, dtype = text.partition("=")
-    if name not in PEERS:
-        raise UserError(f"unknown peer {name!r}{nearest(name, PEERS)}; expected one of {', '.join(PEERS)}")
-    if dtype and dtype not in PEERS[name]:
-        raise UserError(f"peer {name}: expected the dtype {' or '.join(PEERS[name])}, found {dtype!r}")
-    return name, (dtype,) if dtype else PEERS[name]
+    trainer, *options = name.split("+")
+    if trainer not in PEERS:
+        raise UserError(f"unknown peer {trainer!r}{nearest(trainer, PEERS)}; expected one of {', '.join(PEERS)}")
+    for option in options:
+        if option not in PEERS[trainer]:
+            known = " or ".join(PEERS[trainer]) or "no option"
+            raise UserError(f"peer {trainer}: expected {known} after +, found {option!r}")
+    if dtype and dtype not in DTYPES:
+        raise UserError(f"peer {trainer}: expected the dtype {' or '.join(DTYPES)}, found {dtype!r}")
+    return Peer(trainer, tuple(dict.fromkeys(options)), (dtype,) if dtype else DTYPES)
 
 
-def find_python(engine: str, peers_python: Path | None) -> str | None:
+def find_python(trainer: str, peers_python: Path | None) -> str | None:
     """The interpreter that can import a peer: `peers_python`, this one, or that of .venv-peers; None if none can."""
-    if peers_python is None and importlib.util.find_spec(engine) is not None:
+    if peers_python is None and importlib.util.find_spec(trainer) is not None:
         return sys.executable
     python = peers_python or PEERS_PYTHON
-    code = f"import importlib.util as u, sys; sys.exit(u.find_spec({engine!r}) is None)"
+    code = f"import importlib.util as u, sys; sys.exit(u.find_spec({trainer!r}) is None)"
     try:
         found = subprocess.run([str(python), "-c", code], capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -113,13 +138,13 @@ def run_bench(
     """
     wanted = [parse_peer(peer) for peer in peers]
     candidates, skipped = [Candidate(OWN, recipe.model.dtype, sys.executable)], []
-    for name, dtypes in wanted:
-        python = find_python(name, peers_python)
+    for peer in wanted:
+        python = find_python(peer.trainer, peers_python)
         if python is None:
-            skipped.append({"engine": name, "reason": MISSING})
-            note(f"{name}: {MISSING}")
+            skipped.append({"engine": peer.engine, "reason": MISSING})
+            note(f"{peer.engine}: {MISSING}")
         else:
-            candidates += [Candidate(name, dtype, python) for dtype in dtypes]
+            candidates += [Candidate(peer.engine, dtype, python) for dtype in peer.dtypes]
     with tempfile.TemporaryDirectory(prefix="thinkaloud-bench-") as name:
         folder = Path(name)
         rates = [_measure_machine(folder, recipe.model.dtype, note)]
@@ -157,7 +182,7 @@ def _take_turn(
 ) -> None:
     name = f"{candidate.engine} {candidate.dtype}"
     job = folder / f"{candidate.engine}-{candidate.dtype}-{turn}.json"
-    write_job(job, work.job(dtype=candidate.dtype, steps=steps))
+    write_job(job, work.job(dtype=candidate.dtype, steps=steps) | {"options": candidate.options})
     block = run_block(
         candidate.module,
         candidate.python,

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def bench(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A recipe, `sandbox` or `rewards`.")],
     peer: Annotated[
-        list[str] | None, typer.Option(help="Also measure trl or tunix; trl=float32 sets the dtype. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Also measure trl or tunix; trl=float32: in one dtype; trl+vllm, +liger, +compile: with these."
+        ),
     ] = None,
     sampler: Annotated[
         str | None, typer.Option(help="vllm: measure sampling alone, by the JAX sampler and by vLLM (docs/vllm.md).")

@@ -1,7 +1,8 @@
 """TRL's `GRPOTrainer` with transformers' own generation, on one device.
 
 The settings are the fastest: all completions in one micro-batch, no gradient checkpointing, no pass for old
-log-probabilities. `min_new_tokens` forbids an end-of-turn token, so every completion has full length.
+log-probabilities. A least number of new tokens forbids an end-of-turn token, so every completion has full length.
+The job's options: `vllm` samples with vLLM in this process, `liger` takes Liger's kernels, `compile` torch.compile.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> An
     count = len(batches[0]["prompts"]) * job["group_size"]
     rollout, grpo, lora = job["rollout"], job["grpo"], job["lora"]
     ids = block.prompt_ids(job)
+    options = job["options"]
+    least = "min_tokens" if "vllm" in options else "min_new_tokens"
     spent: dict[str, Any] = {}
 
     class Trainer(trl.GRPOTrainer):
@@ -87,7 +90,11 @@ def _trainer(job: dict[str, Any], model: Any, tokenizer: Any, folder: str) -> An
         num_generations=job["group_size"],
         num_iterations=grpo["inner_iterations"],
         max_completion_length=job["new_tokens"],
-        generation_kwargs={"min_new_tokens": job["new_tokens"]},
+        generation_kwargs={least: job["new_tokens"]},
+        use_vllm="vllm" in options,
+        vllm_mode="colocate",
+        use_liger_kernel="liger" in options,
+        torch_compile="compile" in options,
         temperature=rollout["temperature"],
         top_p=rollout["top_p"],
         top_k=rollout["top_k"],
