@@ -41,6 +41,15 @@ def test_options_and_how_the_answer_names_one(answer: object, as_json: bool) -> 
     assert found.choices == ("Quito", "Lima", "La Paz")
 
 
+def test_options_that_stand_in_the_question() -> None:
+    question = "Peru's capital?\nA. Quito\nB. Lima"
+    shown = {"domain": "geography", "scored_as": "science"}
+    found = mapped(shown, question=question, answer="B")
+    assert (found.question, found.answer, found.choices) == (question, "B", ("Quito", "Lima"))
+    assert mapped(shown, question=question, answer="Bogota").choices == ()
+    assert mapped({**shown, "scored_as": "reference"}, question=question, answer="B").choices == ()
+
+
 def test_options_that_are_none_or_no_list() -> None:
     assert refused(CHOICE, question="Q?", answer="D", options=["x", "y"]) == "the answer is none of the options"
     assert refused(CHOICE, question="Q?", answer="x", options="x|y") == "options are not a list"

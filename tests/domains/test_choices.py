@@ -7,9 +7,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkaloud.domains import logic
-from thinkaloud.domains.choices import LETTERS, resolve_answer
+from thinkaloud.domains.choices import LETTERS, options_of, options_shown, resolve_answer
 from thinkaloud.domains.science import score
 from thinkaloud.records import Status, Task
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("Q?\n\nA) x\nB) y z ", ["x", "y z"]),
+        ("Q?\n  (a) x\n  (b) y", ["x", "y"]),
+        ("Q?\nA. x\nB. y\nC. z", ["x", "y", "z"]),
+        ("Q?\nA: x\nB: y", ["x", "y"]),
+        ("Read:\nA) one\nB) two\n\nQ?\nA) x\nB) y", ["x", "y"]),  # the last list
+        ("Q?\nB) y\nA) x", ["x"]),
+        ("Q?\nA) x\nI. Newton said so.\nB) y", ["x", "y"]),
+        ("Q? A) x B) y", []),
+        ("1) x\n2) y", []),
+        ("A cat\nB-flat", []),
+    ],
+)
+def test_options_that_a_question_shows(question: str, options: list[str]) -> None:
+    assert options_shown(question) == options
+
+
+def test_options_count_where_the_gold_answer_is_one_of_them() -> None:
+    question = "Q?\nA) iron\nB) zinc"
+    assert options_of(question, "B") == options_of(question, "zinc") == ("iron", "zinc")
+    assert options_of(question, "C") == options_of(question, "lead") == options_of("Q?\nA) iron", "A") == ()
+
 
 METALS = ("copper", "zinc", "lead", "argon gas")
 PLACES = ("a lake", "a river", "a sea", "a bay", "a pond", "a creek", "a fjord", "a delta", "an isle")

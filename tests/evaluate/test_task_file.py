@@ -27,6 +27,14 @@ def test_tasks_are_read_in_order_and_once(tmp_path: Path) -> None:
     assert (second.tests, second.setup, second.source) == (("assert f() is None",), "import math", "book")
 
 
+def test_options_that_stand_in_the_question(tmp_path: Path) -> None:
+    question = "Which gas?\nA) oxygen\nB) nitrogen"
+    rows = [{"domain": name, "question": question, "answer": "B"} for name in ("science", "math")]
+    science, math = read_tasks(write(tmp_path / "mine.jsonl", *rows), BUILTIN)
+    assert (science.choices, science.answer, science.question) == (("oxygen", "nitrogen"), "B", question)
+    assert math.choices == ()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -77,6 +77,16 @@ def test_choices_with_a_bare_stem() -> None:
     assert [found["status"] for found in run(*rows)] == ["correct", "correct", "correct", "wrong"]
 
 
+def test_options_that_stand_in_the_question() -> None:
+    row = {"domain": "science", "question": "Which gas?\n\nA. oxygen\nB. nitrogen", "answer": "B"}
+    answers = ("nitrogen", "B", "B) nitrogen", "Option B", "A", "oxygen", "B) oxygen")
+    rows = [row | {"completion": f"<reasoning>x</reasoning><answer>{answer}</answer>"} for answer in answers]
+    assert [found["status"] for found in run(*rows)] == ["correct"] * 4 + ["wrong"] * 3
+    assert run(rows[0] | {"answer": "nitrogen"})[0]["status"] == "correct"
+    assert run(rows[0] | {"answer": "helium"})[0]["explanation"] == "expected 'helium', found 'nitrogen'"
+    assert run(rows[3] | {"domain": "math"})[0]["status"] == "wrong", "math has no options"
+
+
 def test_code_is_run_in_the_sandbox() -> None:
     row = {"domain": "coding", "question": "f", "answer": "f", "tests": ["assert f(1) == 2"], "setup": ""}
     codes = ("def f(x): return x + 1", "def f(x): return x", "import os; os._exit(0)")

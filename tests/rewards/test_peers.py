@@ -42,6 +42,11 @@ def test_arrays_as_in_tunix() -> None:
     assert rewards == [1.0, 0.2]
 
 
+def test_options_that_stand_in_the_question() -> None:
+    prompts = ["Which gas?\n(a) oxygen\n(b) nitrogen"] * 2
+    assert reward_fn(prompts, [text("nitrogen"), text("a")], domain=["science"] * 2, answer=["b"] * 2) == [1.0, 0.2]
+
+
 def test_list_columns_may_be_json_text() -> None:
     columns = {"domain": ["coding"], "answer": ["f"], "setup": [None]}
     code = [text("def f(x): return x")]

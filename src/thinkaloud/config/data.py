@@ -58,7 +58,8 @@ class SourceConfig(Section):
     rationale: str | None = None
     """Own source: the column of a short rationale, for the cold start."""
     choices: str | tuple[str, ...] | None = None
-    """Own source: the column of the options (a list), or one column for each option; shown with the question."""
+    """Own source: the column of the options (a list), or one column for each option; shown with the question.
+    Options that the question's text itself shows, on lines that begin with `A)` or `A.`, need no column."""
     tests: str | None = None
     """Own source: the column of the tests (a list of assertions), for coding."""
     setup: str | None = None

@@ -66,7 +66,7 @@ class PromptConfig(Section):
 
 
 class MixtureConfig(Section):
-    """P(domain) proportional to count ** exponent: 1 keeps the natural mix, 0 is uniform, above 1 the largest prevail."""
+    """P(domain) proportional to count ** exponent: 1 is the natural mix, 0 is uniform, above 1 the largest prevail."""
 
     exponent: Annotated[float, Field(ge=0, le=4)] = 0.5
     """From 0 to 4."""

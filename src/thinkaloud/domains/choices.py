@@ -18,7 +18,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OPTION = "□"
 """Stands for an option's text where it was found in an answer."""
 
-_SHOWN = re.compile(r"^[A-Z]\) (\S.*)$", re.MULTILINE)
+_SHOWN = re.compile(r"^[ \t]*(?:[(\[]([A-Za-z])[)\]]|([A-Za-z])[).:])[ \t]+(\S.*)$", re.MULTILINE)
 _LABEL_FIRST = re.compile(r"^\s*[(\[]?([A-Za-z]|\d{1,2})(?:\s*[)\]][.:]?|[.:]|\s+[-–—])\s+(?=\S)")
 _LABEL_ONLY = re.compile(r"^[(\[]?\s*([A-Za-z]|\d{1,2})\s*[)\]]?[.:]?$")
 _LABEL_NAMED = re.compile(
@@ -78,8 +78,21 @@ def with_options(stem: str, choices: Sequence[str]) -> str:
 
 
 def options_shown(question: str) -> list[str]:
-    """The options that a question shows, as `with_options` writes them; their texts on one line each."""
-    return _SHOWN.findall(question)
+    """The options that a question shows, on lines that begin with `A)`, `B.`, `(c)` or `D:`; its last list of them."""
+    texts: list[str] = []
+    for bracketed, bare, text in _SHOWN.findall(question):
+        letter = (bracketed or bare).upper()
+        if letter == "A":
+            texts = []
+        if letter == LETTERS[len(texts) % len(LETTERS)]:
+            texts.append(text.strip())
+    return texts
+
+
+def options_of(question: str, answer: str) -> tuple[str, ...]:
+    """The options that a question shows, where there are two or more and the gold answer is one of them; else ()."""
+    options = options_shown(question)
+    return tuple(options) if len(options) > 1 and resolve_gold(answer, options) is not None else ()
 
 
 def resolve_gold(gold: str, choices: Sequence[str]) -> int | None:

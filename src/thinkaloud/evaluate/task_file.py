@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from thinkaloud.domains import Registry
+from thinkaloud.domains.choices import options_of
 from thinkaloud.errors import UserError, type_name
 from thinkaloud.records import Task, task_id
 from thinkaloud.storage.json_lines import bounded_lines, parse_object
@@ -19,7 +20,8 @@ def read_tasks(path: Path, registry: Registry) -> list[Task]:
     """The tasks of a file, in order and without duplicates.
 
     A line is an object with `domain`, `question` and `answer`, and where the task has them `tests` (list of texts),
-    `setup`, `choices` (list of texts) and `source`. Other keys are ignored, blank lines skipped.
+    `setup`, `choices` (list of texts; by default those that the question shows, if the answer is one of them) and
+    `source`. Other keys are ignored, blank lines skipped.
 
     Raises:
         UserError: The file cannot be read or holds no task, or a line is not a task; the message names the line.
@@ -45,16 +47,18 @@ def _task(row: dict[str, Any], source: str, registry: Registry) -> Task:
     missing = [key for key in REQUIRED if key not in row]
     if missing:
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(missing)}")
-    name = registry.domain(_text(row, "domain")).name
-    question, choices = _text(row, "question"), _texts(row, "choices")
+    domain = registry.domain(_text(row, "domain"))
+    question, answer, choices = _text(row, "question"), _text(row, "answer"), _texts(row, "choices")
     if not question.strip():
         raise UserError("expected a question, found an empty one")
+    if not choices and domain.uses_choices:
+        choices = options_of(question, answer)
     return Task(
-        id=task_id(name, question, choices),
-        domain=name,
+        id=task_id(domain.name, question, choices),
+        domain=domain.name,
         source=_text(row, "source") if isinstance(row.get("source"), str) else source,
         question=question,
-        answer=_text(row, "answer"),
+        answer=answer,
         tests=_texts(row, "tests"),
         setup=_text(row, "setup") if row.get("setup") is not None else "",
         choices=choices,

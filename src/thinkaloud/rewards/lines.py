@@ -8,6 +8,7 @@ from typing import Any
 
 from thinkaloud.domains import BUILTIN, Registry
 from thinkaloud.domains.base import CodeRunner, Creative
+from thinkaloud.domains.choices import options_of
 from thinkaloud.errors import UserError, nearest, type_name
 from thinkaloud.prompt.parse import OutsideText
 from thinkaloud.records import Completion, Finish, Score, Task, task_id
@@ -38,8 +39,9 @@ def score_lines(
 
     Args:
         lines: Objects with `domain`, `question`, `answer` and `completion`, and where the task has them `tests` (list
-            of strings), `setup`, `choices` (list of strings; the question may be the bare stem) and `finish`
-            (`"stop"`, or `"length"` for a truncated completion). Blank lines are skipped, other keys ignored.
+            of strings), `setup`, `choices` (list of strings; by default those that the question shows, if the answer is
+            one of them) and `finish` (`"stop"`, or `"length"` for a truncated completion). Blank lines are skipped,
+            other keys ignored.
         outside_text: The parsing rule for text outside the tags.
         sandbox: Where code is run.
         creative: How the heuristic domains are scored.
@@ -100,9 +102,10 @@ def read_row(line: str, registry: Registry = BUILTIN) -> tuple[Task, Completion]
     if missing:
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(map(repr, missing))}")
     name = _string(row, "domain")
-    registry.domain(name)
-    question = _string(row, "question")
-    choices = _strings(row, "choices")
+    domain = registry.domain(name)
+    question, answer, choices = _string(row, "question"), _string(row, "answer"), _strings(row, "choices")
+    if not choices and domain.uses_choices:
+        choices = options_of(question, answer)
     if row.get("finish", "stop") not in tuple(Finish):
         raise UserError(f"expected 'finish' to be 'stop' or 'length', found {row['finish']!r}")
     task = Task(
@@ -110,7 +113,7 @@ def read_row(line: str, registry: Registry = BUILTIN) -> tuple[Task, Completion]
         domain=name,
         source="lines",
         question=question,
-        answer=_string(row, "answer"),
+        answer=answer,
         tests=_strings(row, "tests"),
         setup=_string(row, "setup") if row.get("setup") is not None else "",
         choices=choices,

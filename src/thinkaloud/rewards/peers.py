@@ -12,6 +12,7 @@ from typing import Any
 
 from thinkaloud.domains import BUILTIN, Registry
 from thinkaloud.domains.base import Creative
+from thinkaloud.domains.choices import options_of
 from thinkaloud.errors import UserError
 from thinkaloud.prompt.chat_templates import CHAT_TEMPLATES, QUESTION_SLOT, TASK_TEMPLATE
 from thinkaloud.records import Completion, Task, task_id
@@ -58,7 +59,7 @@ def reward_fn(
         if isinstance(column, str) or not hasattr(column, "__len__") or len(column) != number:
             raise UserError(f"expected {number} entries in {name!r}, one per completion, found {_what(column)}")
     rows = [dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True)]
-    tasks = [_task(row) for row in rows]
+    tasks = [_task(row, registry) for row in rows]
     texts = [Completion(text=_text(completion)) for completion in completions]
     scores = score_batch(tasks, texts, creative=creative, registry=registry)
     groups: dict[str, list[float]] = {}
@@ -71,16 +72,18 @@ def reward_fn(
     ]
 
 
-def _task(row: Mapping[str, Any]) -> Task:
-    name = _string(row["domain"])
+def _task(row: Mapping[str, Any], registry: Registry) -> Task:
+    name, answer = _string(row["domain"]), _string(row["answer"])
     question = _string(row["question"]) if "question" in row else question_of(_text(row["prompts"]))
     choices = _strings(row.get("choices"), "choices")
+    if not choices and registry.domain(name).uses_choices:
+        choices = options_of(question, answer)
     return Task(
         id=task_id(name, question, choices),
         domain=name,
         source="column",
         question=question,
-        answer=_string(row["answer"]),
+        answer=answer,
         tests=_strings(row.get("tests"), "tests"),
         setup=_string(row.get("setup") or ""),
         choices=choices,

@@ -13,7 +13,7 @@ from thinkaloud.data.sources.choice import choice_task
 from thinkaloud.data.sources.own_values import from_chat, text_of, texts_of
 from thinkaloud.data.sources.yes_no import labels_of
 from thinkaloud.domains import SCORERS
-from thinkaloud.domains.choices import resolve_gold
+from thinkaloud.domains.choices import options_of, resolve_gold
 from thinkaloud.errors import UserError
 from thinkaloud.records import Task
 
@@ -39,12 +39,13 @@ def own_source(name: str, config: SourceConfig) -> Source:
     """
     domain = config.domain or ""
     scored_as = config.scored_as or domain
-    if config.choices and scored_as in SCORERS and not SCORERS[scored_as].uses_choices:
+    scorer = SCORERS.get(scored_as)
+    if config.choices and scorer is not None and not scorer.uses_choices:
         raise UserError(
             f"sources.{name}: expected no choices in a domain scored as {scored_as}, which has no options; "
             "use scored_as = 'science'"
         )
-    if scored_as in SCORERS and SCORERS[scored_as].runs_code and not config.tests:
+    if scorer is not None and scorer.runs_code and not config.tests:
         raise UserError(f"sources.{name}: coding needs tests, the column with the assertions that an answer must pass")
     options = (config.choices,) if isinstance(config.choices, str) else config.choices or ()
     named = (config.question, config.context, config.answer, config.rationale, *options, config.tests, config.setup)
@@ -105,6 +106,7 @@ def _to_task(row: Values, name: str, config: SourceConfig, domain: str, scored_a
         rationale=rationale,
         tests=tests,
         setup=clean_code(text_of(row, config.setup)),
+        choices=options_of(question, answer) if scored_as in SCORERS and SCORERS[scored_as].uses_choices else (),
     )
     return replace(task, note=note)
 

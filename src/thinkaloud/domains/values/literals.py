@@ -30,6 +30,8 @@ def read_literal(tokens: Sequence[Token], at: int) -> Literal | None:
         return _fraction_command(tokens, at)
     if token.kind == "word":
         return _word_fraction(tokens, at)
+    if token.text == "(":
+        return _division(tokens, at)
     if token.kind != "number":
         return None
     return (
@@ -58,14 +60,26 @@ def _integer(tokens: Sequence[Token], at: int) -> int | None:
     return None
 
 
+def _signed_integer(tokens: Sequence[Token], at: int) -> tuple[int | None, int]:
+    """`3`, `(3)` or `(-3)`, and the place after it."""
+    if at >= len(tokens) or tokens[at].text != "(":
+        return _integer(tokens, at), at + 1
+    signed = at + 1 < len(tokens) and tokens[at + 1].text in ("-", "+")
+    value, end = _integer(tokens, at + 1 + signed), at + 2 + signed
+    if value is None or end >= len(tokens) or tokens[end].text != ")":
+        return None, at
+    return (-value if signed and tokens[at + 1].text == "-" else value), end + 1
+
+
 def _division(tokens: Sequence[Token], at: int) -> Literal | None:
-    """`3/4` of two integers, not followed by a further division."""
-    over, under = _integer(tokens, at), _integer(tokens, at + 2)
-    if over is None or not under or tokens[at + 1].text not in ("/", "\\div"):
+    """`3/4` or `(-3)/(4)` of two integers, not followed by a further division."""
+    over, end = _signed_integer(tokens, at)
+    if over is None or end >= len(tokens) or tokens[end].text not in ("/", "\\div"):
         return None
-    if at + 3 < len(tokens) and tokens[at + 3].text in ("/", "^", "!"):
+    under, end = _signed_integer(tokens, end + 1)
+    if not under or (end < len(tokens) and tokens[end].text in ("/", "^", "!")):
         return None
-    return Literal(Fraction(over, under), "fraction", (over, under), at + 3)
+    return Literal(Fraction(over, under), "fraction", (over, under) if under > 0 else (-over, -under), end)
 
 
 def _fraction_command(tokens: Sequence[Token], at: int) -> Literal | None:
@@ -105,7 +119,7 @@ def _mixed(tokens: Sequence[Token], at: int) -> Literal | None:
         return None
     if tokens[at + skip].text == "\\frac":
         part = _fraction_command(tokens, at + skip)
-    elif tokens[at + skip].spaced or skip == 2:
+    elif tokens[at + skip].kind == "number" and (tokens[at + skip].spaced or skip == 2):
         part = _division(tokens, at + skip)
     else:
         part = None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from thinkaloud.domains.values.grammar import FUNCTIONS
 from thinkaloud.domains.values.kinds import Number
 from thinkaloud.domains.values.lexer import Token
-from thinkaloud.domains.values.literals import read_literal
+from thinkaloud.domains.values.literals import Literal, read_literal
 from thinkaloud.domains.values.units import CURRENCY, Unit, find_unit
 from thinkaloud.domains.values.vocabulary import word_set
 
@@ -30,7 +30,7 @@ def scan(tokens: Sequence[Token], at: int) -> tuple[Number, int] | None:
         elif text != "+" or at > start:
             break
         at += 1
-    literal = read_literal(tokens, at)
+    literal = read_literal(tokens, at) or (_in_parentheses(tokens, at) if sign < 0 else None)
     if literal is None:
         return None
     value, form, written, at = literal
@@ -45,6 +45,16 @@ def scan(tokens: Sequence[Token], at: int) -> tuple[Number, int] | None:
     at += used
     per, used = _rate(tokens, at)
     return Number(value if sign > 0 else -value, unit, form, written, per), at + used
+
+
+def _in_parentheses(tokens: Sequence[Token], at: int) -> Literal | None:
+    """The `(2/3)` of `-(2/3)`."""
+    if at >= len(tokens) or tokens[at].text != "(":
+        return None
+    literal = read_literal(tokens, at + 1)
+    if literal is None or literal.end >= len(tokens) or tokens[literal.end].text != ")":
+        return None
+    return literal._replace(end=literal.end + 1)
 
 
 def _scaled(currency: Unit, unit: Unit | None, used: int, words: list[str]) -> tuple[Unit | None, int]:

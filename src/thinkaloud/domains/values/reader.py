@@ -18,6 +18,7 @@ MAX_CHARS = 2_000
 """Nothing is read from a longer text."""
 
 _LEAD_IN_ENDS = word_set("is are be equals equal was were becomes get gets by to that exactly therefore thus hence so")
+_SIGN_WORDS = {"negative": "-", "minus": "-", "positive": "", "plus": ""}
 _CLOSING = word_set("answer answers solution solutions result")
 _OPENING = word_set("so thus hence therefore then and answer final the simply just solution solutions")
 
@@ -36,7 +37,7 @@ def read(text: str, *, rounded: bool = False) -> Value:
     if len(text) > MAX_CHARS:
         return Unread(f"{len(text):,} characters, of which none are read")
     try:
-        tokens = merge_numerals(tokenize(clean(text)))
+        tokens = _with_infinity(merge_numerals(tokenize(clean(text))))
         if not tokens:
             return Unread("the answer is empty", empty=True)
         return _value(text, tokens, rounded)
@@ -44,6 +45,20 @@ def read(text: str, *, rounded: bool = False) -> Value:
         return Unread("a number is too large to read, or there are too many")
     except RecursionError:
         return Unread("nested too deeply")
+
+
+def _with_infinity(tokens: list[Token]) -> list[Token]:
+    """`infinity` as `\\infty`, with the sign that a word before it names."""
+    found: list[Token] = []
+    for token in tokens:
+        if token.lower != "infinity":
+            found.append(token)
+            continue
+        sign = _SIGN_WORDS.get(found[-1].lower) if found else None
+        if sign is not None:
+            found[-1:] = [Token("sign", sign, spaced=found[-1].spaced)] if sign else []
+        found.append(Token("command", "\\infty", spaced=token.spaced))
+    return found
 
 
 def denial(text: str) -> str:
