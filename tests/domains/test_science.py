@@ -163,3 +163,44 @@ def test_free_text_without_a_word_is_no_answer() -> None:
 def test_long_answers_name_nothing() -> None:
     assert resolve_answer("B " * 500_000, GASES).index is None
     assert status("iron", "iron " * 200_000) == Status.WRONG
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "paid"),
+    [
+        ("100 °C", "100 degrees Celsius", True),
+        ("100 °C", "100", False),
+        ("100 °C", "100 degrees", False),
+        ("100 °C", "100 °F", False),
+        ("-5 °C", "minus 5 degrees Celsius", True),
+        ("-5 °C", "5 degrees Celsius", False),
+        ("9.8 m/s^2", "9.8 meters per second squared", True),
+        ("9.8 m/s^2", "980 cm/s^2", True),
+        ("9.8 m/s^2", "9.8 meters per second", False),
+        ("5 kg", "5000 grams", True),
+        ("5 kg", "5 grams", False),
+        ("5 kg", "5 kilograms of iron", False),
+        ("5 kg", "about 5000 grams", False),
+        ("5 kg", "not 5000 grams", False),
+        ("5 kg/day", "5000 grams", False),
+        ("24 hours", "one day", True),
+        ("24 hours", "24 days", False),
+        ("78%", "78 percent", True),
+        ("78%", "0.78", False),
+        ("50 Hz", "50 hertz", True),
+        ("4", "4 chambers", True),
+        ("4", "four chambers", True),
+        ("4", "5 chambers", False),
+        ("4", "4 valves", False),
+        ("4", "4 kg", False),
+        ("4", "chamber 4", False),
+        ("4 chambers", "4 valves", False),
+        ("4 chambers", "4", False),
+        ("4", "½", False),
+        ("4", "%", False),
+    ],
+)
+def test_quantities(gold: str, answer: str, paid: bool) -> None:
+    question = "How many chambers has the heart?"
+    task = Task(id="t", domain="science", source="test", question=question, answer=gold)
+    assert (score(task, "", answer).status == Status.CORRECT) is paid

@@ -110,7 +110,9 @@ def test_a_gold_answer_is_its_own_answer(gold: str) -> None:
     assert same_short_text(gold, gold)
 
 
-@given(st.from_regex(r"-?[1-9]\d{0,4}(\.\d[1-9])?( m/s\^2| kg| %)?", fullmatch=True), st.integers(0, 9), st.data())
+@given(
+    st.from_regex(r"-?[1-9][0-9]{0,4}(\.[0-9][1-9])?( m/s\^2| kg| %)?", fullmatch=True), st.integers(0, 9), st.data()
+)
 def test_a_changed_digit_sign_or_unit_is_wrong(gold: str, digit: int, data: st.DataObject) -> None:
     assert status(gold, f"\\boxed{{{gold}}}") == Status.CORRECT
     at = data.draw(st.sampled_from([i for i, c in enumerate(gold) if c.isdigit()]))

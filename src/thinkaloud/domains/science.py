@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from thinkaloud.domains.base import CodeRunner, Domain, DomainScore, correct, no_answer, quote, unscorable, wrong
 from thinkaloud.domains.choices import LETTERS, resolve_answer, resolve_gold
 from thinkaloud.domains.consistency import by_option
 from thinkaloud.domains.markup import disguise
-from thinkaloud.domains.short_text import is_symbols, same_short_text, words
+from thinkaloud.domains.short_text import is_symbols, normal, same_short_text, words
+from thinkaloud.domains.values.compare import compare
+from thinkaloud.domains.values.kinds import Number
+from thinkaloud.domains.values.question import read_question
+from thinkaloud.domains.values.reader import read
 from thinkaloud.records import Task
 
 
@@ -31,23 +37,43 @@ def score_choice(task: Task, answer: str) -> DomainScore:
 
 
 def score_short_text(task: Task, answer: str) -> DomainScore:
-    """A short free-text answer: equal to the gold answer but for case, articles, punctuation, plural and markup."""
+    """A short free-text answer: the gold answer but for case, articles, punctuation, plural, markup and units."""
     if not task.answer.strip():
         return unscorable("the gold answer is empty")
     if reason := disguise(answer, task.answer):
         return no_answer(reason)
-    if same_short_text(answer, task.answer):
+    if same_short_text(answer, task.answer) or _same_quantity(task, answer):
         return correct(f"the same as {quote(task.answer)}")
     if not words(answer) and not is_symbols(task.answer):
         return no_answer("the answer holds no word")
     return wrong(f"expected {quote(task.answer)}, found {quote(answer)}")
 
 
+def _same_quantity(task: Task, answer: str) -> bool:
+    """One quantity in units of the same kind (`5 kg`, `5000 grams`), or a count with the thing that was asked for.
+
+    A unit of the gold answer may not be left out: "100" is not "100 °C".
+    """
+    gold, said = _read_gold(task.answer), read(answer)
+    if not isinstance(gold, Number) or not isinstance(said, Number) or said.label or said.per != gold.per:
+        return False
+    if gold.unit is not None:
+        same_kind = said.unit is not None and said.unit.dimension == gold.unit.dimension and said.noun == gold.noun
+    else:
+        thing = normal(answer, "stems")[1:]  # of "4 chambers"
+        same_kind = bool(thing) and not gold.noun and len(thing) == len(said.noun.split())
+        same_kind = same_kind and set(thing) <= set(normal(task.question, "stems"))
+    return same_kind and not compare(gold, said, read_question(task.question))
+
+
+_read_gold = lru_cache(maxsize=1024)(read)
+
+
 DOMAIN = Domain(
     name="science",
     kind="verifiable",
     description="the right option by letter or text (both must agree); free text after case, articles, "
-    "punctuation, plural and markup are set aside",
+    "punctuation, plural and markup are set aside, and quantities by value and kind of unit",
     score=score,
     agrees=by_option,
     uses_choices=True,
