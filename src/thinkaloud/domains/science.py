@@ -72,8 +72,8 @@ _read_gold = lru_cache(maxsize=1024)(read)
 DOMAIN = Domain(
     name="science",
     kind="verifiable",
-    description="the right option by letter or text (both must agree); free text after case, articles, "
-    "punctuation, plural and markup are set aside, and quantities by value and kind of unit",
+    description="the right option by letter or text (both must agree); free text but for case, articles, "
+    "punctuation, plural, markup and the size of units",
     score=score,
     agrees=by_option,
     uses_choices=True,
