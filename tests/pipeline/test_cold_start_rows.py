@@ -27,7 +27,7 @@ from thinkaloud.pipeline import cold_start_rows as module
 from thinkaloud.pipeline import opening
 from thinkaloud.pipeline import train as pipeline
 from thinkaloud.pipeline.answerer import EndpointAnswerer, PolicyAnswerer, check_teacher, open_answerer
-from thinkaloud.pipeline.cold_start_rows import Sampled, cold_start_rows, next_tasks, starter_example, worked_example
+from thinkaloud.pipeline.cold_start_rows import Sampled, cold_start_rows, next_tasks, worked_example, worked_examples
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.from_recipe import open_contract
@@ -254,7 +254,8 @@ def test_the_worked_example_is_the_shortest_that_is_well_formed() -> None:
 def test_a_pool_without_rationales_borrows_a_starter_task_of_the_same_scorer(scored_as: str, name: str) -> None:
     own = f"{{ path = 'shop.csv', domain = 'shop', scored_as = '{scored_as}' }}"
     recipe = parse_recipe_text(TEXT, ["data.domains=['shop']", f"data.sources={{ shop = {own} }}"])
-    ((domain, one),) = starter_example(recipe, open_contract(recipe)[1]).items()
+    pool = Pool.of([task("shop", 0)], ["shop"])
+    ((domain, one),) = worked_examples(recipe, pool, open_contract(recipe)[1]).items()
     assert (domain, one.source, one.split) == (name, "starter", "train")
     assert one.rationale
 

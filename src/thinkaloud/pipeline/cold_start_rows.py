@@ -19,7 +19,7 @@ from thinkaloud.data.starter import starter_tasks
 from thinkaloud.data.store import INDEX, POOL_FILES, open_pool, write_pool
 from thinkaloud.distributed.agreement import from_first, is_first, shared_clock
 from thinkaloud.domains import Registry, registry_of
-from thinkaloud.evaluate.readings import first_example, length
+from thinkaloud.evaluate.readings import first_example, length, tasks_with_rationale
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.pipeline.answerer import Answerer, open_answerer
 from thinkaloud.pipeline.context import TrainContext
@@ -75,9 +75,7 @@ def cold_start_rows(context: TrainContext, seconds: float) -> Pool | None:
 def _sample(context: TrainContext, seconds: float, folder: Path) -> None:
     recipe, pool, began = context.recipe, context.session.pool, shared_clock()
     registry, contract = registry_of(recipe), context.session.contract
-    reasoned = pool.by_domain("train", with_rationale=True)
-    examples = {name: one for name, own in reasoned.items() if (one := worked_example(contract, own[:FEW]))}
-    examples = examples or starter_example(recipe, contract)
+    examples = worked_examples(recipe, pool, contract)
     answerer = open_answerer(context, examples)
     known = {task.id for task in examples.values()}
     tasks = {
@@ -117,11 +115,10 @@ def worked_example(contract: PromptContract, tasks: Sequence[Task]) -> Task | No
     return found[0] if found else None
 
 
-def starter_example(recipe: Recipe, contract: PromptContract) -> dict[str, Task]:
-    """A worked example from the starter tasks, for a pool without rationales."""
-    train = starter_tasks(recipe)
-    one = worked_example(contract, train[:FEW])
-    return {one.domain: one} if one else {}
+def worked_examples(recipe: Recipe, pool: Pool, contract: PromptContract) -> dict[str, Task]:
+    """A worked example of each domain that has one; for a pool without rationales one from the starter tasks."""
+    found = (worked_example(contract, own[:FEW]) for own in tasks_with_rationale(recipe, pool).values())
+    return {one.domain: one for one in found if one}
 
 
 def starter_rows(recipe: Recipe, contract: PromptContract, domain: str) -> list[Task]:
