@@ -27,7 +27,7 @@ from thinkaloud.checkpoint.files import list_saved, read_progress
 from thinkaloud.config import Recipe, parse_recipe_text
 from thinkaloud.distributed import agreement
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.rows import READING_STAGES
+from thinkaloud.evaluate.rows import READING_STAGES, read_plan, read_rows
 from thinkaloud.pipeline import cold_start as stage_module
 from thinkaloud.pipeline import evaluation as evaluation_module
 from thinkaloud.pipeline import grpo as grpo_module
@@ -272,6 +272,7 @@ class TestBroken:
         before = rows_without_times(broken)
         output = train(broken, resume=True)
         assert "GRPO" not in output
+        assert "tasks answered" not in output, "its evaluations are those of its models"
         assert rows_without_times(broken) == before
 
     def test_a_changed_recipe_is_refused_by_key(self, broken: Path) -> None:
@@ -291,7 +292,22 @@ class TestBroken:
         rows = rows_without_times(copy)
         assert rows[:-1] == rows_without_times(broken)
         assert (rows[-1]["step"], json.loads((copy / "resolved.json").read_text())["grpo"]["max_steps"]) == (5, 5)
+        plans = [read_plan(path / "eval" / "trained.parquet") for path in (broken, copy)]
+        assert plans[0]["adapter"] != plans[1]["adapter"], "another model than the one that was evaluated before"
+        assert [plan | {"adapter": ""} for plan in plans] == [plans[0] | {"adapter": ""}] * 2
+        assert "trained: tasks answered" in output
+        assert "base: tasks answered" not in output
         train(copy, resume=True, recipe=longer)  # and needs no leave any more
+
+    def test_evaluations_of_other_tasks_are_done_again_or_removed(self, broken: Path, tmp_path: Path) -> None:
+        copy = Path(shutil.copytree(broken, tmp_path / "copy"))
+        more = parse_recipe_text(
+            TEXT, [*OVERRIDES, "evaluate.tasks_per_domain=2", "evaluate.stages=['base', 'cold_start']"]
+        )
+        allowed = ["evaluate.tasks_per_domain", "evaluate.stages"]
+        train(copy, resume=True, recipe=more, allowed_changes=allowed)
+        found = {path.stem: len(read_rows(path)) for path in (copy / "eval").glob("*.parquet")}
+        assert found == {"base": 6, "base_plain": 4, "base_example": 4, "cold_start": 6}
 
     def test_without_resume_it_is_left_alone(self, broken: Path) -> None:
         with pytest.raises(UserError, match="exists already"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,10 @@ STAGE_LABELS = {
     "cold_start": "cold start",
     "trained": "trained",
 }
+
+
+_PLAN = "thinkaloud.plan"
+"""Key of a file's metadata."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +102,11 @@ class Row:
         return not Status(self.status).breaks_format
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[Row], plan: Mapping[str, Any] | None = None) -> None:
     """Write rows as Parquet, one column per field, atomically; lone surrogates become U+FFFD.
+
+    Args:
+        plan: What the rows were made from, JSON-ready, for `read_plan`.
 
     Raises:
         UserError: The folder cannot be written.
@@ -115,6 +122,8 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         {name: well_formed(value) if isinstance(value, str) else value for name, value in asdict(row).items()}
         for row in rows
     ]
+    if plan is not None:
+        schema = schema.with_metadata({_PLAN: json.dumps(plan)})
     table = pa.Table.from_pylist(values, schema=schema)
     replace_file(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
@@ -142,6 +151,18 @@ def read_rows(path: Path) -> list[Row]:
         return [Row(**{**values, "status": Status(values["status"]).value}) for values in table.to_pylist()]
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} is not an evaluation's rows ({error}); run `thinkaloud eval` again") from error
+
+
+def read_plan(path: Path) -> Any:
+    """The plan that rows were written with; None where the file is missing or damaged, or has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        return json.loads(metadata.get(_PLAN.encode(), b"null"))
+    except (OSError, ValueError, pa.ArrowException):
+        return None
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:

@@ -45,6 +45,24 @@ from thinkaloud.storage.run_directory import RunDir, check_writable
 from thinkaloud.tracking.display import Display
 
 
+def plan_of(
+    session: Session, policy: Policy, adapter: Adapter, tasks: Sequence[Task], decoding: Decoding
+) -> dict[str, Any]:
+    """Everything that determines the rows of an evaluation, JSON-ready. All processes call it."""
+    return {
+        "tasks": digest(*(task.id for task in tasks)),
+        "contract": policy.contract.fingerprint,
+        "model": [session.files.name, *(f"{path.name} {path.stat().st_size}" for path in session.files.weights)],
+        "merged": digest(session.files.adapter.read_bytes()) if session.files.adapter else "",
+        "dtype": session.recipe.model.dtype,
+        "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(fetch(adapter)))),
+        "scale": policy.scale,
+        "prompts": digest(*(str(policy.encode(task)) for task in tasks)) if policy.prompt else "",
+        "rewards": session.recipe.rewards.model_dump(mode="json"),
+        **{name: getattr(decoding, name) for name in Decoding.__dataclass_fields__},
+    }
+
+
 def evaluate_into(
     folder: Path,
     stage: str,
@@ -64,19 +82,7 @@ def evaluate_into(
     called after every batch; an exception it raises ends the evaluation. `marking` adds a judge's marks to the rows.
     """
     chosen = decoding or decoding_of(session)
-    plan = {
-        "version": thinkaloud.__version__,
-        "tasks": digest(*(task.id for task in tasks)),
-        "contract": policy.contract.fingerprint,
-        "model": [session.files.name, *(f"{path.name} {path.stat().st_size}" for path in session.files.weights)],
-        "merged": digest(session.files.adapter.read_bytes()) if session.files.adapter else "",
-        "dtype": session.recipe.model.dtype,
-        "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(fetch(adapter)))),
-        "scale": policy.scale,
-        "prompts": digest(*(str(policy.encode(task)) for task in tasks)) if policy.prompt else "",
-        "rewards": session.recipe.rewards.model_dump(mode="json"),
-        **{name: getattr(chosen, name) for name in Decoding.__dataclass_fields__},
-    }
+    plan = plan_of(session, policy, adapter, tasks, chosen)
     display.stage(f"evaluate:{stage}", total_steps=0)
     label = STAGE_LABELS.get(stage, stage)
 
@@ -92,10 +98,10 @@ def evaluate_into(
         score=score,
         registry=registry_of(session.recipe),
         progress=progress,
-        parts=PartialResults(folder / FOLDER / stage, plan),
+        parts=PartialResults(folder / FOLDER / stage, {"version": thinkaloud.__version__, **plan}),
     )
     rows = marking(rows)
-    write_rows(folder / f"{stage}.parquet", rows)
+    write_rows(folder / f"{stage}.parquet", rows, plan)
     return rows
 
 
@@ -111,20 +117,30 @@ def evaluate_reading(
     between: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """Ask the base in another way (see `evaluate.readings`), as `evaluate_into` does; a note says what is left out."""
-    stage, registry = READING_STAGES[reading], registry_of(session.recipe)
-    asked = reading_policy(policy, reading, tasks_with_rationale(session.recipe, session.pool))
+    stage = READING_STAGES[reading]
+    asked, kept = reading_of(session, policy, reading, tasks, decoding)
     if asked is None:
         display.note(f"{STAGE_LABELS[stage]}: left out, no training task has a rationale that makes a valid example")
         return []
-    checked = [task for task in tasks if registry.is_verifiable(task.domain)]
-    room = policy.model.config.max_position - decoding.max_new_tokens
-    kept = [task for task in checked if len(asked.encode(task)) <= room]
-    if len(kept) < len(checked):
-        count = f"{len(checked) - len(kept)} of {len(checked)} tasks left out"
+    checked = sum(registry_of(session.recipe).is_verifiable(task.domain) for task in tasks)
+    if len(kept) < checked:
+        room = policy.model.config.max_position - decoding.max_new_tokens
+        count = f"{checked - len(kept)} of {checked} tasks left out"
         display.note(f"{STAGE_LABELS[stage]}: {count}, their prompts have over {room} tokens")
     if not kept:
         return []
     return evaluate_into(folder, stage, session, asked, {}, kept, score, display, decoding, between)
+
+
+def reading_of(
+    session: Session, policy: Policy, reading: str, tasks: Sequence[Task], decoding: Decoding
+) -> tuple[Policy | None, list[Task]]:
+    """The policy that asks in the way of a reading (None without an example to show) and the tasks that it can ask."""
+    asked = reading_policy(policy, reading, tasks_with_rationale(session.recipe, session.pool))
+    if asked is None:
+        return None, []
+    registry, room = registry_of(session.recipe), policy.model.config.max_position - decoding.max_new_tokens
+    return asked, [task for task in tasks if registry.is_verifiable(task.domain) and len(asked.encode(task)) <= room]
 
 
 def judge_facts(judge: Judge | None) -> dict[str, Any]:

@@ -15,14 +15,15 @@ from thinkaloud.evaluate.answer import evaluate, held_out
 from thinkaloud.evaluate.judged import marked
 from thinkaloud.evaluate.options import decoding_of
 from thinkaloud.evaluate.partial_results import clear
-from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row, read_rows, replace_file
-from thinkaloud.evaluate.run import evaluate_into, evaluate_reading, judge_facts, summarize
+from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row, read_plan, read_rows, replace_file
+from thinkaloud.evaluate.run import evaluate_into, evaluate_reading, judge_facts, plan_of, reading_of, summarize
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.model.lora import Adapter
 from thinkaloud.pipeline.context import TrainContext
 from thinkaloud.pipeline.resume import BASE, changed_software
 from thinkaloud.pipeline.stopping import StopRequested
 from thinkaloud.records import Task
+from thinkaloud.rollout.policy import Policy
 from thinkaloud.storage.run_directory import RunDir
 
 
@@ -31,12 +32,10 @@ class _OutOfTime(Exception):
 
 
 def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
-    """Evaluate one stage, unless the recipe excludes it or the run directory already has it."""
-    if stage not in context.recipe.evaluate.stages:
-        return
+    """Evaluate one stage, unless the recipe excludes it or the run directory has the rows of this model and tasks."""
     again, registry = f"thinkaloud eval {context.run.path}", registry_of(context.recipe)
-    planner = context.planner
-    if _is_done(context, stage):
+    planner, tasks = context.planner, held_out_tasks(context)
+    if _is_done(context, stage, context.policy, adapter, tasks) or stage not in context.recipe.evaluate.stages:
         return
     if planner and not planner.may_evaluate():
         context.display.note(f"deadline: no time to evaluate {stage}; run `{again}` later")
@@ -61,7 +60,7 @@ def run_evaluation(context: TrainContext, stage: str, adapter: Adapter) -> None:
             context.judge.take_counts()  # the counts of GRPO's steps start again at zero
 
     def answer() -> list[Row]:
-        own = (context.session, context.policy, adapter, held_out_tasks(context), context.score, context.display)
+        own = (context.session, context.policy, adapter, tasks, context.score, context.display)
         return evaluate_into(context.run.evaluation, stage, *own, between=interrupt, marking=marking)
 
     try:
@@ -83,15 +82,17 @@ def run_readings(context: TrainContext) -> None:
     for reading in config.readings if "base" in config.stages else ():
         stage = READING_STAGES[reading]
         again = f"thinkaloud eval {context.run.path} --reading {reading}"
-        if _is_done(context, stage):
+        tasks, decoding = held_out_tasks(context), decoding_of(context.session)
+        asked, kept = reading_of(context.session, context.policy, reading, tasks, decoding)
+        if asked and _is_done(context, stage, asked, {}, kept):
             continue
         if context.planner and not (context.planner.may_evaluate() and context.planner.may_read()):
             context.display.note(f"deadline: no time for the reading {reading}; run `{again}` later")
             continue
         answer = partial(
             evaluate_reading,
-            *(context.run.evaluation, reading, context.session, context.policy, held_out_tasks(context), context.score),
-            *(context.display, decoding_of(context.session), _interrupt(context, shared_clock())),
+            *(context.run.evaluation, reading, context.session, context.policy, tasks, context.score),
+            *(context.display, decoding, _interrupt(context, shared_clock())),
         )
         if _attempt(context, stage, answer, again):
             rates = _summary(context)["stages"][stage]["overall"]
@@ -99,8 +100,17 @@ def run_readings(context: TrainContext) -> None:
             context.display.note(f"{_label(stage)}: {rate}, without regard to the format")
 
 
-def _is_done(context: TrainContext, stage: str) -> bool:
-    return from_first((context.run.evaluation / f"{stage}.parquet").exists)
+def _is_done(context: TrainContext, stage: str, policy: Policy, adapter: Adapter, tasks: Sequence[Task]) -> bool:
+    """Whether the run directory has the rows of these tasks and this adapter.
+
+    Other rows are removed: those of a finished run that was resumed with more steps are not its result any more.
+    """
+    plan = plan_of(context.session, policy, adapter, tasks, decoding_of(context.session))
+    file = context.run.evaluation / f"{stage}.parquet"
+    known = from_first(lambda: read_plan(file))
+    if known is not None and known != plan:
+        file.unlink(missing_ok=True)
+    return bool(known == plan)
 
 
 def held_out_tasks(context: TrainContext) -> list[Task]:
@@ -150,7 +160,7 @@ def reuse_base(context: TrainContext, other: Path) -> None:
     """Copy another run's evaluations of the base, if model, prompts, tasks, machine and versions are the same."""
     source, own, theirs = other / "eval", context.run, RunDir(other)
     base = source / "base.parquet"
-    if _is_done(context, "base") or not base.exists():
+    if from_first((own.evaluation / base.name).exists) or not base.exists():
         return
     software = theirs.read_json("environment.json")
     if (
