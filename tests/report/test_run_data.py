@@ -7,6 +7,7 @@ import pytest
 
 from support.synthetic_run import make_run
 from thinkaloud.errors import UserError
+from thinkaloud.evaluate.rows import read_rows, write_rows
 from thinkaloud.report.build import build_report
 from thinkaloud.report.run_data import load_run, lookup, number
 
@@ -106,3 +107,19 @@ def test_number_takes_finite_numbers_only() -> None:
     assert number(record, "a", "b") == 2.0
     assert [number(record, key) for key in ("nan", "big", "yes", "text", "none", "absent", "a")] == [None] * 7
     assert lookup(record, "text", "deeper") is None
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "asked", "is_shown"),
+    [("a", "a", True), ("b", "a", False), ("b", None, True), (None, "a", True)],
+)
+def test_a_contract_experiment_of_an_earlier_model_is_left_out(
+    tmp_path: Path, evaluated: str | None, asked: str | None, is_shown: bool
+) -> None:
+    folder = make_run(tmp_path / "run", steps=3, tasks=1)
+    rows = read_rows(folder / "eval" / "trained.parquet")
+    for name, adapter in (("trained", evaluated), ("contracts/matched", asked)):
+        write_rows(folder / "eval" / f"{name}.parquet", rows, {"adapter": adapter} if adapter else None)
+    found = load_run(folder)
+    assert bool(found.contracts) is is_shown
+    assert any("eval/contracts is left out" in line for line in found.missing) is not is_shown

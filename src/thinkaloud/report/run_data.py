@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.domains import BUILTIN, Registry, registry_of
 from thinkaloud.errors import UserError
-from thinkaloud.evaluate.rows import EVALUATED, READING_STAGES, Row, read_rows
+from thinkaloud.evaluate.mismatches import MATCHED
+from thinkaloud.evaluate.rows import EVALUATED, READING_STAGES, Row, read_plan, read_rows
 from thinkaloud.evaluate.summary import build_summary, in_stage_order, read_summary
 from thinkaloud.prompt.contract import is_unaltered
 from thinkaloud.storage.json_lines import InvalidLine, parse_object
@@ -120,6 +121,11 @@ def load_run(path: Path) -> Run:
     missing += [f"eval/{name}.parquet is missing" for name in summary.get("stages", {}) if name not in rows]
     pool = extra("pool/pool.json", _object) or {}
     contracts = extra("eval/contracts/summary.json", _contracts) or {}
+    if contracts and _asked_another_model(path / "eval", str(contracts.get("stage"))):
+        contracts = {}
+        missing.append(
+            "eval/contracts is left out: it asked an earlier model; `thinkaloud eval --contracts` asks the present one"
+        )
     health, damaged = extra("health.jsonl", _lines) or ([], ())
     if damaged:
         missing.append(_damage("health.jsonl", damaged))
@@ -210,6 +216,13 @@ def _contracts(path: Path) -> dict[str, Any]:
     if not isinstance(entries, list) or not all(isinstance(lookup(entry, "name"), str) for entry in entries):
         raise ValueError("no list of named variants")
     return found
+
+
+def _asked_another_model(folder: Path, stage: str) -> bool:
+    """Whether the contract experiment had another adapter than the evaluation of its stage; unknown counts as no."""
+    plans = [read_plan(folder / name) for name in (f"{stage}.parquet", f"contracts/{MATCHED}.parquet")]
+    adapters = {plan.get("adapter") for plan in plans if isinstance(plan, dict)}
+    return len(adapters) > 1
 
 
 def _lines(path: Path) -> tuple[list[dict[str, Any]], tuple[int, ...]]:
