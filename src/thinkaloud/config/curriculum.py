@@ -16,9 +16,8 @@ class CurriculumConfig(Section):
     """Completions sampled before GRPO to measure pass rates, as a share of all completions of GRPO; 0 for no probe."""
     probe_samples: int = Field(default=4, ge=2, le=1024)
     """Completions per probed task."""
-    explore: Share = 1.0
-    """Share of draws that go to tasks that were not trained on yet, while there are any; the others go to any task with
-    a pass rate. Lower it where so few tasks are sometimes solved that most groups have no signal."""
+    explore: Share = 0.25
+    """Share of draws that go to tasks whose pass rate is not known, while there are others to draw."""
     cooldown_steps: NotNegative = 8
     """Steps before the same task is drawn again."""
     retry_steps: Positive = 60

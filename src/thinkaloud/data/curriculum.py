@@ -2,9 +2,8 @@
 
 GRPO learns nothing from a task that the policy always or never solves: all rewards of its group are equal. So every
 sampled group updates the pass rate p of its task, and tasks are drawn with a weight proportional to 4 p (1 - p), the
-variance of a 0/1 reward. Tasks that were always or never solved are set aside for a while. Tasks that were not trained
-on yet come first, those with a pass rate from the probe before the others: a policy that is trained on the same few
-tasks again and again learns these tasks. Domains without a verifier have no pass rate; their tasks are drawn at random.
+variance of a 0/1 reward. Tasks that were always or never solved are set aside for a while. A share of the draws
+explores tasks that were not sampled yet. Domains without a verifier have no pass rate; their tasks are drawn at random.
 
 How many tasks of each domain a step draws is decided by the mixture. A draw is a pure function of (seed, step, round,
 place) and of the pass rates, so a run that continues from a checkpoint with its pass rates draws the same tasks.
@@ -133,7 +132,7 @@ class Curriculum:
             place = self._places[group.task.id][1]
             solved = sum(status is Status.CORRECT for status in counted)
             before = self._known[name].get(place, PassRate(0.0, 0.0, 0))
-            if not before.step:
+            if not before.count:
                 first = self._first.setdefault(name, [0, 0])
                 first[0], first[1] = first[0] + solved, first[1] + len(counted)
             self._known[name][place] = before.updated(solved, len(counted), step)
@@ -142,7 +141,7 @@ class Curriculum:
         """Per domain: tasks with a known pass rate, those set aside, and the mean rate of the known ones.
 
         `first_accuracy`: the share of correct ones among the last step's `first` completions, those of tasks that were
-        not trained on before.
+        never sampled before: they were drawn at random.
         """
         found = {}
         for name, known in self._known.items():
@@ -185,18 +184,15 @@ class Curriculum:
         return drawn
 
     def _place(self, name: str, step: int, taken: set[int], rng: np.random.Generator) -> int:
-        """The place of the next task of a domain: one that was not trained on yet, or one again by its pass rate."""
+        """The place of the next task of a domain: one by its pass rate, or one that is not known."""
         count, config = len(self._tasks[name]), self._config
         places, weights, steps = self._known_arrays(name)
         waited = step + 1 - steps
         ready = (weights > 0) & ((steps == 0) | (waited > config.cooldown_steps)) & ~np.isin(places, list(taken))
-        probed = ready & (steps == 0)
         known = (weights > 0) | (waited <= config.retry_steps)
         new = _outside(count, taken.union(places[known].tolist()), rng)
-        if ready.any() and ((new is None and not probed.any()) or rng.random() >= config.explore):
-            return _by_weight(places, weights, ready, rng)
-        if probed.any():
-            return _by_weight(places, weights, probed, rng)
+        if ready.any() and (new is None or rng.random() >= config.explore):
+            return int(rng.choice(places[ready], p=weights[ready] / weights[ready].sum()))
         if new is None:
             new = _outside(count, taken, rng)
         return int(rng.integers(count)) if new is None else new
@@ -216,10 +212,6 @@ class Curriculum:
         task = self._tasks[name][place]
         self._places[task.id] = (name, place)
         return task
-
-
-def _by_weight(places: np.ndarray, weights: np.ndarray, among: np.ndarray, rng: np.random.Generator) -> int:
-    return int(rng.choice(places[among], p=weights[among] / weights[among].sum()))
 
 
 def _outside(count: int, excluded: Collection[int], rng: np.random.Generator) -> int | None:
