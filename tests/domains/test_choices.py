@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkaloud.domains import logic
+from thinkaloud.domains import BUILTIN, logic
 from thinkaloud.domains.choices import LETTERS, options_of, options_shown, resolve_answer
 from thinkaloud.domains.science import score
 from thinkaloud.records import Status, Task
@@ -33,8 +33,16 @@ def test_options_that_a_question_shows(question: str, options: list[str]) -> Non
 
 def test_options_count_where_the_gold_answer_is_one_of_them() -> None:
     question = "Q?\nA) iron\nB) zinc"
-    assert options_of(question, "B") == options_of(question, "zinc") == ("iron", "zinc")
-    assert options_of(question, "C") == options_of(question, "lead") == options_of("Q?\nA) iron", "A") == ()
+    science, math = BUILTIN["science"], BUILTIN["math"]
+    assert options_of(science, question, "B") == options_of(science, question, "zinc") == ("iron", "zinc")
+    assert options_of(science, question, "C") == options_of(science, question, "lead") == ()
+    assert options_of(science, "Q?\nA) iron", "A") == ()
+    assert options_of(math, question, "B") == options_of(None, question, "B") == ()
+    assert (
+        options_of(science, question, "B", ("lead", "tin"))
+        == options_of(math, "", "", ("lead", "tin"))
+        == ("lead", "tin")
+    )
 
 
 METALS = ("copper", "zinc", "lead", "argon gas")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 TIMES_AS_LONG = 16  # the longer text against the shorter
 LIMIT = 64  # times the processor time: 16 where it grows linearly, 256 where it grows with the square
@@ -23,5 +24,5 @@ def processor_seconds(work: Callable[[], object]) -> float:
 def assert_linear(work: Callable[[str], object], piece: str, *, size: int) -> None:
     """Fail if `work` takes far more than 16 times as long on `size` characters of repeated `piece` as on a 16th."""
     texts = [(piece * (length // len(piece) + 1))[:length] for length in (size // TIMES_AS_LONG, size)]
-    short, long = (processor_seconds(lambda text=text: work(text)) for text in texts)  # type: ignore[misc]
+    short, long = (processor_seconds(partial(work, text)) for text in texts)
     assert long <= LIMIT * max(short, SHORTEST), f"{long:.3f} s for {size} characters, {short:.4f} s for a 16th of them"

@@ -150,8 +150,11 @@ class Curriculum:
                 aside = sum(one.is_extreme for one in known.values())
                 solved, first = self._first.get(name, (0, 0))
                 found[name] = {
-                    **{"known": len(rates), "set_aside": aside, "pass_rate": sum(rates) / len(rates)},
-                    **{"first": first, "first_accuracy": solved / first if first else None},
+                    "known": len(rates),
+                    "set_aside": aside,
+                    "pass_rate": sum(rates) / len(rates),
+                    "first": first,
+                    "first_accuracy": solved / first if first else None,
                 }
         return found
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from thinkaloud.domains.base import Domain
 from thinkaloud.domains.markup import disguise, unwrapped
 from thinkaloud.domains.short_text import LEVELS, loosest_level, normal, tokens
 from thinkaloud.domains.text import MAX_CHARS, plain, singular, without_lead_in
@@ -89,8 +90,14 @@ def options_shown(question: str) -> list[str]:
     return texts
 
 
-def options_of(question: str, answer: str) -> tuple[str, ...]:
-    """The options that a question shows, where there are two or more and the gold answer is one of them; else ()."""
+def options_of(domain: Domain | None, question: str, answer: str, given: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The options of a task: those that are given, else those that the question shows.
+
+    They are read from the question where they are two or more, the gold answer is one of them, and the domain (None:
+    unknown) scores by options.
+    """
+    if given or domain is None or not domain.uses_choices:
+        return given
     options = options_shown(question)
     return tuple(options) if len(options) > 1 and resolve_gold(answer, options) is not None else ()
 

@@ -48,11 +48,10 @@ def _task(row: dict[str, Any], source: str, registry: Registry) -> Task:
     if missing:
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(missing)}")
     domain = registry.domain(_text(row, "domain"))
-    question, answer, choices = _text(row, "question"), _text(row, "answer"), _texts(row, "choices")
+    question, answer = _text(row, "question"), _text(row, "answer")
     if not question.strip():
         raise UserError("expected a question, found an empty one")
-    if not choices and domain.uses_choices:
-        choices = options_of(question, answer)
+    choices = options_of(domain, question, answer, _texts(row, "choices"))
     return Task(
         id=task_id(domain.name, question, choices),
         domain=domain.name,

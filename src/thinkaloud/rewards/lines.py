@@ -103,9 +103,8 @@ def read_row(line: str, registry: Registry = BUILTIN) -> tuple[Task, Completion]
         raise UserError(f"expected the keys {', '.join(REQUIRED)}, found no {', '.join(map(repr, missing))}")
     name = _string(row, "domain")
     domain = registry.domain(name)
-    question, answer, choices = _string(row, "question"), _string(row, "answer"), _strings(row, "choices")
-    if not choices and domain.uses_choices:
-        choices = options_of(question, answer)
+    question, answer = _string(row, "question"), _string(row, "answer")
+    choices = options_of(domain, question, answer, _strings(row, "choices"))
     if row.get("finish", "stop") not in tuple(Finish):
         raise UserError(f"expected 'finish' to be 'stop' or 'length', found {row['finish']!r}")
     task = Task(

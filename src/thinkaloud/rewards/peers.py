@@ -75,9 +75,7 @@ def reward_fn(
 def _task(row: Mapping[str, Any], registry: Registry) -> Task:
     name, answer = _string(row["domain"]), _string(row["answer"])
     question = _string(row["question"]) if "question" in row else question_of(_text(row["prompts"]))
-    choices = _strings(row.get("choices"), "choices")
-    if not choices and registry.domain(name).uses_choices:
-        choices = options_of(question, answer)
+    choices = options_of(registry.get(name), question, answer, _strings(row.get("choices"), "choices"))
     return Task(
         id=task_id(name, question, choices),
         domain=name,

@@ -106,7 +106,7 @@ def _to_task(row: Values, name: str, config: SourceConfig, domain: str, scored_a
         rationale=rationale,
         tests=tests,
         setup=clean_code(text_of(row, config.setup)),
-        choices=options_of(question, answer) if scored_as in SCORERS and SCORERS[scored_as].uses_choices else (),
+        choices=options_of(SCORERS.get(scored_as), question, answer),
     )
     return replace(task, note=note)
 
