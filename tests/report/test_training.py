@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from thinkaloud.report.run_data import Run, number
-from thinkaloud.report.training import cold_start, first_and_last_by_domain, first_and_last_steps, steps, windows
+from thinkaloud.report.training import (
+    cold_start,
+    first_and_last_by_domain,
+    first_and_last_steps,
+    new_task_accuracy,
+    steps,
+    windows,
+)
 
 
 def run_of(rows: list[dict[str, Any]], **more: Any) -> Run:
@@ -45,6 +52,27 @@ def test_domains_count_the_steps_that_drew_them() -> None:
         ("math", "16", "0.2 to 0.6", "-", "10 % to 30 %"),
         ("summarization", "4", "-", "-", "-"),
     )
+
+
+def test_accuracy_on_new_tasks_counts_completions_of_all_domains() -> None:
+    by_domain: dict[str, Any] = {
+        "math": {"first": 24, "first_accuracy": 0.5},
+        "logic": {"first": 8, "first_accuracy": 1.0},
+        "science": {"first": 0, "first_accuracy": None},
+    }
+    assert new_task_accuracy({"curriculum": by_domain}) == 20 / 32
+    table = first_and_last_steps(
+        run_of([{"curriculum": by_domain}, {"curriculum": {"math": {"first": 4, "first_accuracy": 0.75}}}])
+    )
+    assert table is not None
+    assert table.rows == (("accuracy on tasks never sampled before", "62 %", "75 %", "+12 points"),)
+
+
+@pytest.mark.parametrize(
+    "curriculum", [None, [], {}, {"math": {"known": 3}}, {"math": {"first": 0, "first_accuracy": None}}, {"math": "?"}]
+)
+def test_without_new_tasks_there_is_no_accuracy_on_them(curriculum: Any) -> None:
+    assert new_task_accuracy({"curriculum": curriculum}) is None
 
 
 def test_every_step_is_listed_with_what_it_has() -> None:

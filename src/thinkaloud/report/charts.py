@@ -14,7 +14,7 @@ from typing import Any
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.tables import plain_text
-from thinkaloud.report.training import WINDOW_NOTE, trained_domains, windows
+from thinkaloud.report.training import WINDOW_NOTE, new_task_accuracy, trained_domains, windows
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
 GRAY, ORANGE, BLUE = "#87919d", "#d55e00", "#0072b2"
@@ -26,6 +26,7 @@ _Read = Callable[[Metrics], float | None]
 _CURVES: tuple[tuple[_Read, str, str], ...] = (
     (lambda row: number(row, "reward"), "Sampled reward", "share"),
     (lambda row: number(row, "accuracy"), "Accuracy, sampled", "rate"),
+    (new_task_accuracy, "Accuracy on tasks never sampled before", "rate"),
     (lambda row: completion_tokens(row), "Tokens per completion", "number"),
     (lambda row: signal_share(row), "Trained groups with signal", "rate"),
     (lambda row: number(row, "format_rate"), "Format rate, sampled", "rate"),

@@ -18,23 +18,42 @@ WINDOW_NOTE = (
 )
 """The note of charts with these means."""
 
+_Read = Callable[[Metrics], float | None]
 
-_MEASURES: tuple[tuple[str, str, str], ...] = (
-    ("reward", "sampled reward", "number"),
-    ("format_rate", "format rate", "rate"),
-    ("accuracy", "accuracy, verifiable domains", "rate"),
-    ("truncated_rate", "truncated", "rate"),
-    ("zero_std_fraction", "sampled groups without signal", "rate"),
-    ("signal_share", "trained groups with signal", "rate"),
-    ("reward_std", "standard deviation of the reward", "number"),
-    ("entropy", "entropy (nats per token)", "number"),
-    ("kl", "KL from the reference", "number"),
-    ("clip_fraction", "clipped tokens", "rate"),
-    ("grad_norm", "gradient norm", "number"),
+
+def _of(key: str) -> _Read:
+    return lambda row: number(row, key)
+
+
+def new_task_accuracy(row: Metrics) -> float | None:
+    """Accuracy of a step's completions of tasks that were never sampled before; None without any."""
+    by_domain = lookup(row, "curriculum")
+    counts = [
+        (first, accuracy * first)
+        for own in (by_domain.values() if isinstance(by_domain, dict) else ())
+        if (first := number(own, "first")) and (accuracy := number(own, "first_accuracy")) is not None
+    ]
+    total = sum(first for first, _ in counts)
+    return sum(solved for _, solved in counts) / total if total else None
+
+
+_MEASURES: tuple[tuple[_Read, str, str], ...] = (
+    (_of("reward"), "sampled reward", "number"),
+    (_of("format_rate"), "format rate", "rate"),
+    (_of("accuracy"), "accuracy, verifiable domains", "rate"),
+    (new_task_accuracy, "accuracy on tasks never sampled before", "rate"),
+    (_of("truncated_rate"), "truncated", "rate"),
+    (_of("zero_std_fraction"), "sampled groups without signal", "rate"),
+    (_of("signal_share"), "trained groups with signal", "rate"),
+    (_of("reward_std"), "standard deviation of the reward", "number"),
+    (_of("entropy"), "entropy (nats per token)", "number"),
+    (_of("kl"), "KL from the reference", "number"),
+    (_of("clip_fraction"), "clipped tokens", "rate"),
+    (_of("grad_norm"), "gradient norm", "number"),
 )
 
 
-def windows(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) -> tuple[float, float, int] | None:
+def windows(rows: Sequence[Metrics], read: _Read) -> tuple[float, float, int] | None:
     """Means over the first and the last steps.
 
     Args:
@@ -91,8 +110,8 @@ def cold_start(run: Run) -> tuple[tuple[str, ...], Table | None]:
 def first_and_last_steps(run: Run) -> Table | None:
     """Means of GRPO's metrics over the first and the last steps."""
     rows, k = [], 0
-    for key, name, kind in _MEASURES:
-        change = windows(run.grpo, lambda row, key=key: number(row, key))  # type: ignore[misc]
+    for read, name, kind in _MEASURES:
+        change = windows(run.grpo, read)
         if change is not None:
             k = max(k, change[2])
             rows.append((name, *change_text(change[0], change[1], kind)))
