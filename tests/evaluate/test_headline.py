@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support.eval_rows import row
@@ -82,6 +84,20 @@ def test_the_sentence_claims_only_what_the_test_shows() -> None:
     assert said("++++++", "------").startswith("The trained model solves fewer tasks")
     assert said("-----", "+++++").endswith("p = 0.062; fewer than six changed tasks cannot be significant.")
     assert said("+", "+").endswith("100 % against 100 % of 1 tasks, +0 points [-79, +79], p = 1.000.")
+
+
+def test_a_base_whose_answers_were_cut_is_not_called_its_best_without_a_caution() -> None:
+    def said(cut: int) -> str:
+        plain = [replace(row, finish="length" if at < cut else "stop") for at, row in enumerate(answered("+---------"))]
+        stages = {"base": answered("-" * 10), "base_plain": plain, "trained": answered("+" * 10, strict=True)}
+        found = headline(stages, BUILTIN)
+        assert found is not None
+        assert found["truncated"] == {"base": 0.0, "base_plain": cut / 10}
+        return str(found["sentence"])
+
+    assert "cut" not in said(1)
+    assert "cut 40 % of the base's answers (plain question)" in said(4)
+    assert "evaluate.max_new_tokens" in said(4)
 
 
 def test_without_both_sides_there_is_no_headline() -> None:

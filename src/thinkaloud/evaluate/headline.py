@@ -15,9 +15,11 @@ from thinkaloud.domains import Registry, in_order
 from thinkaloud.evaluate.paired import FEWEST_CHANGED, LEVEL
 from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row
 from thinkaloud.evaluate.statistics import mcnemar_exact, paired_difference_interval, wilson_interval
-from thinkaloud.records import Status
+from thinkaloud.records import Finish, Status
 
 BASES = ("base", *READING_STAGES.values())
+CUT_SHARE = 0.2
+"""From this share of truncated answers on, a way of asking the base may do better with more tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,10 @@ def headline(stages: Mapping[str, Sequence[Row]], registry: Registry) -> dict[st
         registry: The domains.
 
     Returns:
-        `before` and `after` (stages), `bases` (answer accuracy of every way of asking the base), `domains` (the counts
-        of each domain), `sentence`, and the counts: `n` tasks, the rates `base` and `trained`, their `difference` with
-        its 95 % `interval` (Newcombe), `gained`, `lost` and McNemar's exact `p_value`. None where a side is missing.
+        `before` and `after` (stages), `bases` (answer accuracy of every way of asking the base), `truncated` (the share
+        of its answers that the token limit cut), `domains` (the counts of each domain), `sentence`, and the counts: `n`
+        tasks, the rates `base` and `trained`, their `difference` with its 95 % `interval` (Newcombe), `gained`, `lost`
+        and McNemar's exact `p_value`. None where a side is missing.
     """
     before, after = best_base(stages, registry), next((s for s in ("trained", "cold_start") if s in stages), None)
     if before is None or after is None:
@@ -59,7 +62,11 @@ def headline(stages: Mapping[str, Sequence[Row]], registry: Registry) -> dict[st
     shared = {task: (domain, was[task], right) for task, (domain, right) in now.items() if task in was}
     if not shared:
         return None
-    found = _counts(_pairs([pair[1:] for pair in shared.values()]))
+    asked = {name: _checked(stages[name], registry) for name in BASES if name in stages}
+    truncated = {
+        name: sum(row.finish == Finish.LENGTH for row in rows) / len(rows) for name, rows in asked.items() if rows
+    }
+    found = {**_counts(_pairs([pair[1:] for pair in shared.values()])), "truncated": truncated}
     domains = {
         name: _counts(_pairs([pair[1:] for pair in shared.values() if pair[0] == name]))
         for name in in_order({pair[0] for pair in shared.values()})
@@ -75,7 +82,7 @@ def headline(stages: Mapping[str, Sequence[Row]], registry: Registry) -> dict[st
 
 
 def sentence(before: str, after: str, found: Mapping[str, Any]) -> str:
-    """The result in one sentence, with its interval and p-value."""
+    """The result with its interval and p-value, and a caution where the token limit cut many of the base's answers."""
     points, (low, high), p = found["difference"], found["interval"], found["p_value"]
     after_rate, before_rate = (f"{100 * found[key]:.0f} %" for key in ("trained", "base"))
     base = f"the base at its best ({_asked(before)}, format not required)"
@@ -87,7 +94,18 @@ def sentence(before: str, after: str, found: Mapping[str, Any]) -> str:
     return (
         f"{text}: {after_rate} against {before_rate} of {found['n']} tasks, {100 * points:+.0f} points "
         f"[{100 * low:+.0f}, {100 * high:+.0f}], p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
-        f"{'; fewer than six changed tasks cannot be significant' if few else ''}."
+        f"{'; fewer than six changed tasks cannot be significant' if few else ''}.{_truncation(found['truncated'])}"
+    )
+
+
+def _truncation(truncated: Mapping[str, float]) -> str:
+    """A caution where the token limit cut many of the base's answers; empty elsewhere."""
+    stage = max(truncated, key=truncated.__getitem__, default="")
+    if not stage or truncated[stage] < CUT_SHARE:
+        return ""
+    return (
+        f" The token limit cut {100 * truncated[stage]:.0f} % of the base's answers ({_asked(stage)}): a higher "
+        "evaluate.max_new_tokens may raise its accuracy."
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from thinkaloud.evaluate.headline import BASES
 from thinkaloud.evaluate.headline import sentence as main_sentence
 from thinkaloud.evaluate.paired import compare_stages, sentence
 from thinkaloud.evaluate.rows import STAGE_LABELS
@@ -59,7 +60,8 @@ def result(run: Run) -> str:
     if None in numbers.values() or bounds is None or not all(stage in STAGE_LABELS for stage in stages):
         return ""
     whole = {key: int(numbers[key] or 0) for key in ("n", "gained", "lost")}
-    return main_sentence(str(stages[0]), str(stages[1]), {**numbers, **whole, "interval": bounds})
+    cut = {name: share for name in BASES if (share := number(found, "truncated", name)) is not None}
+    return main_sentence(str(stages[0]), str(stages[1]), {**numbers, **whole, "interval": bounds, "truncated": cut})
 
 
 def about(run: Run) -> str:
