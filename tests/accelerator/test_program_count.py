@@ -25,7 +25,7 @@ def simulated_step(rng: np.random.Generator, prompts: int, group: int) -> tuple[
 @pytest.mark.parametrize(("prompts", "group", "micro_batch"), [(4, 4, 4), (4, 4, 2), (32, 8, 8)])
 def test_300_steps_compile_few_programs(prompts: int, group: int, micro_batch: int) -> None:
     rng = np.random.default_rng(0)
-    updates: set[tuple[int, ...]] = set()
+    updates: set[tuple[object, ...]] = set()
     decodes: set[tuple[int, ...]] = set()
     real = padded = 0
     for _ in range(300):
@@ -42,8 +42,9 @@ def test_300_steps_compile_few_programs(prompts: int, group: int, micro_batch: i
                 completion_bucket=MAX_NEW,
                 prefix_length=BUCKETS.prefix_of([ids[i] for i in rows]),
                 per_octave=BUCKETS.per_octave,
+                row_shares=BUCKETS.row_shares,
             )
-            updates.add((len(packed.tokens), len(packed.targets), packed.prompt_length, len(rows)))
+            updates.add((len(packed.tokens), len(packed.targets), packed.prompt_length, packed.own_offsets.shape))
             real += int(packed.token_valid.sum())
             padded += len(packed.tokens)
     assert len(updates) <= 8

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.golden_files import golden_directory
 from support.reference import plain_logprobs, random_adapter, run
@@ -17,7 +19,7 @@ from thinkaloud.model.architecture import head_weight
 from thinkaloud.model.head import chunk_size, token_logprobs
 from thinkaloud.model.load import Model, load_model
 from thinkaloud.model.lora import TARGETS, init_adapter
-from thinkaloud.model.packed import Buckets, bucketed, common_prefix, pack
+from thinkaloud.model.packed import Buckets, bucketed, common_prefix, fill_rows, pack
 
 PROMPTS = [[3, 9, 4, 4, 7, 2, 8, 11, 5, 6], [1, 12, 13], [20, 21, 22, 23, 24, 25]]
 GROUPS = [
@@ -178,7 +180,7 @@ def test_the_number_of_targets_adds_no_shape() -> None:
     assert wide.target_valid.sum() == 80
 
 
-@pytest.mark.parametrize(("backend", "longest", "slots"), [("cpu", 300, 384), ("gpu", 300, 512), ("tpu", 513, 1024)])
+@pytest.mark.parametrize(("backend", "longest", "slots"), [("cpu", 300, 320), ("gpu", 300, 512), ("tpu", 513, 1024)])
 def test_accelerators_have_two_sizes_of_prompts(backend: str, longest: int, slots: int) -> None:
     buckets = Buckets.of(backend, 1024)
     assert pack([[1] * longest], [[]], prompt_bucket=buckets.prompt).prompt_length == slots
@@ -189,3 +191,26 @@ def test_the_prefix_is_the_contracts_where_the_prompts_share_it() -> None:
     assert buckets.prefix_of([[1] * 40 + [2], [1] * 40 + [3]]) == 16
     assert buckets.prefix_of([[4] * 20, [5] * 20]) == 0
     assert Buckets().prefix_of([[1] * 40 + [2], [1] * 40 + [3]]) == 32
+
+
+def test_completions_share_rows() -> None:
+    assert fill_rows([5, 0, 3, 8, 2, 3], 8) == ([8, 0, 13, 0, 19, 16], 3), "longest first, each into the first room"
+    assert fill_rows([], 8) == ([], 0)
+    assert fill_rows([0, 0], 8) == ([0, 0], 0)
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(9, 20))
+def test_no_completion_crosses_the_end_of_its_row(lengths: list[int], size: int) -> None:
+    first, rows = fill_rows(lengths, size)
+    taken = [slot for start, length in zip(first, lengths, strict=True) for slot in range(start, start + length)]
+    assert len(set(taken)) == len(taken) == sum(lengths)
+    assert all(
+        start // size == (start + length - 1) // size for start, length in zip(first, lengths, strict=True) if length
+    )
+    assert rows == max((slot // size + 1 for slot in taken), default=0) <= len(lengths)
+
+
+@pytest.mark.parametrize(("shares", "rows"), [((), 3), ((1 / 4, 1 / 2, 3 / 4), 4), ((1 / 2,), 4), ((1 / 4,), 8)])
+def test_the_number_of_rows_is_one_of_few(shares: tuple[float, ...], rows: int) -> None:
+    groups = [[[1] * 6] * 8, [[2] * 2] * 8]  # inputs of 5 and 1 tokens: 8 x 5 fit into three rows of 16
+    assert pack([[1], [2]], groups, completion_bucket=16, row_shares=shares).own_offsets.shape == (2, rows, 16)

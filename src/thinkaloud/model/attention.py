@@ -30,40 +30,52 @@ class Reach(NamedTuple):
 
     Attributes:
         prompt_lengths: Real tokens of each prompt; slot i holds the token at position i.
-        own_lengths: Real tokens of each completion; slot i holds the token at position prompt_length + i.
-        offsets: The position of each query minus its prompt's length.
+        offsets: The position of each query minus its prompt's length: the number of own tokens before it, which are in
+            the slots before its own. A row of own slots may hold several completions.
+        slots: The own slot of each query.
         window: Tokens that a query attends to, itself included; None for all.
     """
 
     prompt_lengths: Int[Array, " prompts"]
-    own_lengths: Int[Array, "prompts members"]
-    offsets: Int[Array, " positions"]
+    offsets: Int[Array, "#prompts #rows positions"]
+    slots: Int[Array, " positions"]
     window: Int[Array, ""] | None
 
     def mask(
-        self, scores: Float[Array, "prompts kv group queries length"], repeats: int
-    ) -> Float[Array, "prompts kv group queries length"]:
+        self, scores: Float[Array, "prompts kv rows queries length"], repeats: int
+    ) -> Float[Array, "prompts kv rows queries length"]:
         """Scores against the prompt; each position has `repeats` queries next to each other."""
         # in the scores' own shape, so that XLA computes it there and does not store a smaller mask
         slots = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4)
         lengths = self.prompt_lengths[:, None, None, None, None]
         real = slots < lengths
         if self.window is not None:
-            real = real & (lengths + self._by_query(repeats) - slots < self.window)
+            real = real & (lengths + _by_query(self.offsets, repeats) - slots < self.window)
         return jnp.where(real, scores, MASKED)
 
     def mask_own(
-        self, scores: Float[Array, "prompts kv group queries own"], repeats: int
-    ) -> Float[Array, "prompts kv group queries own"]:
-        """Scores of completions against their own tokens."""
-        slots, offsets = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4), self._by_query(repeats)
-        real = (slots <= offsets) & (slots < self.own_lengths[:, None, :, None, None])
+        self, scores: Float[Array, "prompts kv rows queries own"], repeats: int
+    ) -> Float[Array, "prompts kv rows queries own"]:
+        """Scores against the own slots."""
+        slots = jax.lax.broadcasted_iota(jnp.int32, scores.shape, 4)
+        before = _by_query(self.slots[None, None], repeats) - slots
+        real = (before >= 0) & (before <= _by_query(self.offsets, repeats))
         if self.window is not None:
-            real = real & (offsets - slots < self.window)
+            real = real & (before < self.window)
         return jnp.where(real, scores, MASKED)
 
-    def _by_query(self, repeats: int) -> Int[Array, "1 1 1 queries 1"]:
-        return jnp.repeat(self.offsets, repeats)[None, None, None, :, None]
+    def in_blocks(self, blocks: int) -> tuple[Array, Array]:
+        """`offsets` and `slots`, each with a leading axis of blocks of positions."""
+        offsets = self.offsets.reshape(*self.offsets.shape[:2], blocks, -1)
+        return jnp.moveaxis(offsets, 2, 0), self.slots.reshape(blocks, -1)
+
+    def of_block(self, block: tuple[Array, Array]) -> Reach:
+        """The reach of one of `in_blocks`."""
+        return self._replace(offsets=block[0], slots=block[1])
+
+
+def _by_query(x: Int[Array, "prompts rows positions"], repeats: int) -> Int[Array, "prompts 1 rows queries 1"]:
+    return jnp.repeat(x, repeats, axis=2)[:, None, :, :, None]
 
 
 def window_of(sliding: Bool[Array, ""] | bool, config: ModelConfig) -> Int[Array, ""] | None:
@@ -94,7 +106,6 @@ def self_attention(
     query: Float[Array, "prompts length heads dim"],
     key: Float[Array, "prompts kv length dim"],
     value: Float[Array, "prompts kv length dim"],
-    lengths: Int[Array, " prompts"],
     sliding: Bool[Array, ""] | bool,
     config: ModelConfig,
 ) -> Float[Array, "prompts length heads dim"]:
@@ -103,56 +114,58 @@ def self_attention(
     nothing = jnp.zeros((prompts, config.num_kv_heads, 0, config.head_dim), key.dtype)
     rows = (-1, length, config.head_dim)
     no_prompt = jnp.zeros(prompts, jnp.int32)
-    reach = Reach(no_prompt, lengths[:, None], jnp.arange(length), window_of(sliding, config))
+    slots = jnp.arange(length)
+    reach = Reach(no_prompt, slots[None, None], slots, window_of(sliding, config))
     own = (key.reshape(rows), value.reshape(rows))
     attended = attend_to_two(_queries(query[:, None], config), nothing, nothing, *own, reach)
     return heads_last(jnp.moveaxis(attended, 2, 1), length)[:, 0]
 
 
 def shared_prefix_attention(
-    query: Float[Array, "prompts group queries heads dim"],
+    query: Float[Array, "prompts rows queries heads dim"],
     prompt_key: Float[Array, "prompts kv length dim"],
     prompt_value: Float[Array, "prompts kv length dim"],
-    own_key: Float[Array, "rows own dim"],
-    own_value: Float[Array, "rows own dim"],
+    own_key: Float[Array, "own slots dim"],
+    own_value: Float[Array, "own slots dim"],
     prompt_lengths: Int[Array, " prompts"],
-    own_lengths: Int[Array, "prompts group"],
-    query_offsets: Int[Array, " queries"],
+    offsets: Int[Array, "#prompts #rows queries"],
+    slots: Int[Array, " queries"],
     sliding: Bool[Array, ""] | bool,
     config: ModelConfig,
-) -> Float[Array, "prompts group queries heads dim"]:
+) -> Float[Array, "prompts rows queries heads dim"]:
     """Completions attend to their prompt (stored once per group) and to their own earlier tokens, in one softmax.
 
     Args:
-        query: Queries at `query_offsets` tokens after the prompt's end.
+        query: Queries of rows of completions; a row holds one completion after the other.
         prompt_key, prompt_value: The prompt's, heads first, padded on the right to `length`.
-        own_key, own_value: The completions' own, slot i holding the i-th token; rows are prompts * kv heads * group, in
-            that order. (Flat, since XLA copies a decoding cache that a dot reads in any other shape, on CPUs.)
+        own_key, own_value: Those of the rows; the first axis is prompts * kv heads * rows, in that order. (Flat, since
+            XLA copies a decoding cache that a dot reads in any other shape, on CPUs.)
         prompt_lengths: Real tokens of each prompt.
-        own_lengths: Real tokens of each completion in its slots.
+        offsets: The place of each query in its completion. What a query of an unused slot attends to does not matter.
+        slots: The own slot of each query.
     """
-    reach = Reach(prompt_lengths, own_lengths, query_offsets, window_of(sliding, config))
+    reach = Reach(prompt_lengths, offsets, slots, window_of(sliding, config))
     attended = attend_to_two(_queries(query, config), prompt_key, prompt_value, own_key, own_value, reach)
     return heads_last(jnp.moveaxis(attended, 2, 1), query.shape[2])
 
 
 def _queries(query: Array, config: ModelConfig) -> Array:
-    """Scaled, [prompts, group, queries, heads, dim] -> [prompts, kv, group, queries * heads / kv, dim]."""
+    """Scaled, [prompts, rows, slots, heads, dim] -> [prompts, kv, rows, slots * heads / kv, dim]."""
     return jnp.moveaxis(heads_first(query, config), 1, 2) * jnp.asarray(config.query_scale, query.dtype)
 
 
 @jax.custom_vjp
 def attend_to_two(
-    query: Float[Array, "prompts kv group queries dim"],
+    query: Float[Array, "prompts kv rows queries dim"],
     prompt_key: Float[Array, "prompts kv length dim"],
     prompt_value: Float[Array, "prompts kv length dim"],
-    own_key: Float[Array, "rows own dim"],
-    own_value: Float[Array, "rows own dim"],
+    own_key: Float[Array, "own slots dim"],
+    own_value: Float[Array, "own slots dim"],
     reach: Reach,
-) -> Float[Array, "prompts kv group queries dim"]:
-    """One softmax over two sets of keys: those shared by a group, and those of each member.
+) -> Float[Array, "prompts kv rows queries dim"]:
+    """One softmax over two sets of keys: those of the prompt, shared by its rows, and those of each row.
 
-    Queries hold the heads of a position next to each other; `own` rows are prompts * kv * group. Queries are processed
+    Queries hold the heads of a position next to each other; `own` rows are prompts * kv * rows. Queries are processed
     in blocks (`num_blocks`). The backward pass is that of FlashAttention (arXiv 2205.14135, algorithm 4) with blocks of
     queries alone: it uses the output and the log-sum-exp instead of recomputing the softmax.
     """
@@ -177,14 +190,14 @@ def _attend(
 ) -> tuple[Array, Array]:
     """The attended values, and the log-sum-exp of each query's scores (float32)."""
     keys = (prompt_key, prompt_value, own_key, own_value)
-    blocks = num_blocks(_num_scores(query, prompt_key, own_key), len(reach.offsets))
+    blocks = num_blocks(_num_scores(query, prompt_key, own_key), len(reach.slots))
     if blocks == 1:
         return _attend_block(query, *keys, reach)
 
-    def one(block: tuple[Array, Array]) -> tuple[Array, Array]:
-        return _attend_block(block[0], *keys, reach._replace(offsets=block[1]))
+    def one(block: tuple[Array, Any]) -> tuple[Array, Array]:
+        return _attend_block(block[0], *keys, reach.of_block(block[1]))
 
-    attended, normalizer = jax.lax.map(one, (_split(query, blocks), reach.offsets.reshape(blocks, -1)))
+    attended, normalizer = jax.lax.map(one, (_split(query, blocks), reach.in_blocks(blocks)))
     return _unsplit(attended), _unsplit(normalizer)
 
 
@@ -192,8 +205,8 @@ def _num_scores(query: Array, prompt_key: Array, own_key: Array) -> int:
     return query.size // query.shape[-1] * (prompt_key.shape[2] + own_key.shape[1])
 
 
-def _split(x: Float[Array, "prompts kv group queries width"], blocks: int) -> Array:
-    """-> [blocks, prompts, kv, group, queries / blocks, width]."""
+def _split(x: Float[Array, "prompts kv rows queries width"], blocks: int) -> Array:
+    """-> [blocks, prompts, kv, rows, queries / blocks, width]."""
     return jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1, x.shape[4]), 3, 0)
 
 
@@ -220,9 +233,9 @@ def _attend_block(
 
 def _scores(
     query: Array, prompt_key: Array, own_key: Array, reach: Reach
-) -> tuple[Float[Array, "prompts kv group queries length"], Float[Array, "prompts kv group queries own"]]:
-    """Masked scores, float32: the queries of all members against the prompt, and of each member against its tokens."""
-    repeats, shape = query.shape[3] // len(reach.offsets), query.shape[:4]
+) -> tuple[Float[Array, "prompts kv rows queries length"], Float[Array, "prompts kv rows queries own"]]:
+    """Masked scores, float32: the queries of all rows against the prompt, and of each row against its own slots."""
+    repeats, shape = query.shape[3] // len(reach.slots), query.shape[:4]
     scores = _batched("pkqd,pksd->pkqs", _joined(query), prompt_key).reshape(*shape, prompt_key.shape[2])
     own_scores = _batched("rqd,rsd->rqs", _flat(query), own_key).reshape(*shape, own_key.shape[1])
     # XLA would compute the masks of all layers before the loop over them, and keep them
@@ -231,11 +244,11 @@ def _scores(
     return reach.mask(scores, repeats), reach.mask_own(own_scores, repeats)
 
 
-def _joined(x: Float[Array, "prompts kv group queries width"]) -> Float[Array, "prompts kv rows width"]:
+def _joined(x: Float[Array, "prompts kv rows queries width"]) -> Float[Array, "prompts kv joined width"]:
     return x.reshape(*x.shape[:2], x.shape[2] * x.shape[3], x.shape[4])
 
 
-def _flat(x: Float[Array, "prompts kv group queries width"]) -> Float[Array, "rows queries width"]:
+def _flat(x: Float[Array, "prompts kv rows queries width"]) -> Float[Array, "own queries width"]:
     return x.reshape(x.shape[0] * x.shape[1] * x.shape[2], *x.shape[3:])
 
 
@@ -255,16 +268,16 @@ def _attend_backward(saved: tuple[Any, ...], gradient: Array) -> tuple[Array | N
     query, *keys, reach, attended, normalizer = saved
     drift = jnp.sum(gradient.astype(jnp.float32) * attended.astype(jnp.float32), axis=-1, keepdims=True)
     by_query = (query, gradient, drift, normalizer)
-    blocks = num_blocks(_num_scores(query, keys[0], keys[2]), len(reach.offsets))
+    blocks = num_blocks(_num_scores(query, keys[0], keys[2]), len(reach.slots))
     if blocks == 1:
         query_slope, slopes = _block_backward(by_query, keys, reach)
     else:
 
-        def one(sums: list[Array], block: tuple[Any, Array]) -> tuple[list[Array], Array]:
-            query_slope, slopes = _block_backward(block[0], keys, reach._replace(offsets=block[1]))
+        def one(sums: list[Array], block: tuple[Any, Any]) -> tuple[list[Array], Array]:
+            query_slope, slopes = _block_backward(block[0], keys, reach.of_block(block[1]))
             return [total + slope for total, slope in zip(sums, slopes, strict=True)], query_slope
 
-        split = tuple(_split(x, blocks) for x in by_query), reach.offsets.reshape(blocks, -1)
+        split = tuple(_split(x, blocks) for x in by_query), reach.in_blocks(blocks)
         slopes, parts = jax.lax.scan(one, [jnp.zeros(x.shape, jnp.float32) for x in keys], split)
         query_slope = _unsplit(parts)
     return (query_slope.astype(query.dtype), *(slope.astype(query.dtype) for slope in slopes), None)

@@ -4,7 +4,8 @@
 prompt is stored once for its group, and a prefix common to all prompts (the contract's instructions) once for all of
 them: first the prefix, then the rest of each prompt, then the completions. The last token of a completion is only a
 target, never an input. There is padding in two places: at the end of the packed tokens, up to a bucket size (to limit
-the number of compilations), and inside attention, where prompts and completions become rectangles.
+the number of compilations), and inside attention, where prompts and completions become rectangles. A row of a
+rectangle of completions holds as many of a group's completions as it has room for.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from thinkaloud.model.remat import SAVED_IN_BACKWARD
         "token_valid",
         "prompt_lengths",
         "last_of_prompt",
-        "input_lengths",
+        "own_offsets",
         "predictors",
         "targets",
         "target_rows",
         "target_valid",
     ],
-    meta_fields=["prefix_length", "prompt_length", "input_length", "mesh", "full_rematerialization"],
+    meta_fields=["prefix_length", "prompt_length", "num_completions", "mesh", "full_rematerialization"],
 )
 @dataclass(frozen=True, kw_only=True)
 class Packed:
@@ -61,8 +62,8 @@ class Packed:
     """Tokens of each prompt, common prefix included."""
     last_of_prompt: Int[Any, " prompts"]
     """Packed index of each prompt's last token."""
-    input_lengths: Int[Any, "prompts group"]
-    """Input tokens of each completion: all but the last."""
+    own_offsets: Int[Any, "prompts rows own"]
+    """The place in its completion of the token in each slot of a row of completions."""
     predictors: Int[Any, " targets"]
     """Packed index whose hidden state predicts each target."""
     targets: Int[Any, " targets"]
@@ -73,7 +74,8 @@ class Packed:
     """Length of the common prefix, stored once."""
     prompt_length: int = field(metadata={"static": True})
     """Slots of a prompt, common prefix included."""
-    input_length: int = field(metadata={"static": True})
+    num_completions: int = field(metadata={"static": True})
+    """prompts * group."""
     mesh: Mesh | None = field(default=None, metadata={"static": True})
     """Where the arrays are placed, for the output head to divide its rows; None on one device."""
     full_rematerialization: bool = field(default=False, metadata={"static": True})
@@ -83,7 +85,7 @@ class Packed:
 PREFIX_STEP = 16
 """Common prefixes are cut to a multiple of this many tokens, because every length is a compilation."""
 
-PROMPT_BUCKET, PER_OCTAVE = 128, 8
+PROMPT_BUCKET, PER_OCTAVE = 64, 8
 """Of `Buckets` on CPUs."""
 
 
@@ -94,11 +96,13 @@ class Buckets:
     Attributes:
         prompt: Prompts are padded, within attention alone, to a multiple of this many tokens.
         per_octave: Numbers of tokens are rounded up to one of this many sizes between powers of two.
+        row_shares: See `pack`.
         prefix: Tokens of the common prefix where the prompts share at least so many; what they share if None.
     """
 
     prompt: int = PROMPT_BUCKET
     per_octave: int = PER_OCTAVE
+    row_shares: tuple[float, ...] = (1 / 2, 3 / 4)
     prefix: int | None = None
 
     @classmethod
@@ -106,7 +110,8 @@ class Buckets:
         """Few sizes on accelerators, where compiling takes minutes; more on CPUs, where padding costs more."""
         if backend == "cpu":
             return cls(prefix=prefix)
-        return cls(prompt=round_up(-(-max_prompt_tokens // 2), 128), per_octave=2, prefix=prefix)
+        prompt = round_up(-(-max_prompt_tokens // 2), 128)
+        return cls(prompt=prompt, per_octave=2, row_shares=(3 / 4,), prefix=prefix)
 
     def prefix_of(self, prompts: Sequence[Sequence[int]]) -> int:
         """The length of the prefix that is stored once for these prompts."""
@@ -127,6 +132,24 @@ def power_of_two(count: int) -> int:
 def bucketed(count: int, per_octave: int = PER_OCTAVE) -> int:
     """`count` rounded up to one of `per_octave` sizes between powers of two, at least 64 apart."""
     return round_up(count, max(64, (1 << max(0, count.bit_length() - 1)) // per_octave))
+
+
+def fill_rows(lengths: Sequence[int], size: int) -> tuple[list[int], int]:
+    """Put completions into rows of `size` slots: the longest first, each into the first row with room.
+
+    Returns:
+        The first slot of each completion, which does not cross the end of its row (0 for one without tokens), and the
+        number of rows.
+    """
+    used: list[int] = []
+    first = [0] * len(lengths)
+    for i in sorted((i for i, length in enumerate(lengths) if length), key=lambda i: -lengths[i]):
+        row = next((row for row, taken in enumerate(used) if taken + lengths[i] <= size), len(used))
+        if row == len(used):
+            used.append(0)
+        first[i] = row * size + used[row]
+        used[row] += lengths[i]
+    return first, len(used)
 
 
 def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -152,6 +175,7 @@ def pack(
     completion_bucket: int = 128,
     prefix_length: int | None = None,
     per_octave: int = PER_OCTAVE,
+    row_shares: Sequence[float] = (),
 ) -> Packed:
     """Lay out prompts with their completions.
 
@@ -161,9 +185,12 @@ def pack(
         token_bucket: The number of tokens is rounded up to a multiple of this; by `bucketed` when None.
         target_bucket: The same for targets. When None, there are as many target slots as token slots, so that the
             number of targets adds no shape; the head skips the empty ones.
-        prompt_bucket, completion_bucket: Prompts and completions are padded to multiples of these in attention.
+        prompt_bucket: Prompts are padded to a multiple of this in attention.
+        completion_bucket: Rows of completions have a multiple of this many slots, and as many as the longest needs.
         prefix_length: Length of the common prefix; computed by `common_prefix` when None.
         per_octave: See `bucketed`.
+        row_shares: A prompt has so many rows of completions, as shares of its group; all of it where they are too few.
+            As many rows as needed when empty.
 
     Returns:
         The layout, in NumPy arrays.
@@ -173,7 +200,11 @@ def pack(
     assert all(len(members) == group for members in groups)
     prompt_length = round_up(max(map(len, prompts)), prompt_bucket)
     longest = max((len(member) - 1 for members in groups for member in members), default=0)
-    input_length = round_up(longest, completion_bucket) if group else 0
+    row_length = round_up(longest, completion_bucket) if group else 0
+    filled = [fill_rows([max(0, len(member) - 1) for member in members], row_length) for members in groups]
+    needed = max((count for _, count in filled), default=0)
+    sizes = [int(share * group) for share in row_shares] + [group] if row_shares else [needed]
+    rows = min(size for size in sizes if size >= needed)
     prefix = common_prefix(prompts) if prefix_length is None else prefix_length
     tail_length = prompt_length - prefix
     num_tokens = (
@@ -185,14 +216,14 @@ def pack(
     tied = bucketed(max(num_tokens, 0 if target_bucket else num_targets), per_octave)
     size = round_up(num_tokens, token_bucket) if token_bucket else tied
     target_size = (round_up(num_targets, target_bucket) if target_bucket else max(size, tied)) if group else 0
-    num_slots = prefix + len(prompts) * (tail_length + group * input_length)
+    num_slots = prefix + len(prompts) * (tail_length + rows * row_length)
 
     tokens, positions = np.zeros(size, np.int32), np.zeros(size, np.int32)
     token_slots, token_valid = np.zeros(size, np.int32), np.zeros(size, bool)
     slot_tokens, slot_valid = np.zeros(num_slots, np.int32), np.zeros(num_slots, bool)
     predictors, targets = np.zeros(target_size, np.int32), np.zeros(target_size, np.int32)
     target_rows, target_valid = np.zeros(target_size, np.int32), np.zeros(target_size, bool)
-    input_lengths = np.zeros((len(prompts), group), np.int32)
+    own_offsets = np.zeros((len(prompts), rows * row_length), np.int32)
     last_of_prompt = np.zeros(len(prompts), np.int32)
     at, target_at = 0, 0
 
@@ -211,18 +242,18 @@ def pack(
     place(prompts[0][:prefix], 0, 0)
     for row, (prompt, members) in enumerate(zip(prompts, groups, strict=True)):
         assert prefix < len(prompt)
+        own_slots = prefix + len(prompts) * tail_length + row * rows * row_length
         last_of_prompt[row] = place(prompt[prefix:], prefix, prefix + row * tail_length).stop - 1
         for member, completion in enumerate(members):
             if not len(completion):
                 continue
-            flat = row * group + member
-            first_slot = prefix + len(prompts) * tail_length + flat * input_length
-            here = place(completion[:-1], len(prompt), first_slot)
-            input_lengths[row, member] = len(completion) - 1
+            first_slot, count = filled[row][0][member], len(completion) - 1
+            here = place(completion[:-1], len(prompt), own_slots + first_slot)
+            own_offsets[row, first_slot : first_slot + count] = np.arange(count)
             spots = slice(target_at, target_at + len(completion))
             predictors[spots] = [last_of_prompt[row], *range(here.start, here.stop)]
             targets[spots] = completion
-            target_rows[spots] = flat
+            target_rows[spots] = row * group + member
             target_valid[spots] = True
             target_at += len(completion)
     return Packed(
@@ -234,14 +265,14 @@ def pack(
         token_valid=token_valid,
         prompt_lengths=np.asarray([len(prompt) for prompt in prompts], np.int32),
         last_of_prompt=last_of_prompt,
-        input_lengths=input_lengths,
+        own_offsets=own_offsets.reshape(len(prompts), rows, row_length),
         predictors=predictors,
         targets=targets,
         target_rows=target_rows,
         target_valid=target_valid,
         prefix_length=prefix,
         prompt_length=prompt_length,
-        input_length=input_length,
+        num_completions=len(prompts) * group,
     )
 
 
@@ -272,17 +303,17 @@ def forward(
         Hidden states after the final norm; and, if `collect`, the prompts' keys and values, each
         [layers, prompts, kv, prompt_length, dim] (else None).
     """
-    prompts, group = packed.input_lengths.shape
+    prompts, rows, own = packed.own_offsets.shape
     prefix, tail = packed.prefix_length, packed.prompt_length - packed.prefix_length
     ends = (prefix, prefix + prompts * tail)
-    shapes = ((1, prefix), (prompts, tail), (prompts, group, packed.input_length))
+    shapes = ((1, prefix), (prompts, tail), (prompts, rows, own))
 
     def attend(query: Array, key: Array, value: Array, sliding: Array) -> tuple[Array, Any]:
         parts = []
         for x in (query, key, value):
             # heads beside each other: with an axis of a few heads, TPUs would pad every row to eight
-            rows = x.reshape(len(x), -1)
-            slots = _rearrange(rows, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
+            flat = x.reshape(len(x), -1)
+            slots = _rearrange(flat, packed.slot_tokens, packed.slot_valid, packed.token_slots, packed.token_valid)
             cut = jnp.split(slots, ends)
             parts.append([part.reshape(*shape, *x.shape[1:]) for part, shape in zip(cut, shapes, strict=True)])
         queries, keys, values = parts
@@ -290,16 +321,15 @@ def forward(
         attended = []
         if prefix:
             first_keys, first_values = jnp.swapaxes(keys[0], 1, 2), jnp.swapaxes(values[0], 1, 2)
-            all_of_it = jnp.full((1,), prefix)
-            attended.append(self_attention(queries[0], first_keys, first_values, all_of_it, sliding, config))
+            attended.append(self_attention(queries[0], first_keys, first_values, sliding, config))
             tails = shared_prefix_attention(
                 queries[1][None],
                 first_keys,
                 first_values,
                 _cache_rows(keys[1][None]),
                 _cache_rows(values[1][None]),
-                all_of_it,
-                packed.prompt_lengths[None] - prefix,
+                jnp.full((1,), prefix),
+                jnp.arange(tail)[None, None],
                 jnp.arange(tail),
                 sliding,
                 config,
@@ -308,9 +338,8 @@ def forward(
             prompt_keys = _with_prefix(first_keys, prompt_keys)
             prompt_values = _with_prefix(first_values, prompt_values)
         else:
-            own = (queries[1], prompt_keys, prompt_values, packed.prompt_lengths)
-            attended.append(self_attention(*own, sliding, config))
-        if group:
+            attended.append(self_attention(queries[1], prompt_keys, prompt_values, sliding, config))
+        if rows:
             completions = shared_prefix_attention(
                 queries[2],
                 prompt_keys,
@@ -318,8 +347,8 @@ def forward(
                 _cache_rows(keys[2]),
                 _cache_rows(values[2]),
                 packed.prompt_lengths,
-                packed.input_lengths,
-                jnp.arange(packed.input_length),
+                packed.own_offsets,
+                jnp.arange(own),
                 sliding,
                 config,
             )

@@ -215,7 +215,7 @@ def decode(
             jnp.swapaxes(own_keys, -1, -2),
             own_values,
             now.prompt_lengths,
-            jnp.full((prompts, group), now.step + 1),
+            now.step[None, None, None],
             now.step[None],
             sliding,
             config,

@@ -74,7 +74,7 @@ def works(config: ModelConfig) -> bool:
                 values,
                 *(expected_own[:, 0], expected_own[:, 1]),
                 lengths,
-                jnp.full((prompts, group), step + 1),
+                now[None, None, None],
                 now[None],
                 sliding=sliding,
                 config=config,

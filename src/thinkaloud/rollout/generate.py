@@ -13,16 +13,12 @@ from thinkaloud.model.footprint import Footprint
 from thinkaloud.model.heap import trim_heap
 from thinkaloud.model.load import Model
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import PROMPT_BUCKET, Buckets, round_up
+from thinkaloud.model.packed import Buckets, round_up
 from thinkaloud.model.sharding import mesh_of, row_shards
 from thinkaloud.records import Finish
 from thinkaloud.rollout.batch_size import prompts_at_once, smallest_batch
 from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder, Snapshot
 from thinkaloud.rollout.sampling import Sampling
-
-FINE_PROMPT_BUCKET = 64
-"""On a CPU, in a call of several batches, sorted by length, each prefill is padded to a multiple of this. Its cache is
-then padded to the size of the whole call, so that decoding compiles for that size alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +83,11 @@ def generate(
         )
     order = sorted(range(count), key=lambda i: len(prompts[i])) if batch < count else list(range(count))
     decoder = Decoder.build(model, adapter, scale, sampling=sampling, stop_ids=stop_ids, seed=seed)
-    fine = batch < count and buckets.prompt == PROMPT_BUCKET
-    bucket = FINE_PROMPT_BUCKET if fine else buckets.prompt
     shape = BatchShape(
         group=group_size,
         slots=max_new_tokens,
-        prompt_bucket=bucket,
-        prompt_slots=round_up(max(map(len, prompts)), bucket),
+        prompt_bucket=buckets.prompt,
+        prompt_slots=round_up(max(map(len, prompts)), buckets.prompt),
         prefix=buckets.prefix_of(prompts),
         per_octave=buckets.per_octave,
     )

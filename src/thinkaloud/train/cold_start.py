@@ -241,7 +241,7 @@ def _imitate(
             adapter,
             policy.model.params,
             place_rows(packed, mesh),
-            place_rows(rows_to_targets(np.full(packed.input_lengths.size, weight), packed), mesh),
+            place_rows(rows_to_targets(np.full(packed.num_completions, weight), packed), mesh),
             config=config,
             scale=policy.scale,
         )

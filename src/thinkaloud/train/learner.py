@@ -97,7 +97,7 @@ def grpo_gradients(
             params, trained, packed, config, scale, temperature, entropy_gradient=objective.entropy_bonus
         )
         old = jnp.where(use_current_as_old, jax.lax.stop_gradient(logprobs), per_token.old)
-        group = packed.input_lengths.size
+        group = packed.num_completions
         arguments = (per_token.reference, entropies, per_token.advantages, per_token.weights)
         shared = (*arguments, packed.target_valid, packed.target_rows, group, objective)
         own = {"sampled": per_token.sampled, "teacher": per_token.teacher}

@@ -124,6 +124,7 @@ class Minibatches:
             completion_bucket=rollout.max_new_tokens,
             prefix_length=prefix,
             per_octave=buckets.per_octave,
+            row_shares=buckets.row_shares,
         )
         weights = token_weights(
             np.asarray([len(ids) for own in members for ids in own]),
