@@ -22,7 +22,7 @@ BY_NAME = {path.stem: path for path in RECIPES}
 
 def test_the_recipes_that_the_readme_names_are_there() -> None:
     nights = {f"night-{size}" for size in ("135m", "270m", "0.5b", "1b")}
-    assert {"tiny", "starter", "bench", "original", *nights} == BY_NAME.keys()
+    assert {"tiny", "starter", "bench", "original", "science-0.5b", *nights} == BY_NAME.keys()
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

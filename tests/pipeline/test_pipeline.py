@@ -286,8 +286,8 @@ class TestBroken:
 
     def test_a_change_that_is_allowed_goes_on_from_there(self, broken: Path, tmp_path: Path) -> None:
         copy = Path(shutil.copytree(broken, tmp_path / "copy"))
-        longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5"])
-        output = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps"])
+        longer = parse_recipe_text(TEXT, [*OVERRIDES, "grpo.max_steps=5", "rewards.control='random'"])
+        output = train(copy, resume=True, recipe=longer, allowed_changes=["grpo.max_steps", "rewards.control"])
         assert "grpo.max_steps: 4 -> 5\n" in output
         rows = rows_without_times(copy)
         assert rows[:-1] == rows_without_times(broken)

@@ -58,7 +58,8 @@ def plan_of(
         "adapter": digest(*(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(fetch(adapter)))),
         "scale": policy.scale,
         "prompts": digest(*(str(policy.encode(task)) for task in tasks)) if policy.prompt else "",
-        "rewards": session.recipe.rewards.model_dump(mode="json"),
+        # without the control, from which GRPO alone learns
+        "rewards": session.recipe.rewards.model_dump(mode="json", exclude={"control"}),
         **{name: getattr(decoding, name) for name in Decoding.__dataclass_fields__},
     }
 
