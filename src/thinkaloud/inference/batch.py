@@ -17,12 +17,9 @@ from typing import Any
 import numpy as np
 
 from thinkaloud.inference.protocol import ApiError, ChatRequest
-from thinkaloud.model.packed import power_of_two, round_up
+from thinkaloud.model.packed import COARSE_PROMPT_BUCKET, power_of_two, round_up
 from thinkaloud.rollout.decode_batch import BatchShape, DecodeBatch, Decoder
 from thinkaloud.rollout.sampling import Sampling
-
-PROMPT_STEP = 128
-"""Prompts are padded to a multiple of this many tokens: every length compiles its own program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +87,7 @@ def decode_steps(
         limit: Tokens per completion, the end-of-turn token included.
         tokens_at_once: Tokens per decode call.
     """
-    length, slots = round_up(max(map(len, prompts)), PROMPT_STEP), power_of_two(limit)
+    length, slots = round_up(max(map(len, prompts)), COARSE_PROMPT_BUCKET), power_of_two(limit)
     shape = BatchShape(group=choices, slots=slots, prompt_bucket=length, prompt_slots=length, token_bucket=256)
     batch = DecodeBatch(decoder, prompts, range(len(prompts)), shape)
     reached, complete = 1, False

@@ -88,6 +88,9 @@ PREFIX_STEP = 16
 PROMPT_BUCKET, PER_OCTAVE = 64, 8
 """Of `Buckets` on CPUs."""
 
+COARSE_PROMPT_BUCKET = 128
+"""The same for the server and for Tunix, where compiling another program costs more than the padding."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buckets:

@@ -14,32 +14,30 @@ from typing import Any
 from thinkaloud.evaluate.summary import percent
 from thinkaloud.report.run_data import Metrics, Run, lookup, number
 from thinkaloud.report.tables import plain_text
-from thinkaloud.report.training import WINDOW_NOTE, new_task_accuracy, trained_domains, windows
+from thinkaloud.report.training import WINDOW_NOTE, Read, metric, new_task_accuracy, trained_domains, windows
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6876", "#dde3ea", "#ffffff"
 GRAY, ORANGE, BLUE = "#87919d", "#d55e00", "#0072b2"
 COLORS = {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "gray": GRAY, "orange": ORANGE, "blue": BLUE}
 """Custom properties of the page by name, with the colours that they replace."""
 
-_Read = Callable[[Metrics], float | None]
-
-_CURVES: tuple[tuple[_Read, str, str], ...] = (
-    (lambda row: number(row, "reward"), "Sampled reward", "share"),
-    (lambda row: number(row, "accuracy"), "Accuracy, sampled", "rate"),
+_CURVES: tuple[tuple[Read, str, str], ...] = (
+    (metric("reward"), "Sampled reward", "share"),
+    (metric("accuracy"), "Accuracy, sampled", "rate"),
     (new_task_accuracy, "Accuracy on tasks never sampled before", "rate"),
     (lambda row: completion_tokens(row), "Tokens per completion", "number"),
     (lambda row: signal_share(row), "Trained groups with signal", "rate"),
-    (lambda row: number(row, "format_rate"), "Format rate, sampled", "rate"),
-    (lambda row: number(row, "truncated_rate"), "Truncated, sampled", "rate"),
-    (lambda row: number(row, "entropy"), "Entropy (nats per token)", "number"),
-    (lambda row: number(row, "kl"), "KL from the reference", "number"),
-    (lambda row: number(row, "grad_norm"), "Gradient norm", "number"),
-    (lambda row: number(row, "learning_rate"), "Learning rate", "number"),
+    (metric("format_rate"), "Format rate, sampled", "rate"),
+    (metric("truncated_rate"), "Truncated, sampled", "rate"),
+    (metric("entropy"), "Entropy (nats per token)", "number"),
+    (metric("kl"), "KL from the reference", "number"),
+    (metric("grad_norm"), "Gradient norm", "number"),
+    (metric("learning_rate"), "Learning rate", "number"),
 )
-_COLD_CURVES: tuple[tuple[_Read, str, str], ...] = (
-    (lambda row: number(row, "loss"), "Cold start: loss", "number"),
-    (lambda row: number(row, "format_rate"), "Cold start: format rate of probes", "rate"),
-    (lambda row: number(row, "learning_rate"), "Cold start: learning rate", "number"),
+_COLD_CURVES: tuple[tuple[Read, str, str], ...] = (
+    (metric("loss"), "Cold start: loss", "number"),
+    (metric("format_rate"), "Cold start: format rate of probes", "rate"),
+    (metric("learning_rate"), "Cold start: learning rate", "number"),
 )
 
 
@@ -74,7 +72,14 @@ def cold_start_curves(run: Run) -> list[Chart]:
 def domain_curves(run: Run) -> list[Chart]:
     """GRPO's sampled reward by step, one chart per domain."""
     found = [
-        _curve(run.grpo, _reward_of(name), f"{name.replace('_', ' ')}: reward", "share", color=BLUE, marks=True)
+        _curve(
+            run.grpo,
+            metric("domains", name, "reward"),
+            f"{name.replace('_', ' ')}: reward",
+            "share",
+            color=BLUE,
+            marks=True,
+        )
         for name in trained_domains(run)
     ]
     return [chart for chart in found if chart is not None]
@@ -94,12 +99,8 @@ def signal_share(row: Metrics) -> float | None:
     return share if share is not None or without is None else 1.0 - without
 
 
-def _reward_of(domain: str) -> _Read:
-    return lambda row: number(row, "domains", domain, "reward")
-
-
 def _curve(
-    rows: tuple[Metrics, ...], read: _Read, title: str, kind: str, *, color: str, marks: bool = False
+    rows: tuple[Metrics, ...], read: Read, title: str, kind: str, *, color: str, marks: bool = False
 ) -> Chart | None:
     """One metric by step. The axis of `share` and `rate` is 0 to 1; `rate` is shown in per cent."""
     points = [

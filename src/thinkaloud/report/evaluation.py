@@ -29,7 +29,7 @@ from thinkaloud.report.tables import (
     rate_text,
     reward_text,
 )
-from thinkaloud.report.training import windows
+from thinkaloud.report.training import metric, windows
 from thinkaloud.storage.unicode import printable
 
 
@@ -98,7 +98,7 @@ def headline(run: Run) -> tuple[str, ...]:
             sentences.append(f"Strict accuracy in the verifiable domains (format required): {parts}.")
     else:
         sentences.append("No evaluation was found in this run directory.")
-    change = windows(run.grpo, lambda row: number(row, "reward"))
+    change = windows(run.grpo, metric("reward"))
     if change is not None:
         first, last, k = change
         verb = "rose" if last > first else "fell"

@@ -18,11 +18,12 @@ WINDOW_NOTE = (
 )
 """The note of charts with these means."""
 
-_Read = Callable[[Metrics], float | None]
+Read = Callable[[Metrics], float | None]
 
 
-def _of(key: str) -> _Read:
-    return lambda row: number(row, key)
+def metric(*keys: str) -> Read:
+    """Reads the number under nested `keys` of a row (`number`)."""
+    return lambda row: number(row, *keys)
 
 
 def new_task_accuracy(row: Metrics) -> float | None:
@@ -37,23 +38,23 @@ def new_task_accuracy(row: Metrics) -> float | None:
     return sum(solved for _, solved in counts) / total if total else None
 
 
-_MEASURES: tuple[tuple[_Read, str, str], ...] = (
-    (_of("reward"), "sampled reward", "number"),
-    (_of("format_rate"), "format rate", "rate"),
-    (_of("accuracy"), "accuracy, verifiable domains", "rate"),
+_MEASURES: tuple[tuple[Read, str, str], ...] = (
+    (metric("reward"), "sampled reward", "number"),
+    (metric("format_rate"), "format rate", "rate"),
+    (metric("accuracy"), "accuracy, verifiable domains", "rate"),
     (new_task_accuracy, "accuracy on tasks never sampled before", "rate"),
-    (_of("truncated_rate"), "truncated", "rate"),
-    (_of("zero_std_fraction"), "sampled groups without signal", "rate"),
-    (_of("signal_share"), "trained groups with signal", "rate"),
-    (_of("reward_std"), "standard deviation of the reward", "number"),
-    (_of("entropy"), "entropy (nats per token)", "number"),
-    (_of("kl"), "KL from the reference", "number"),
-    (_of("clip_fraction"), "clipped tokens", "rate"),
-    (_of("grad_norm"), "gradient norm", "number"),
+    (metric("truncated_rate"), "truncated", "rate"),
+    (metric("zero_std_fraction"), "sampled groups without signal", "rate"),
+    (metric("signal_share"), "trained groups with signal", "rate"),
+    (metric("reward_std"), "standard deviation of the reward", "number"),
+    (metric("entropy"), "entropy (nats per token)", "number"),
+    (metric("kl"), "KL from the reference", "number"),
+    (metric("clip_fraction"), "clipped tokens", "rate"),
+    (metric("grad_norm"), "gradient norm", "number"),
 )
 
 
-def windows(rows: Sequence[Metrics], read: _Read) -> tuple[float, float, int] | None:
+def windows(rows: Sequence[Metrics], read: Read) -> tuple[float, float, int] | None:
     """Means over the first and the last steps.
 
     Args:
@@ -127,7 +128,7 @@ def first_and_last_by_domain(run: Run) -> Table | None:
     for name in trained_domains(run):
         cells: list[str] = []
         for key, kind in (("reward", "number"), ("format_rate", "rate"), ("accuracy", "rate")):
-            change = windows(run.grpo, lambda row, key=key: number(row, "domains", name, key))  # type: ignore[misc]  # noqa: B023
+            change = windows(run.grpo, metric("domains", name, key))
             cells.append(" to ".join(change_text(change[0], change[1], kind)[:2]) if change else "-")
             counts |= {change[2]} if change else set()
         rows.append((name, str(samples_of(run, name)), *cells))

@@ -22,7 +22,7 @@ from tunix.sft.metrics_logger import Mode
 from thinkaloud.config import Recipe
 from thinkaloud.errors import UserError, nearest
 from thinkaloud.model.lora import Adapter
-from thinkaloud.model.packed import PROMPT_BUCKET, round_up
+from thinkaloud.model.packed import COARSE_PROMPT_BUCKET, round_up
 from thinkaloud.records import Completion, Finish, RolloutGroup, Task
 from thinkaloud.rewards.scoring import GroupScorer, is_masked
 from thinkaloud.rollout.policy import Policy
@@ -161,7 +161,9 @@ class TunixTrainer(Trainer):
         self._tokens.prompts = [tuple(self.policy.contract.encode(task.question)) for task in tasks]
         self._tasks = tasks
         longest = max(map(len, self._tokens.prompts))
-        self.cluster.get_rollout_config(rl_cluster.Mode.TRAIN).max_prompt_length = round_up(longest, PROMPT_BUCKET)
+        self.cluster.get_rollout_config(rl_cluster.Mode.TRAIN).max_prompt_length = round_up(
+            longest, COARSE_PROMPT_BUCKET
+        )
 
     def put(self, adapter: Adapter, optimizer_state: Any) -> None:
         """Make Tunix continue from this adapter and this optimizer state."""
@@ -302,7 +304,7 @@ def rollout_config(recipe: Recipe, stop_ids: Sequence[int]) -> RolloutConfig:
     ours = {
         "max_tokens_to_generate": rollout.max_new_tokens,
         "max_prompt_length": rollout.max_prompt_tokens,
-        "kv_cache_size": round_up(rollout.max_prompt_tokens, PROMPT_BUCKET) + rollout.max_new_tokens,
+        "kv_cache_size": round_up(rollout.max_prompt_tokens, COARSE_PROMPT_BUCKET) + rollout.max_new_tokens,
         "temperature": rollout.temperature,
         "top_p": rollout.top_p,
         "top_k": rollout.top_k or None,
