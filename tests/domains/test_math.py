@@ -68,6 +68,12 @@ def status(gold: str, answer: str, question: str = "How many?") -> Status:
         ("12 m²", "12 square metres"),
         ("90 km/h", "25 m/s"),
         ("25 °C", "25 degrees Celsius"),
+        ("12 N", "12 newtons"),
+        ("2 kJ", "2000 joules"),
+        ("6m", "6 * m"),
+        ("6m", "m \\cdot 6"),
+        ("6 \\cdot N", "6N"),
+        ("5N + 2", "2 + 5N"),
         ("3:2", "3:2"),
         ("3:2", "3 : 2"),
         ("3:2", "3 to 2"),
@@ -120,6 +126,12 @@ def test_right_answers(gold: str, answer: str) -> None:
         ("0.5", "0.5%"),
         ("1 1/2", "11/2"),
         ("7 cm", "7 m"),
+        ("12 N", "12 J"),
+        ("5 MW", "5 mW"),
+        ("6m", "2 * m"),
+        ("6m", "6 * h"),
+        ("6 \\cdot N", "2N"),
+        ("12", "12 N"),
         ("$5", "€5"),
         ("3:2", "2:3"),
         ("3:30 pm", "3:30 am"),
@@ -132,6 +144,13 @@ def test_right_answers(gold: str, answer: str) -> None:
 )
 def test_wrong_answers(gold: str, answer: str) -> None:
     assert status(gold, answer) == Status.WRONG
+
+
+def test_a_symbol_that_the_question_mentions_is_its_unit() -> None:
+    work = "What work in joules does a force of 10 N do over 2 m?"
+    assert status("20", "20 J", work) == Status.CORRECT
+    assert status("20", "20 N", work) == Status.WRONG
+    assert status("2500", "2.5 kV", "One line has 5000 V, the other half of it. Which voltage?") == Status.CORRECT
 
 
 @pytest.mark.parametrize("answer", ["I do not know", "none", "x", "x12", "?"])

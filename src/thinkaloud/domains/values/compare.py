@@ -62,7 +62,7 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
     if isinstance(answer, Collection) and answer.kind == "set" and len(answer.items) == 1:
         answer = answer.items[0]
     if isinstance(answer, Expression):
-        return "left unevaluated, or another value"
+        return "" if _is_product(gold, answer) else "left unevaluated, or another value"
     if not isinstance(answer, Number):
         return "not one number"
     if gold.name and answer.name and gold.name != answer.name:
@@ -79,6 +79,13 @@ def _number(gold: Number, answer: Value, asked: Asked) -> str:
     return same_quantity(gold, answer, asked) or number_form(gold, answer, asked)
 
 
+def _is_product(number: Number, product: Expression) -> bool:
+    """Whether `product` is `6*m` or `m*6` and `number` is `6m`, whose unit may be a variable."""
+    if number.unit is None or not number.unit.letter or product.node[0] != "*":
+        return False
+    return set(product.node[1:]) == {("num", number.value), ("var", number.unit.letter)}
+
+
 def _is_asked(name: str, asked: Asked) -> bool:
     """Whether the segments that a name such as `AB/CD` consists of occur in the question; other names may be new."""
     parts = name.split("/")
@@ -90,6 +97,8 @@ def _is_asked(name: str, asked: Asked) -> bool:
 def _expression(gold: Expression, answer: Value, asked: Asked) -> str:
     if gold.name and isinstance(answer, Relation):
         return "" if _relation(_as_relation(gold), answer) else "another relation"
+    if isinstance(answer, Number) and _is_product(answer, gold):
+        return ""
     if isinstance(answer, Number) and (answer.unit or answer.noun or answer.per):
         return "a number with a unit, not an expression"
     node = node_of(answer)

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
-from thinkaloud.domains.values.units import CURRENCY, MONEY, UNITS, Dimension, Unit, find_unit
+from thinkaloud.domains.values.units import CURRENCY, MONEY, SYMBOLS, UNITS, Dimension, Unit, find_unit
 from thinkaloud.domains.values.vocabulary import word_set
 
 MAX_CHARS = 20_000
@@ -184,7 +184,7 @@ def _units_in(text: str) -> dict[Dimension, set[Fraction]]:
     before = ""
     for at, word in enumerate(words):
         name = word.casefold()
-        known = name in CURRENCY or name in UNITS or name in _SPECIAL
+        known = name in CURRENCY or name in UNITS or word in SYMBOLS or name in _SPECIAL
         if known and (len(name) > 1 or not name.isalpha() or before.isdigit()):
             unit, used = find_unit(words[at : at + 4])
             if used and unit and unit.dimension:

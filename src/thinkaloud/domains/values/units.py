@@ -13,23 +13,24 @@ Dimension = tuple[tuple[str, int], ...]
 class Unit:
     """What a unit measures, as sorted (base, power) pairs, and its size in base units.
 
-    The dimension of a count (dozen, percent, thirds) is empty. `letter`: written as one letter, which could also be a
-    variable.
+    The dimension of a count (dozen, percent, thirds) is empty. `letter`: the one letter that it is written as, which
+    could also be a variable; else empty.
     """
 
     dimension: Dimension
     factor: Fraction
-    letter: bool = False
+    letter: str = ""
 
 
 _TABLE = (
-    "metre|1/1000:mm millimeter millimetre|1/100:cm centimeter centimetre|1/10:dm decimeter decimetre|1:m meter metre"
+    "metre|1/1000000000:nm nanometer nanometre|1/1000000:μm micrometer micrometre micron|1/1000:mm millimeter"
+    " millimetre|1/100:cm centimeter centimetre|1/10:dm decimeter decimetre|1:m meter metre"
     "|1000:km kilometer kilometre kms|254/10000:inch inches|3048/10000:ft foot feet|9144/10000:yd yard"
-    "|1609344/1000:mi mile|1/1000000:micrometer micrometre micron|1/1000000000:nm nanometer nanometre",
-    "gram|1/1000:mg milligram|1:g gram gramme|1000:kg kilogram kilo kgs|1000000:tonne|45359237/100000:lb lbs pound"
-    "|45359237/1600000:oz ounce|90718474/100:ton",
-    "second|1/1000:ms millisecond|1:s sec second secs|60:min minute mins|3600:h hr hour hrs|86400:day|604800:week"
-    "|1209600:fortnight",
+    "|1609344/1000:mi mile",
+    "gram|1/1000000:μg microgram|1/1000:mg milligram|1:g gram gramme|1000:kg kilogram kilo kgs|1000000:tonne"
+    "|45359237/100000:lb lbs pound|45359237/1600000:oz ounce|90718474/100:ton",
+    "second|1/1000000:μs microsecond|1/1000:ms millisecond|1:s sec second secs|60:min minute mins|3600:h hr hour hrs"
+    "|86400:day|604800:week|1209600:fortnight",
     "litre|1/1000:ml milliliter millilitre|1/100:cl centiliter centilitre|1:l liter litre|473176473/125000000:gallon"
     " gal|473176473/500000000:quart qt|473176473/1000000000:pint pt|473176473/2000000000:cup"
     "|473176473/32000000000:tablespoon tbsp|473176473/96000000000:teaspoon tsp",
@@ -43,12 +44,20 @@ _TABLE = (
     "fahrenheit|1:°f fahrenheit",
     "degree|1:degree °",
     "radian|1:radian rad",
-    "watt|1:watt|1000:kw kilowatt",
-    "joule|1:joule|1000:kj kilojoule|3600000:kwh",
+    "kelvin|1:kelvin",
+    "watt|1/1000:milliwatt|1:watt|1000:kw kilowatt|1000000:megawatt",
+    "joule|1/1000:millijoule|1:joule|1000:kj kilojoule|1000000:megajoule|3600000:kwh",
     "calorie|1:calorie cal|1000:kcal kilocalorie",
     "newton|1:newton|1000:kn kilonewton",
-    "volt|1:volt",
-    "hertz|1:hz hertz|1000:khz|1000000:mhz",
+    "pascal|1:pascal|1000:kpa kilopascal|1000000:megapascal|101325:atm atmosphere",
+    "volt|1/1000:millivolt|1:volt|1000:kv kilovolt",
+    "ampere|1/1000:milliampere milliamp|1:ampere amp",
+    "ohm|1/1000:milliohm|1:ohm|1000:kω kiloohm kilohm|1000000:megaohm megohm",
+    "coulomb|1:coulomb",
+    "electronvolt|1:ev electronvolt|1000:kev|1000000:mev",
+    "decibel|1:db decibel",
+    "mole|1/1000:mmol millimole|1:mol mole|1000:kmol kilomole",
+    "hertz|1:hz hertz|1000:khz kilohertz|1000000:mhz megahertz|1000000000:ghz gigahertz",
     "byte|1:byte|1000:kb kilobyte|1000000:mb megabyte|1000000000:gb gigabyte|1000000000000:tb terabyte",
     "acre|1:acre",
     "hectare|1:hectare ha",
@@ -57,6 +66,11 @@ _TABLE = (
     "|1/2:half halves|1/3:third|1/4:quarter fourth|1/5:fifth|1/6:sixth|1/7:seventh|1/8:eighth|1/9:ninth|1/10:tenth"
     "|1/12:twelfth|1/16:sixteenth|1/20:twentieth|1/100:hundredth|1/1000:thousandth|1/1000000:millionth",
 )
+SYMBOLS = {  # that mean another unit, or nothing, in the other case
+    "A": "ampere", "mA": "milliampere", "J": "joule", "mJ": "millijoule", "MJ": "megajoule", "V": "volt",
+    "mV": "millivolt", "W": "watt", "mW": "milliwatt", "MW": "megawatt", "Pa": "pascal", "MPa": "megapascal",
+    "N": "newton", "K": "kelvin", "\\Omega": "ohm", "mΩ": "milliohm", "MΩ": "megaohm",
+}  # fmt: skip
 _SPEEDS = {"mph": (1_609_344, 3_600_000), "kph": (1_000, 3_600), "kmh": (1_000, 3_600)}
 
 
@@ -118,11 +132,11 @@ def _compound(words: Sequence[str]) -> tuple[Unit | None, int]:
     powers: dict[str, int] = {}
     factor = Fraction(1)
     sign, used, at = 1, 0, 0
-    letter = False
+    letter = ""
     while at < len(words):
         power = _POWERS.get(words[at].casefold(), 1)
         at += power > 1
-        name = words[at].casefold() if at < len(words) else ""
+        name = SYMBOLS.get(words[at], words[at].casefold()) if at < len(words) else ""
         if name == "in" and at + 1 < len(words) and words[at + 1].isalpha():
             break
         name = "inch" if name == "in" else name
@@ -134,7 +148,8 @@ def _compound(words: Sequence[str]) -> tuple[Unit | None, int]:
         base, size = UNITS[name]
         if sign < 0 and base == "second" and ("metre" not in powers or size >= 86_400):
             break  # 3 miles per week: a rate, not a speed
-        letter = letter or (len(name) == 1 and name.isalpha() and not used)
+        if len(words[at]) == 1 and name.isalpha() and not used:
+            letter = words[at]
         at += 1
         written, taken = _power(words, at)
         power, at = power * written * attached, at + taken
@@ -148,7 +163,7 @@ def _compound(words: Sequence[str]) -> tuple[Unit | None, int]:
     if not used:
         return None, 0
     dimension = tuple(sorted((base, power) for base, power in powers.items() if power))
-    return Unit(dimension, factor, letter and used == 1), used
+    return Unit(dimension, factor, letter if used == 1 else ""), used
 
 
 def _power(words: Sequence[str], at: int) -> tuple[int, int]:
