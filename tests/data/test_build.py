@@ -11,7 +11,7 @@ import pytest
 from thinkaloud.config import Recipe
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Pool
-from thinkaloud.data.build import build_pool, pool_settings
+from thinkaloud.data.build import build_pool, place_pool, pool_settings
 from thinkaloud.errors import UserError
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.tokenizer import byte_tokenizer
@@ -180,3 +180,20 @@ def test_with_a_seed_of_its_own_the_pool_is_the_same_for_every_seed_of_the_recip
     assert set(ids["other"]) != set(ids["first"]), "other generated tasks"
     settings = {name: pool_settings(one, CONTRACT) for name, one in recipes.items()}
     assert settings["fixed"] == settings["first"] != settings["other"]
+
+
+def test_a_given_pool_is_linked_unless_its_settings_or_bytes_differ(tmp_path: Path) -> None:
+    built = build(tmp_path, sources={"a": {"path": str(rows(tmp_path / "a.jsonl", SUMS)), "domain": "math"}})
+    given, same = tmp_path / "pool", recipe(sources={"a": {"path": str(tmp_path / "a.jsonl"), "domain": "math"}})
+    placed = place_pool(same, CONTRACT, tmp_path / "run", given=given)
+    assert list(placed.tasks) == list(built.tasks)
+    with pytest.raises(UserError, match=r"other settings \(.*test_share.*remove --pool"):
+        place_pool(recipe(test_share=0.3), CONTRACT, tmp_path / "b", given=given)
+    changed = bytearray((given / "tasks.arrow").read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (given / "tasks.arrow").unlink()  # the run's file is a link to it
+    (given / "tasks.arrow").write_bytes(changed)
+    with pytest.raises(UserError, match=r"tasks\.arrow was changed"):
+        place_pool(same, CONTRACT, tmp_path / "c", given=given)
+    assert not (tmp_path / "b").exists()
+    assert not (tmp_path / "c").exists()

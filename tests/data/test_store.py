@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from thinkaloud.data import Pool
-from thinkaloud.data.store import ARROW, BATCH_ROWS, INDEX, PARQUET, open_pool, read_index, verify_pool, write_pool
+from thinkaloud.data.store import ARROW, BATCH_ROWS, INDEX, PARQUET, open_pool, read_index, verified_pool, write_pool
 from thinkaloud.errors import UserError
 from thinkaloud.records import SPLITS, Task
 
@@ -136,7 +136,7 @@ def test_a_build_that_breaks_off_leaves_the_pool_that_was_there(tmp_path: Path) 
     with pytest.raises(OSError, match="gone"):
         write_pool(tmp_path, broken(), domains=DOMAIN_ORDER, seed=0)
     assert {t.id for t in open_pool(tmp_path).tasks} == {t.id for t in TASKS[:10]}
-    verify_pool(tmp_path)
+    verified_pool(tmp_path)
 
 
 class TestRefused:
@@ -178,13 +178,13 @@ class TestRefused:
             open_pool(small)
 
     def test_changed_bytes(self, small: Path) -> None:
-        verify_pool(small)
+        verified_pool(small)
         changed = bytearray((small / PARQUET).read_bytes())
         changed[100] ^= 1
         (small / PARQUET).write_bytes(changed)
         open_pool(small)
         with pytest.raises(UserError, match=r"tasks\.parquet.*SHA-256"):
-            verify_pool(small)
+            verified_pool(small)
 
 
 MILLION = """

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from thinkaloud.config.load import parse_recipe
 from thinkaloud.data import Pool
-from thinkaloud.evaluate.readings import READINGS, reading_policy, tasks_with_rationale
+from thinkaloud.evaluate.readings import reading_policy, tasks_with_rationale
+from thinkaloud.evaluate.rows import READING_STAGES
 from thinkaloud.fetch.models import resolve_model
 from thinkaloud.model.load import load_model
 from thinkaloud.prompt.contract import PromptContract
@@ -26,14 +27,13 @@ def policy() -> Policy:
 
 
 def test_every_reading_asks_in_its_own_way() -> None:
-    assert READINGS == ("plain", "example")
     usual = policy()
     asked = task_of("logic", "asked")
     examples = {
         "math": [task_of("math", "broken", "<answer>"), task_of("math", "sum", "Because.")],
         "logic": [task_of("logic", "bare"), task_of("logic", "syllogism", "So.")],
     }
-    plain, example = (reading_policy(usual, reading, examples) for reading in READINGS)
+    plain, example = (reading_policy(usual, reading, examples) for reading in READING_STAGES)
     assert plain is not None
     assert example is not None
     assert usual.encode(asked) == CONTRACT.encode("asked?")

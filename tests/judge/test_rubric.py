@@ -53,13 +53,10 @@ def test_the_judge_is_shown_a_gold_answer_where_there_is_one() -> None:
     assert key_of("m", plain) != key_of("m", told) != key_of("m", messages("q", "r", "a", "another"))
 
 
-def test_marks_and_their_quality() -> None:
+def test_marks_are_read_with_and_without_a_frame() -> None:
     text = '{"reasoning": 1, "answer": 10, "overall": 4}'
     for reply in (text, f"\n {text} ", f"```json\n{text}\n```", f"<think>maybe {{}} 10?</think>\n{text}"):
         assert read_marks(reply) == Marks(reasoning=1, answer=10, overall=4)
-    assert read_marks(text).quality == pytest.approx((0 + 9 + 3) / 27)
-    assert Marks(reasoning=1, answer=1, overall=1).quality == 0.0
-    assert Marks(reasoning=10, answer=10, overall=10).quality == 1.0
 
 
 @pytest.mark.parametrize(

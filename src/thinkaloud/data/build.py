@@ -31,7 +31,7 @@ from thinkaloud.data.read import OpenSource, Unavailable, open_source
 from thinkaloud.data.rows import Rejection
 from thinkaloud.data.sources import SOURCES
 from thinkaloud.data.starter import has_starter, load_starter
-from thinkaloud.data.store import link_pool, open_pool, write_pool
+from thinkaloud.data.store import link_pool, open_pool, verified_pool, write_pool
 from thinkaloud.domains import registry_of
 from thinkaloud.domains.base import CodeRunner
 from thinkaloud.errors import UserError, nearest
@@ -143,12 +143,12 @@ def place_pool(
     """The pool of a recipe at `place`: built there, or linked from one that `thinkaloud data` built.
 
     Raises:
-        UserError: As `build_pool`, or the given pool was built from other settings.
+        UserError: As `build_pool`, or the given pool was built from other settings or changed since.
     """
     registry_of(recipe)  # raises UserError
     if given is None:
         return build_pool(recipe, contract, place, progress=progress, note=note)
-    pool = open_pool(given)
+    pool = verified_pool(given)
     changed = changed_keys(flat(pool.record.get("settings", {})), flat(pool_settings(recipe, contract)))
     if changed:
         raise UserError(

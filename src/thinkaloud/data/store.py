@@ -142,16 +142,17 @@ def link_pool(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def verify_pool(folder: Path) -> None:
-    """Compare the files of a pool with the SHA-256 sums in pool.json.
+def verified_pool(folder: Path) -> Pool:
+    """Open a pool that may come from elsewhere: its files are compared with the SHA-256 sums in pool.json.
 
     Raises:
-        UserError: They differ, or it is not a pool.
+        UserError: They differ, or as `open_pool`.
     """
-    open_pool(folder)
+    pool = open_pool(folder)
     for name, known in read_index(folder)["files"].items():
         if file_sha256(folder / name) != known["sha256"]:
-            raise UserError(f"{folder / name} was changed: its SHA-256 differs; build the pool again")
+            raise UserError(f"{folder / name} was changed: its SHA-256 differs; copy or build the pool again")
+    return pool
 
 
 class StoredTasks(Tasks):

@@ -15,14 +15,10 @@ from dataclasses import replace
 from thinkaloud.config import Recipe
 from thinkaloud.data import Pool
 from thinkaloud.data.starter import starter_tasks
-from thinkaloud.evaluate.rows import READING_STAGES
 from thinkaloud.prompt.contract import PromptContract
 from thinkaloud.prompt.readings import contract_with_example, plain_contract
 from thinkaloud.records import Task
 from thinkaloud.rollout.policy import Policy
-
-READINGS = tuple(READING_STAGES)
-"""The names in `evaluate.readings` and of `--reading`."""
 
 _CANDIDATES = 200
 """The first training tasks of a domain, among which the example is chosen."""
@@ -33,7 +29,7 @@ def reading_policy(policy: Policy, reading: str, examples: Mapping[str, Sequence
 
     Args:
         policy: The run's.
-        reading: One of `READINGS`.
+        reading: A key of `READING_STAGES`.
         examples: Training tasks by domain.
     """
     if reading == "plain":

@@ -68,11 +68,6 @@ class Marks:
     answer: int
     overall: int
 
-    @property
-    def quality(self) -> float:
-        """Their mean, scaled from 0 (all are 1) to 1 (all are 10)."""
-        return (self.reasoning + self.answer + self.overall - 3 * LOWEST) / (3 * (HIGHEST - LOWEST))
-
 
 _GOLD = """
 
