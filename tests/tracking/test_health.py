@@ -102,6 +102,16 @@ def test_two_bad_groups_of_a_domain_are_luck() -> None:
     assert look(Health(), 1, [{}] * 8 + [fallen] * 2 + [{}] * 8) == []
 
 
+def test_one_step_of_hard_tasks_after_one_of_easy_ones_is_luck() -> None:
+    def step(reward: float) -> dict[str, Any]:
+        return {"domains": {"math": {"n": 64, "reward": reward}}}
+
+    assert look(Health(), 1, [step(reward) for reward in (0.34, 0.43, 0.76, 0.37, 0.25, 0.5, 0.2)]) == []
+    events = look(Health(), 1, [step(0.76)] * 5 + [step(0.2)] * 5)
+    assert [(event.check, event.state) for event in events] == [("domain math", "raised")]
+    assert events[0].step == 10, "0.2 is 74 % less than 0.76; four such steps and one of before have lost 59 %"
+
+
 def test_a_domain_that_never_earned_has_nothing_to_lose() -> None:
     poor = {"domains": {"math": {"n": 8, "reward": 0.04}}}
     none = {"domains": {"math": {"n": 8, "reward": 0.0}}}

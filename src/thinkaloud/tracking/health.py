@@ -18,8 +18,8 @@ SHORT, LONG = 5, 20
 """Window sizes in steps: for the present value, and for a trend."""
 KEPT = 2 * LONG
 LEAST_COMPLETIONS = 64
-"""Completions of a domain in a window before its rewards are compared: eight groups of eight. Those of a group are
-alike, and the best of several windows of two groups was most often luck."""
+"""Completions of a domain in a window before its rewards are compared, from `SHORT` steps at least: the completions of
+a group are alike, and a step may have easy tasks alone, so that the best of many small windows is most often luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class _Domain:
         if reward is None or not cell.get("n"):
             return
         self._recent.append((int(cell["n"]), float(reward)))
-        while sum(n for n, _ in self._recent) - self._recent[0][0] >= LEAST_COMPLETIONS:
+        while len(self._recent) > SHORT and self._count() - self._recent[0][0] >= LEAST_COMPLETIONS:
             self._recent.popleft()
         if (now := self._now()) is not None:
             self._best = max(self._best, now)
@@ -157,9 +157,13 @@ class _Domain:
         now = self._now()
         return None if now is None or self._best < 0.1 else 1 - now / self._best
 
+    def _count(self) -> int:
+        return sum(n for n, _ in self._recent)
+
     def _now(self) -> float | None:
-        count = sum(n for n, _ in self._recent)
-        return sum(n * reward for n, reward in self._recent) / count if count >= LEAST_COMPLETIONS else None
+        if len(self._recent) < SHORT or self._count() < LEAST_COMPLETIONS:
+            return None
+        return sum(n * reward for n, reward in self._recent) / self._count()
 
 
 def _mean(rows: list[Row], key: str) -> float | None:
