@@ -88,6 +88,21 @@ def test_the_time_left_in_the_run_counts_the_stages_ahead() -> None:
     ]
 
 
+def test_the_time_left_in_the_run_ends_at_its_deadline() -> None:
+    display, stream, clock = plain()
+    begun = clock.now
+    display.expect([Ahead("evaluate:base", 100), Ahead("grpo", 1000)], lambda: begun + 600.0 - clock.now)
+    display.stage("evaluate:base", 0)
+    clock.now += 30.0
+    display.progress(50, 100, "tasks answered")
+    assert display.run_seconds_left == 570.0, "630 s by the speed of the evaluation"
+    display.stage("grpo", 10)
+    clock.now += 600.0
+    display.step({})
+    assert display.run_seconds_left == 0.0
+    assert stream.getvalue().splitlines()[1] == "  tasks answered 50/100, 9 min 30 s left in the run"
+
+
 def test_old_step_times_are_forgotten() -> None:
     display, _, clock = plain()
     display.stage("grpo", 100)

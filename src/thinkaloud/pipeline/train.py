@@ -22,7 +22,9 @@ from thinkaloud.tracking.display import Display
 
 def run_stages(context: TrainContext) -> None:
     """Run every stage of the recipe that the run directory does not contain yet."""
-    context.display.expect(stages_ahead(context.recipe, len(held_out_tasks(context))))
+    planner = context.planner
+    stages = stages_ahead(context.recipe, len(held_out_tasks(context)))
+    context.display.expect(stages, (lambda: planner.seconds_left) if planner else None)
     run_evaluation(context, "base", {})
     run_readings(context)
     adapter = run_cold_start(context)

@@ -69,6 +69,7 @@ class Display:
         self._progress = ""
         self._share = 0.0
         self._run = WholeRun(())
+        self._until_deadline: Callable[[], float] | None = None
         self._raised: tuple[str, ...] = ()
         self._machine: Callable[[], str] = str
         self._last_output = self._begun
@@ -81,9 +82,14 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def expect(self, stages: Sequence[Ahead]) -> None:
-        """Set the stages of a run, so that the time left is that of the whole run."""
-        self._run = WholeRun(stages)
+    def expect(self, stages: Sequence[Ahead], until_deadline: Callable[[], float] | None = None) -> None:
+        """Set the stages of a run, so that the time left is that of the whole run.
+
+        Args:
+            stages: In their order.
+            until_deadline: Seconds until the run's deadline, which drops steps that do not fit.
+        """
+        self._run, self._until_deadline = WholeRun(stages), until_deadline
 
     def machine(self, usage: Callable[[], str]) -> None:
         """Set what tells, for the panel, the device and the memory in use."""
@@ -164,8 +170,13 @@ class Display:
 
     @property
     def run_seconds_left(self) -> float | None:
-        """An estimate for all stages of a run; None where it has no plan, or nothing was measured yet."""
-        return self._run.seconds_left(self._clock(), self._share, self.seconds_left)
+        """An estimate for all stages of a run, at most until its deadline; None where it has no plan, or nothing was
+        measured yet.
+        """
+        found = self._run.seconds_left(self._clock(), self._share, self.seconds_left)
+        if found is None or self._until_deadline is None:
+            return found
+        return min(found, max(0.0, self._until_deadline()))
 
     def _line(self) -> str:
         """The plain line of a step."""
