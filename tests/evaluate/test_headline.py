@@ -6,7 +6,7 @@ import pytest
 
 from support.eval_rows import row
 from thinkaloud.domains import BUILTIN
-from thinkaloud.evaluate.headline import best_base, headline
+from thinkaloud.evaluate.headline import best_base, headline, headline_over_seeds
 from thinkaloud.evaluate.rows import Row
 from thinkaloud.evaluate.statistics import paired_difference_interval
 from thinkaloud.evaluate.summary import build_summary, summarize
@@ -54,6 +54,32 @@ def test_the_trained_model_meets_the_best_way_of_asking_the_base() -> None:
     assert build_summary("test", stages, BUILTIN)["headline"] == found
     strict_only = {**stages, "trained": answered("++++++++++")}
     assert headline(strict_only, BUILTIN)["trained"] == 0.0, "the trained model must keep the format"  # type: ignore[index]
+
+
+def test_over_seeds_the_last_stage_meets_the_base_and_the_cold_start() -> None:
+    base = {"base": answered("+---------"), "base_plain": answered("++--------")}
+    seeds = [
+        {**base, "cold_start": answered(cold, strict=True), "trained": answered(trained, strict=True)}
+        for cold, trained in (("++++------", "+++++++---"), ("+++++++---", "+++++++---"), ("++++++----", "+++++++---"))
+    ]
+    to_base, to_cold_start = headline_over_seeds(seeds, BUILTIN)
+    assert (to_base["before"], to_base["after"], to_base["seeds"], to_base["tasks"]) == ("base_plain", "trained", 3, 10)
+    assert (to_base["before_rate"], to_base["after_rate"]) == (pytest.approx(0.2), pytest.approx(0.7))
+    assert to_base["difference"] == pytest.approx(0.5)
+    assert 0 < to_base["interval"][0] < 0.5 < to_base["interval"][1]
+    assert "a gain is shown; 70 % against 20 % of 10 tasks, +50 points [" in to_base["sentence"]
+    assert "plain question" in to_base["sentence"]
+    assert to_cold_start["before"] == "cold_start"
+    assert to_cold_start["difference"] == pytest.approx((3 + 0 + 1) / 30)
+    assert to_cold_start["interval"][0] == 0.0, "a third of the draws of one seed, 1/27 of all three, are of the second"
+    assert "no change is shown; 70 % against 57 % of 10 tasks" in to_cold_start["sentence"]
+    (only,) = headline_over_seeds([{**own, "trained": answered("---", strict=True)} for own in seeds[:1]], BUILTIN)[:1]
+    assert only["tasks"] == 3
+    assert headline_over_seeds([{"trained": seeds[0]["trained"]}] * 2, BUILTIN) == []
+    without = [{key: rows for key, rows in own.items() if key != "trained"} for own in seeds]
+    assert [(one["before"], one["after"]) for one in headline_over_seeds(without, BUILTIN)] == [
+        ("base_plain", "cold_start")
+    ]
 
 
 def test_the_best_way_is_chosen_once_for_all_domains() -> None:

@@ -11,6 +11,7 @@ from support.eval_rows import row
 from thinkaloud.domains import BUILTIN
 from thinkaloud.evaluate.seeds import (
     Estimate,
+    change_over_seeds,
     difference_over_seeds,
     matrix,
     mean_over_seeds,
@@ -87,6 +88,33 @@ def test_a_difference_is_over_the_tasks_of_both_and_resampled_together() -> None
         "two seeds: 1/4 each all low, high"
     )
     assert difference_over_seeds(np.full((1, 3), np.nan), np.ones((1, 3))) is None
+
+
+def test_a_change_is_that_of_the_same_seeds() -> None:
+    before = np.repeat([[0.1], [0.5], [0.9]], 6, axis=1)
+    found = change_over_seeds(before, before + 0.25)
+    assert found is not None
+    assert astuple(found) == pytest.approx((0.25, 0.25, 0.25, 6)), "seeds that are drawn for both at once cancel"
+    apart = difference_over_seeds(before, before + 0.25)
+    assert apart is not None
+    assert apart.high - apart.low > 0.5
+    before[0, 2] = np.nan
+    after = np.array([[0.1] * 6, [0.5] * 6, [0.9, 1.0, 0.9, 0.9, 0.9, 0.9]])
+    found = change_over_seeds(before, after)
+    assert found is not None
+    assert found.mean == pytest.approx(0.1 / 6 / 3), "one cell of the third seed, of six tasks"
+    assert change_over_seeds(np.full((2, 3), np.nan), np.ones((2, 3))) is None
+
+
+def test_no_change_in_few_tasks_is_no_certainty() -> None:
+    found = change_over_seeds(np.zeros((2, 10)), np.zeros((2, 10)))
+    assert found is not None
+    assert found.mean == 0.0
+    assert found.low == -found.high == pytest.approx(-wilson_interval(0, 10)[1])
+    mixed = np.array([[1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    found = change_over_seeds(mixed, mixed)
+    assert found is not None
+    assert found.low < found.mean == 0.0 < found.high
 
 
 def test_the_interval_covers_the_truth_where_that_of_the_cells_does_not() -> None:

@@ -81,6 +81,20 @@ def test_a_group_has_the_mean_over_its_seeds(series: Path) -> None:
     assert found["recipe"]["seed"]["real (3 seeds)"] == [0, 1, 2]
 
 
+def test_what_the_seeds_changed_is_said_first(series: Path) -> None:
+    found = compare_groups(group_runs(load_runs(paths(series))))
+    assert list(found["changes"]) == ["real (3 seeds)", "coin (2 seeds)"]
+    own = found["changes"]["real (3 seeds)"][0]
+    trained = found["results"]["real (3 seeds)"]["overall"]["accuracy"]
+    assert (own["after"], own["seeds"], own["after_rate"]) == ("trained", 3, pytest.approx(trained))
+    assert sentences(found)[0] == f"real (3 seeds): {own['sentence']}"
+    first = next(iter(group_runs(load_runs(paths(series))).values())).first.path
+    other = next(iter(group_runs(load_runs(list(reversed(paths(series))))).values())).first.path
+    assert compare_groups(group_runs(load_runs([first, other])))["changes"] == {}, (
+        "single runs have a headline of their own"
+    )
+
+
 def test_the_gain_above_the_control_is_a_difference_of_means(series: Path) -> None:
     found = compare_groups(group_runs(load_runs(list(reversed(paths(series))))))  # the control first
     entries = {entry["measure"]: entry for entry in found["above_control"]}

@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from thinkaloud.domains import Registry, in_order
 from thinkaloud.evaluate.paired import FEWEST_CHANGED, LEVEL
 from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row
+from thinkaloud.evaluate.seeds import Matrix, change_over_seeds, matrix, mean_over_seeds
 from thinkaloud.evaluate.statistics import mcnemar_exact, paired_difference_interval, wilson_interval
 from thinkaloud.records import Finish, Status
 
@@ -78,6 +81,61 @@ def headline(stages: Mapping[str, Sequence[Row]], registry: Registry) -> dict[st
         **found,
         "sentence": sentence(before, after, found),
         "domains": domains,
+    }
+
+
+def headline_over_seeds(seeds: Sequence[Mapping[str, Sequence[Row]]], registry: Registry) -> list[dict[str, Any]]:
+    """What several seeds of one recipe changed: the last stage against the base at its best and the cold start.
+
+    Args:
+        seeds: The rows of each stage, of each seed; stages that not all seeds have are left out.
+        registry: The domains.
+
+    Returns:
+        For each comparison `before` and `after` (stages), the rates `before_rate` (of the base: answer accuracy) and
+        `after_rate` (strict accuracy), their `difference` with its 95 % `interval` over seeds and tasks, `tasks`,
+        `seeds` and a `sentence`. The way of asking the base is chosen by its mean over the seeds.
+    """
+    stages = set.intersection(*(set(own) for own in seeds))
+    tasks = sorted({row.task_id for own in seeds for stage in stages for row in own[stage]})
+
+    def rates(stage: str) -> Matrix:
+        def right(row: Row) -> float | None:
+            found = row.answer_correct if stage in BASES else row.status == Status.CORRECT
+            return None if found is None or not registry.is_verifiable(row.domain) else float(found)
+
+        return matrix([own[stage] for own in seeds], right, tasks)
+
+    known = {name: found.mean for name in BASES if name in stages and (found := mean_over_seeds(rates(name), draws=1))}
+    last = next((stage for stage in ("trained", "cold_start") if stage in stages), None)
+    before = [max(known, key=known.__getitem__)] if known else []
+    if last == "trained" and "cold_start" in stages:
+        before.append("cold_start")
+    return [change for stage in before if last and (change := _change(stage, last, rates(stage), rates(last)))]
+
+
+def _change(before: str, after: str, was: Matrix, now: Matrix) -> dict[str, Any] | None:
+    """One entry of `headline_over_seeds`; None where no task has both stages."""
+    found = change_over_seeds(was, now)
+    if found is None:
+        return None
+    both = ~np.isnan(was) & ~np.isnan(now)
+    rates = [mean_over_seeds(np.where(both, rate, np.nan), draws=1) for rate in (was, now)]
+    before_rate, after_rate = (rate.mean for rate in rates if rate)
+    shown = "a gain is shown" if found.low > 0 else "a loss is shown" if found.high < 0 else "no change is shown"
+    base = f"the base at its best ({_asked(before)}, format not required)"
+    return {
+        "before": before,
+        "after": after,
+        "before_rate": before_rate,
+        "after_rate": after_rate,
+        "difference": found.mean,
+        "interval": [found.low, found.high],
+        "tasks": found.tasks,
+        "seeds": len(was),
+        "sentence": f"{STAGE_LABELS[after]} against {base if before in BASES else STAGE_LABELS[before]}: {shown}; "
+        f"{100 * after_rate:.0f} % against {100 * before_rate:.0f} % of {found.tasks} tasks, "
+        f"{100 * found.mean:+.0f} points [{100 * found.low:+.0f}, {100 * found.high:+.0f}] over {len(was)} seeds.",
     }
 
 

@@ -140,6 +140,23 @@ def difference_over_seeds(
     return Estimate(difference, *_bounds(_resampled(draws, first, second)), tasks)
 
 
+def change_over_seeds(before: Matrix, after: Matrix, *, draws: int = DRAWS) -> Estimate | None:
+    """The mean change of a rate from one stage to another of the same seeds; None where no cell has both values.
+
+    Args:
+        before: The rows are the same seeds as those of `after`, the columns the same tasks.
+        after: See `before`.
+
+    A draw takes both values of the seeds and tasks that it draws. Where no cell changes there is nothing to resample:
+    then the interval is that of the two rates.
+    """
+    change = after - before
+    if not np.nan_to_num(change).any():
+        known = ~np.isnan(change)
+        return difference_over_seeds(*(np.where(known, rate, np.nan) for rate in (before, after)), is_rate=True)
+    return mean_over_seeds(change, draws=draws)
+
+
 def summarize_seeds(seeds: Sequence[Sequence[Row]], registry: Registry) -> dict[str, Any]:
     """Rates and means of one stage over several seeds, in the shape of `summary.summarize`.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
+from thinkaloud.evaluate.headline import headline_over_seeds
 from thinkaloud.evaluate.paired import compare_stages
 from thinkaloud.evaluate.seeds import Measure, by_domain, difference_over_seeds, matrix, measures, task_ids
 from thinkaloud.report.groups import CONTROL, Group
@@ -31,6 +32,8 @@ def compare_groups(groups: dict[str, Group]) -> dict[str, Any]:
     Returns:
         - `groups`: {group: {runs, seeds}};
         - `seeds`: {run: {seed, steps, and the overall rates}} for the runs of groups of several;
+        - `changes`: {group: [...]} for groups of several, from the base and from the cold start to the last stage (see
+          `headline_over_seeds`);
         - `recipe`: {key: {group: value}} for every resolved key that differs, a list where the runs of a group differ;
         - `results`: {group: {stage, split, overall, domains, steps, seconds, missing}} of each group's last stage;
         - `differences`: for each pair of groups and each measure the later group minus the earlier one, `overall` and
@@ -56,6 +59,11 @@ def compare_groups(groups: dict[str, Group]) -> dict[str, Any]:
             for name, group in groups.items()
         },
         "seeds": {name: _seed(group, name) for group in groups.values() if len(group.runs) > 1 for name in group.runs},
+        "changes": {
+            name: headline_over_seeds(rows, group.first.registry)
+            for name, group in groups.items()
+            if len(rows := group.rows_by_run) > 1
+        },
         "recipe": _recipe_differences(groups),
         "results": {name: _result(group) for name, group in groups.items()},
         "differences": [entry for pair in pairs for entry in _differences(groups, *pair)],

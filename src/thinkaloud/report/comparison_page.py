@@ -37,10 +37,11 @@ MEASURES: tuple[tuple[str, Callable[[object], str]], ...] = (
 
 
 def sentences(found: dict[str, Any]) -> tuple[str, ...]:
-    """The tests of the first group against each other one, in sentences."""
+    """What the groups of several seeds changed, and the tests of the first group against each other one."""
     first = next(iter(found["results"]))
     tested = {(entry["before"], entry["after"]) for entry in found["paired"]}
     return (
+        *(f"{printable(name, 60)}: {one['sentence']}" for name, changes in found["changes"].items() for one in changes),
         *(entry["sentence"] for entry in found["paired"]),
         *(
             _sentence(entry, found["groups"])

@@ -71,6 +71,11 @@ class Group:
         """The completions of a stage, of each run that has them."""
         return [run.rows[stage] for run in self.runs.values() if stage in run.rows] if stage else []
 
+    @property
+    def rows_by_run(self) -> list[dict[str, list[Row]]]:
+        """The completions of each run that has some, by stage."""
+        return [run.rows for run in self.runs.values() if run.rows]
+
     def rates(self, stage: str) -> dict[str, Any]:
         """Rates and means of a stage: those of the run's summary, or over the seeds."""
         if len(self.runs) == 1:
