@@ -10,7 +10,7 @@ from thinkaloud.domains.consistency import by_option
 from thinkaloud.domains.markup import disguise
 from thinkaloud.domains.short_text import is_symbols, normal, same_short_text, words
 from thinkaloud.domains.values.compare import compare
-from thinkaloud.domains.values.kinds import Number, Value
+from thinkaloud.domains.values.kinds import Number
 from thinkaloud.domains.values.question import read_question
 from thinkaloud.domains.values.reader import read
 from thinkaloud.records import Task
@@ -42,28 +42,31 @@ def score_short_text(task: Task, answer: str) -> DomainScore:
         return unscorable("the gold answer is empty")
     if reason := disguise(answer, task.answer):
         return no_answer(reason)
-    gold, said = _read_gold(task.answer), read(answer)
-    is_same_text = same_short_text(answer, task.answer) and not _differ_in_size(gold, said)
-    if is_same_text or _same_quantity(task, gold, answer, said):
+    if _is_gold(task, answer):
         return correct(f"the same as {quote(task.answer)}")
     if not words(answer) and not is_symbols(task.answer):
         return no_answer("the answer holds no word")
     return wrong(f"expected {quote(task.answer)}, found {quote(answer)}")
 
 
-def _differ_in_size(gold: Value, said: Value) -> bool:
-    """Two quantities of one kind and different size, whatever their texts: mW and MW differ in case alone."""
-    if not isinstance(gold, Number) or not isinstance(said, Number) or gold.unit is None or said.unit is None:
-        return False
-    return gold.unit.dimension == said.unit.dimension and gold.size != said.size
+def _is_gold(task: Task, answer: str) -> bool:
+    """The text of the gold answer, or its quantity. Where the texts differ in case alone, sizes decide: mW and MW."""
+    is_same_text, gold = same_short_text(answer, task.answer), _read_gold(task.answer)
+    said = read(answer) if isinstance(gold, Number) else None
+    if not isinstance(gold, Number) or not isinstance(said, Number):
+        return is_same_text
+    if not is_same_text:
+        return _same_quantity(task, gold, answer, said)
+    same_kind = gold.unit is not None and said.unit is not None and gold.unit.dimension == said.unit.dimension
+    return not same_kind or gold.size == said.size
 
 
-def _same_quantity(task: Task, gold: Value, answer: str, said: Value) -> bool:
+def _same_quantity(task: Task, gold: Number, answer: str, said: Number) -> bool:
     """One quantity in units of the same kind (`5 kg`, `5000 grams`), or a count with the thing that was asked for.
 
     A unit of the gold answer may not be left out: "100" is not "100 °C".
     """
-    if not isinstance(gold, Number) or not isinstance(said, Number) or said.label or said.per != gold.per:
+    if said.label or said.per != gold.per:
         return False
     if gold.unit is not None:
         same_kind = said.unit is not None and said.unit.dimension == gold.unit.dimension and said.noun == gold.noun

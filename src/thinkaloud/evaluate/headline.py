@@ -16,7 +16,7 @@ import numpy as np
 from thinkaloud.domains import Registry, in_order
 from thinkaloud.evaluate.paired import FEWEST_CHANGED, LEVEL
 from thinkaloud.evaluate.rows import READING_STAGES, STAGE_LABELS, Row
-from thinkaloud.evaluate.seeds import Matrix, change_over_seeds, matrix, mean_over_seeds
+from thinkaloud.evaluate.seeds import Matrix, change_over_seeds, matrix, mean_over_seeds, measures, shown, task_ids
 from thinkaloud.evaluate.statistics import mcnemar_exact, paired_difference_interval, wilson_interval
 from thinkaloud.records import Finish, Status
 
@@ -97,33 +97,26 @@ def headline_over_seeds(seeds: Sequence[Mapping[str, Sequence[Row]]], registry: 
         `seeds` and a `sentence`. The way of asking the base is chosen by its mean over the seeds.
     """
     stages = set.intersection(*(set(own) for own in seeds))
-    tasks = sorted({row.task_id for own in seeds for stage in stages for row in own[stage]})
-
-    def rates(stage: str) -> Matrix:
-        def right(row: Row) -> float | None:
-            found = row.answer_correct if stage in BASES else row.status == Status.CORRECT
-            return None if found is None or not registry.is_verifiable(row.domain) else float(found)
-
-        return matrix([own[stage] for own in seeds], right, tasks)
-
-    known = {name: found.mean for name in BASES if name in stages and (found := mean_over_seeds(rates(name), draws=1))}
+    tasks = task_ids([own[stage] for own in seeds for stage in stages])
+    values = {measure.key: measure.value for measure in measures(registry)}
+    rates = {
+        stage: matrix([own[stage] for own in seeds], values["answer_accuracy" if stage in BASES else "accuracy"], tasks)
+        for stage in stages
+    }
+    known = {name: found.mean for name in BASES if name in rates and (found := mean_over_seeds(rates[name], draws=1))}
     last = next((stage for stage in ("trained", "cold_start") if stage in stages), None)
     before = [max(known, key=known.__getitem__)] if known else []
     if last == "trained" and "cold_start" in stages:
         before.append("cold_start")
-    return [change for stage in before if last and (change := _change(stage, last, rates(stage), rates(last)))]
+    return [change for stage in before if last and (change := _change(stage, last, rates[stage], rates[last]))]
 
 
 def _change(before: str, after: str, was: Matrix, now: Matrix) -> dict[str, Any] | None:
     """One entry of `headline_over_seeds`; None where no task has both stages."""
-    found = change_over_seeds(was, now)
-    if found is None:
+    found, rate = change_over_seeds(was, now), mean_over_seeds(np.where(np.isnan(was), np.nan, now), draws=1)
+    if found is None or rate is None:
         return None
-    both = ~np.isnan(was) & ~np.isnan(now)
-    rates = [mean_over_seeds(np.where(both, rate, np.nan), draws=1) for rate in (was, now)]
-    before_rate, after_rate = (rate.mean for rate in rates if rate)
-    shown = "a gain is shown" if found.low > 0 else "a loss is shown" if found.high < 0 else "no change is shown"
-    base = f"the base at its best ({_asked(before)}, format not required)"
+    after_rate, before_rate = rate.mean, rate.mean - found.mean
     return {
         "before": before,
         "after": after,
@@ -133,7 +126,8 @@ def _change(before: str, after: str, was: Matrix, now: Matrix) -> dict[str, Any]
         "interval": [found.low, found.high],
         "tasks": found.tasks,
         "seeds": len(was),
-        "sentence": f"{STAGE_LABELS[after]} against {base if before in BASES else STAGE_LABELS[before]}: {shown}; "
+        "sentence": f"{STAGE_LABELS[after]} against "
+        f"{_base_name(before) if before in BASES else STAGE_LABELS[before]}: {shown(found.low, found.high)}; "
         f"{100 * after_rate:.0f} % against {100 * before_rate:.0f} % of {found.tasks} tasks, "
         f"{100 * found.mean:+.0f} points [{100 * found.low:+.0f}, {100 * found.high:+.0f}] over {len(was)} seeds.",
     }
@@ -143,7 +137,7 @@ def sentence(before: str, after: str, found: Mapping[str, Any]) -> str:
     """The result with its interval and p-value, and a caution where the token limit cut many of the base's answers."""
     points, (low, high), p = found["difference"], found["interval"], found["p_value"]
     after_rate, before_rate = (f"{100 * found[key]:.0f} %" for key in ("trained", "base"))
-    base = f"the base at its best ({_asked(before)}, format not required)"
+    base = _base_name(before)
     if p >= LEVEL:
         text = f"No difference is shown between the {STAGE_LABELS[after]} model and {base}"
     else:
@@ -165,6 +159,10 @@ def _truncation(truncated: Mapping[str, float]) -> str:
         f" The token limit cut {100 * truncated[stage]:.0f} % of the base's answers ({_asked(stage)}): a higher "
         "evaluate.max_new_tokens may raise its accuracy."
     )
+
+
+def _base_name(stage: str) -> str:
+    return f"the base at its best ({_asked(stage)}, format not required)"
 
 
 def _asked(stage: str) -> str:

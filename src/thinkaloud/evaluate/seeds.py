@@ -157,6 +157,11 @@ def change_over_seeds(before: Matrix, after: Matrix, *, draws: int = DRAWS) -> E
     return mean_over_seeds(change, draws=draws)
 
 
+def shown(low: float, high: float) -> str:
+    """What the interval of a difference shows, in words."""
+    return "a gain is shown" if low > 0 else "a loss is shown" if high < 0 else "no change is shown"
+
+
 def summarize_seeds(seeds: Sequence[Sequence[Row]], registry: Registry) -> dict[str, Any]:
     """Rates and means of one stage over several seeds, in the shape of `summary.summarize`.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from thinkaloud.evaluate.seeds import shown
 from thinkaloud.report.charts import Chart
 from thinkaloud.report.comparison import DIFFERENCES
 from thinkaloud.report.run_data import number
@@ -56,12 +57,10 @@ def sentences(found: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _sentence(entry: dict[str, Any], groups: dict[str, Any]) -> str:
-    low, high = entry["overall"]["interval"]
-    shown = "a gain is shown" if low > 0 else "a loss is shown" if high < 0 else "no change is shown"
     names = [printable(entry[key], 60) for key in ("first", "second")]
     seeds = " and ".join(str(len(groups[entry[key]]["runs"])) for key in ("first", "second"))
     return (
-        f"{DIFFERENCES[entry['measure']]}, {names[0]} to {names[1]}: {shown}; "
+        f"{DIFFERENCES[entry['measure']]}, {names[0]} to {names[1]}: {shown(*entry['overall']['interval'])}; "
         f"{difference_text(entry['overall'], entry['measure'])} on {entry['overall']['tasks']} tasks, {seeds} seeds."
     )
 
